@@ -1,0 +1,1 @@
+"""Everything that makes views. Knows no Gradio."""

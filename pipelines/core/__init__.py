@@ -1,0 +1,1 @@
+"""Floor 0: plain data and pure functions. Imports nothing of ours from above."""

@@ -1,0 +1,335 @@
+"""The contract between the page and any method: Card, Request in, Turnaround out, Report for progress.
+
+Everything here is frozen, picklable and on the CPU, so that the same objects travel to another process unchanged.
+"""
+
+import dataclasses
+import math
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.core.cameras import FOV_DEG, MAX_VIEWS, View, angle_between, checked_number
+from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.core.mesh import Mesh
+from pipelines.core.subject import Subject
+
+Capability = Literal["any view", "orbit", "fixed views", "mesh"]
+SIZE_RANGE_PX = (64, 1024)
+MAX_SEED = 2**31 - 1  # what NumPy, torch and JavaScript all carry without change
+MAX_PIXELS = 200 * 576 * 576  # of one request, all views together: each part legal alone is not yet legal in sum
+EXACT_DEG = 0.01  # views nearer than this are the same view
+
+
+# --- What a method says of itself -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One repository's files, as a card lists them."""
+
+    repository: str
+    revision: str
+    size_bytes: int
+    licence: str
+    gated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    key: str
+    """Also the name of the module or folder the method lives in."""
+    title: str
+    summary: str
+    """One sentence for someone who has read no paper."""
+    renders: frozenset[Capability]
+    licence: str
+    needs: str
+    """One sentence: what it takes to run."""
+    paper: str | None = None
+    code: str | None = None
+    citation: str | None = None
+    """BibTeX."""
+    weights: tuple[Weights, ...] = ()
+    fov_deg: float = FOV_DEG
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a method may ask of where it runs. Made by `devices.this_machine()`, without importing torch."""
+
+    cores: int
+    memory_bytes: int
+    free_disk_bytes: int
+    gpu: str | None = None
+    gpu_memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    seconds: float
+    memory_bytes: int
+    download_bytes: int = 0
+
+
+# --- What goes in -----------------------------------------------------------------------------------------------------
+
+
+def option(
+    default: Any,
+    label: str,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A field of a method's options: the page, the command line and the API draw their controls from it."""
+    bounds = {"label": label, "help": help, "minimum": minimum, "maximum": maximum, "choices": choices}
+    return field(default=default, metadata=bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """For a method with nothing to choose."""
+
+
+def options_from(options_type: type[Any], given: Mapping[str, object]) -> Any:
+    """A method's options from what a person or an API caller said; each bad value is refused with a sentence.
+
+    Values may be strings (the command line's) or already typed (JSON's).
+    """
+    fields = {f.name: f for f in dataclasses.fields(options_type)}
+    unknown = [name for name in given if name not in fields]
+    if unknown:
+        known = ", ".join(fields) or "none"
+        raise TurnaroundError(f"There is no option {str(unknown[0])[:40]!r}. This method's options: {known}.")
+    return options_type(**{name: _option_value(fields[name], value) for name, value in given.items()})
+
+
+def _option_value(spec: dataclasses.Field[Any], value: object) -> object:
+    label = str(spec.metadata.get("label", spec.name))
+    choices = spec.metadata.get("choices", ())
+    if choices:
+        if not isinstance(value, str) or value not in choices:
+            raise TurnaroundError(f"{label} must be one of: {', '.join(choices)}.")
+        return value
+    if isinstance(spec.default, bool):
+        if isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        if not isinstance(value, bool):
+            raise TurnaroundError(f"{label} must be true or false.")
+        return value
+    if isinstance(spec.default, (int, float)):
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                raise TurnaroundError(f"{label} must be a number.") from None
+        number = checked_number(label, value)
+        low, high = spec.metadata.get("minimum"), spec.metadata.get("maximum")
+        if (low is not None and number < low) or (high is not None and number > high):
+            raise TurnaroundError(f"{label} must lie between {low:g} and {high:g}, not {number:g}.")
+        if isinstance(spec.default, int):
+            if number != int(number):
+                raise TurnaroundError(f"{label} must be a whole number, not {number:g}.")
+            return int(number)
+        return number
+    if not isinstance(value, str):
+        raise TurnaroundError(f"{label} must be text.")
+    return value
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    subject: Subject
+    views: tuple[View, ...]
+    seed: int = 0
+    options: Any = None
+    """The method's own frozen options; `None` means its defaults."""
+    size_px: int = 576
+    """Side of the square frames wanted; a method trained at another size says so in its notes."""
+
+    def __post_init__(self) -> None:
+        if not self.views or len(self.views) > MAX_VIEWS:
+            raise TurnaroundError(f"Ask for between 1 and {MAX_VIEWS} views; {len(self.views)} were asked.")
+        for name, value, (low, high) in (
+            ("The seed", self.seed, (0, MAX_SEED)),
+            ("The size", self.size_px, SIZE_RANGE_PX),
+        ):
+            number = checked_number(name, value)
+            if number != int(number) or not low <= number <= high:
+                raise TurnaroundError(f"{name} must be a whole number between {low} and {high}, not {number:g}.")
+        object.__setattr__(self, "seed", int(self.seed))
+        object.__setattr__(self, "size_px", int(self.size_px))
+        if len(self.views) * self.size_px**2 > MAX_PIXELS:
+            most = MAX_PIXELS // self.size_px**2
+            raise TurnaroundError(
+                f"{len(self.views)} views of {self.size_px} px are more than one run may make. "
+                f"Ask for at most {most} views at this size, or for smaller ones."
+            )
+
+
+# --- What comes out ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    view: View
+    """The camera really used."""
+    rgba: NDArray[np.uint8]
+    """[H, W, 4], straight alpha."""
+    asked: View
+    """The camera asked for; another than `view` where a method has only fixed views."""
+    depth: NDArray[np.float32] | None = None
+    """[H, W], along the camera's z in world units; 0 where nothing is."""
+    normals: NDArray[np.float32] | None = None
+    """[H, W, 3], world axes."""
+
+    @property
+    def exact(self) -> bool:
+        return angle_between(self.view, self.asked) < EXACT_DEG and math.isclose(
+            self.view.distance, self.asked.distance, rel_tol=1e-6
+        )
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a turnaround, enough to make it again."""
+
+    method: str
+    seed: int
+    options: dict[str, Any]
+    weights: dict[str, str]
+    """Repository to revision."""
+    versions: dict[str, str]
+    device: str
+
+
+@dataclass(frozen=True, eq=False)
+class Turnaround:
+    frames: tuple[Frame, ...]
+    mesh: Mesh | None = None
+    notes: tuple[str, ...] = ()
+    """Said beside the result: "the back is a guess"."""
+    seconds: float = 0.0
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    peak_memory_bytes: int = 0
+    provenance: Provenance | None = None
+    """Always there once `Method.__call__` has returned it."""
+
+
+# --- Progress and cancelling ------------------------------------------------------------------------------------------
+
+Sink = Callable[[float, str, NDArray[np.uint8] | None], None]
+
+
+class Report:
+    """The only channel for progress, and the only way a visitor stops the work.
+
+    Call it at least once a second: it raises `Cancelled` once the visitor has cancelled.
+    """
+
+    def __init__(self, sink: Sink | None = None, cancelled: threading.Event | None = None) -> None:
+        self._sink = sink
+        self._cancelled = cancelled or threading.Event()
+        self.stage_seconds: dict[str, float] = {}
+
+    def __call__(self, fraction: float, message: str, preview: NDArray[np.uint8] | None = None) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled
+        if self._sink:
+            self._sink(min(1.0, max(0.0, fraction)), message, preview)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a part of the work; parts of the same name add up. They end in the manifest."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stage_seconds[name] = self.stage_seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+# --- The method itself ------------------------------------------------------------------------------------------------
+
+
+class Method(ABC):
+    """A published method. A subclass states its card and options, and writes `_run`, `blockers` and `estimate`."""
+
+    card: ClassVar[Card]
+    Options: ClassVar[type[Any]] = NoOptions
+
+    def blockers(self, machine: Machine) -> tuple[str, ...]:
+        """Every reason why it cannot run here, in words; empty when it can. Cheap: loads nothing, opens nothing."""
+        return ()
+
+    @abstractmethod
+    def estimate(self, request: Request, machine: Machine) -> Estimate: ...
+
+    @abstractmethod
+    def _run(self, request: Request, report: Report) -> Turnaround:
+        """The recipe. `request.options` is always an instance of `Options` here."""
+
+    @final
+    def __call__(self, request: Request, report: Report) -> Turnaround:
+        if request.options is None:
+            request = dataclasses.replace(request, options=self.Options())
+        if not isinstance(request.options, self.Options):
+            raise TurnaroundError(f"These options are not {self.card.title}'s.")
+        report(0.0, f"{self.card.title} starts")
+        start = time.perf_counter()
+        made = self._run(request, report)
+        _check_turnaround(made, request, self.card)
+        return dataclasses.replace(
+            made,
+            seconds=time.perf_counter() - start,
+            stage_seconds=dict(report.stage_seconds),
+            peak_memory_bytes=made.peak_memory_bytes or _peak_memory_bytes(),
+            provenance=made.provenance or self._provenance(request),
+        )
+
+    def _provenance(self, request: Request) -> Provenance:
+        from pipelines.runtime.devices import versions
+
+        return Provenance(
+            method=self.card.key,
+            seed=request.seed,
+            options=dataclasses.asdict(request.options),
+            weights={w.repository: w.revision for w in self.card.weights},
+            versions=versions(),
+            device="cpu",
+        )
+
+
+def _check_turnaround(made: Turnaround, request: Request, card: Card) -> None:
+    """A method that breaks its promise is a failure with words, never a broken result with a link."""
+    again = f"{card.title} returned an unusable result. Try another seed or photo; the others are not affected."
+    if not made.frames and made.mesh is None:
+        raise TurnaroundError(again)
+    for frame in made.frames:
+        shape, kind = frame.rgba.shape, frame.rgba.dtype
+        if len(shape) != 3 or shape[2] != 4 or min(shape[:2]) < 1 or kind != np.uint8:
+            raise TurnaroundError(again)
+        if frame.depth is not None and not np.isfinite(frame.depth).all():
+            raise TurnaroundError(again)
+    if "any view" in card.renders and [f.asked for f in made.frames] != list(request.views):
+        raise TurnaroundError(again)
+    mesh = made.mesh
+    if mesh is not None and (len(mesh.faces) == 0 or not np.isfinite(mesh.vertices).all()):
+        raise TurnaroundError(again)
+
+
+def _peak_memory_bytes() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows has no such module
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB

@@ -1,0 +1,1 @@
+"""Everything that knows Gradio or the browser."""

@@ -20,6 +20,8 @@ from pipelines.core.cameras import FOV_DEG, MAX_VIEWS, View, angle_between, chec
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.core.mesh import Mesh
 from pipelines.core.subject import Subject
+from pipelines.runtime import devices
+from pipelines.runtime.devices import Machine
 
 Capability = Literal["any view", "orbit", "fixed views", "mesh"]
 SIZE_RANGE_PX = (64, 1024)
@@ -59,17 +61,6 @@ class Card:
     """BibTeX."""
     weights: tuple[Weights, ...] = ()
     fov_deg: float = FOV_DEG
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What a method may ask of where it runs. Made by `devices.this_machine()`, without importing torch."""
-
-    cores: int
-    memory_bytes: int
-    free_disk_bytes: int
-    gpu: str | None = None
-    gpu_memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,14 +230,18 @@ class Report:
 
     def __init__(self, sink: Sink | None = None, cancelled: threading.Event | None = None) -> None:
         self._sink = sink
-        self._cancelled = cancelled or threading.Event()
+        self.cancelled = cancelled or threading.Event()
         self.stage_seconds: dict[str, float] = {}
 
     def __call__(self, fraction: float, message: str, preview: NDArray[np.uint8] | None = None) -> None:
-        if self._cancelled.is_set():
-            raise Cancelled
+        self.check()
         if self._sink:
             self._sink(min(1.0, max(0.0, fraction)), message, preview)
+
+    def check(self) -> None:
+        """Only stop if cancelled: for inner loops with nothing new to say."""
+        if self.cancelled.is_set():
+            raise Cancelled
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -285,26 +280,24 @@ class Method(ABC):
         if not isinstance(request.options, self.Options):
             raise TurnaroundError(f"These options are not {self.card.title}'s.")
         report(0.0, f"{self.card.title} starts")
-        start = time.perf_counter()
+        start, memory = time.perf_counter(), devices.PeakMemory()
         made = self._run(request, report)
         _check_turnaround(made, request, self.card)
         return dataclasses.replace(
             made,
             seconds=time.perf_counter() - start,
             stage_seconds=dict(report.stage_seconds),
-            peak_memory_bytes=made.peak_memory_bytes or _peak_memory_bytes(),
+            peak_memory_bytes=made.peak_memory_bytes or memory.bytes(),
             provenance=made.provenance or self._provenance(request),
         )
 
     def _provenance(self, request: Request) -> Provenance:
-        from pipelines.runtime.devices import versions
-
         return Provenance(
             method=self.card.key,
             seed=request.seed,
             options=dataclasses.asdict(request.options),
             weights={w.repository: w.revision for w in self.card.weights},
-            versions=versions(),
+            versions=devices.versions(),
             device="cpu",
         )
 
@@ -325,11 +318,3 @@ def _check_turnaround(made: Turnaround, request: Request, card: Card) -> None:
     mesh = made.mesh
     if mesh is not None and (len(mesh.faces) == 0 or not np.isfinite(mesh.vertices).all()):
         raise TurnaroundError(again)
-
-
-def _peak_memory_bytes() -> int:
-    try:
-        import resource
-    except ImportError:  # Windows has no such module
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB

@@ -1,0 +1,15 @@
+"""Floor 3: every method, in display order. To add one: an import and a line."""
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.inflate import Inflate
+from pipelines.runtime.method import Method
+
+METHODS: tuple[Method, ...] = (Inflate(),)
+
+
+def find_method(key: object) -> Method:
+    for method in METHODS:
+        if method.card.key == key:
+            return method
+    known = ", ".join(method.card.key for method in METHODS)
+    raise TurnaroundError(f"There is no method {str(key)[:40]!r}. Known methods: {known}.")

@@ -1,0 +1,99 @@
+"""One job: one subject, N methods. Cheap ones first, streamed as they finish, each failure kept to itself."""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.runtime.devices import Machine
+from pipelines.runtime.engine import Engine
+from pipelines.runtime.method import Method, Report, Request, Turnaround
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Progressed:
+    method: str
+    fraction: float
+    message: str
+    remaining_s: float | None
+    preview: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    method: str
+    request: Request
+    turnaround: Turnaround
+
+
+@dataclass(frozen=True)
+class Failed:
+    method: str
+    sentence: str
+    cancelled: bool = False
+
+
+Event = Progressed | Finished | Failed
+Task = tuple[Method, Request]
+
+
+def compare(
+    tasks: Sequence[Task], engine: Engine, machine: Machine, emit: Callable[[Event], None], cancelled: threading.Event
+) -> None:
+    """Run every task, telling `emit` as it goes: any number of `Progressed`, then one `Finished` or `Failed` each."""
+    for method, request in sorted(tasks, key=lambda task: task[0].estimate(task[1], machine).seconds):
+        key = method.card.key
+        if blockers := method.blockers(machine):
+            emit(Failed(key, f"{method.card.title} cannot run here. {' '.join(blockers)}"))
+            continue
+        report = Report(_Clock(key, method.estimate(request, machine).seconds, emit), cancelled)
+        try:
+            turnaround = engine.run(method, request, report)
+            report.check()  # a cancel in the very last moment still means: nothing is kept
+        except Cancelled as cancel:
+            emit(Failed(key, str(cancel), cancelled=True))
+        except TurnaroundError as error:
+            emit(Failed(key, str(error)))
+        except MemoryError:
+            log.exception("%s ran out of memory", key)
+            emit(Failed(key, f"{method.card.title} ran out of memory. Ask for fewer or smaller views."))
+        except BaseException as bug:
+            if threading.current_thread() is threading.main_thread() and isinstance(bug, KeyboardInterrupt):
+                raise  # Ctrl-C at the command line; in a worker a method that exits must not take the server along
+            emit(Failed(key, apology(bug)))
+        else:
+            emit(Finished(key, request, turnaround))
+
+
+def apology(bug: BaseException) -> str:
+    """Log a bug with its trace under a short id, and say that id."""
+    reference = secrets.token_hex(4)
+    log.error("Bug %s", reference, exc_info=bug)
+    return f"Something went wrong on our side (reference {reference}). Try again; if it stays, report the reference."
+
+
+class _Clock:
+    """Turns a method's fractions into events with the time that remains."""
+
+    def __init__(self, key: str, estimated_s: float, emit: Callable[[Event], None]) -> None:
+        self._key, self._estimated_s, self._emit = key, estimated_s, emit
+        self._start: float | None = None
+
+    def __call__(self, fraction: float, message: str, preview: NDArray[np.uint8] | None) -> None:
+        if fraction <= 0.0:  # still waiting, or just begun
+            self._start = time.monotonic()
+            self._emit(Progressed(self._key, 0.0, message, None, preview))
+            return
+        elapsed = time.monotonic() - (self._start or time.monotonic())
+        # What was measured counts for more the further the run is; at the start only the estimate is known.
+        measured = elapsed * (1 - fraction) / fraction
+        estimated = max(0.0, self._estimated_s - elapsed)
+        self._emit(Progressed(self._key, fraction, message, fraction * measured + (1 - fraction) * estimated, preview))

@@ -1,0 +1,177 @@
+"""The runs of a server: started by visitors, living on their own threads, ending in the archive.
+
+A job does not depend on the page that started it: the page follows it, may be reloaded, and finds it again by its id,
+which is also the id of the result.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.core.subject import Subject
+from pipelines.runtime.archive import Archive, Draft
+from pipelines.runtime.compare import Event, Failed, Finished, Progressed, Task, apology, compare
+from pipelines.runtime.devices import this_machine
+from pipelines.runtime.engine import Engine
+from pipelines.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+State = Literal["working", "saved", "ended"]
+KEEP_ENDED = 100  # jobs that have ended and can still be followed, so that a slow page misses nothing
+
+
+class Job:
+    def __init__(self, draft: Draft, visitor: str) -> None:
+        self.id = draft.id
+        self.visitor = visitor
+        self.cancelled = threading.Event()
+        self.state: State = "working"
+        """"saved": the archive has a result of this id. "ended": it has not, nothing finished."""
+        self.problem: str | None = None
+        """Why nothing was saved although a method finished, or why the job as a whole failed."""
+        self._draft = draft
+        self._outcomes: list[Finished | Failed] = []
+        self._progress: Progressed | None = None
+        self._version = 0
+        self._changed = threading.Condition()
+
+    def cancel(self) -> None:
+        """Stop at the next report. Cancelling a job that has ended does nothing."""
+        self.cancelled.set()
+
+    @property
+    def working(self) -> bool:
+        return self.state == "working"
+
+    def follow(self, tick_s: float = 0.5) -> Iterator[Event | None]:
+        """Every outcome from the start, and the newest progress; `None` after each `tick_s` without news.
+
+        A page that falls behind skips progress, never an outcome. Ends once the result, if any, is in the archive.
+        """
+        told, version = 0, -1
+        while True:
+            with self._changed:
+                if version == self._version and self.working:
+                    self._changed.wait(tick_s)
+                news, version = version != self._version, self._version
+                outcomes, progress, working = self._outcomes[told:], self._progress, self.working
+            told += len(outcomes)
+            yield from outcomes
+            if not working:
+                return
+            if not news:
+                yield None
+            elif progress and all(progress.method != outcome.method for outcome in self._outcomes):
+                yield progress
+
+    def _emit(self, event: Event) -> None:
+        with self._changed:
+            if isinstance(event, Progressed):
+                self._progress = event
+            else:
+                self._outcomes.append(event)
+            self._version += 1
+            self._changed.notify_all()
+
+    def _end(self, state: State, problem: str | None = None) -> None:
+        with self._changed:
+            self.state, self.problem = state, problem
+            self._version += 1
+            self._changed.notify_all()
+
+
+class Jobs:
+    def __init__(self, engine: Engine, archive: Archive, settings: Settings) -> None:
+        self.engine, self.archive, self.settings = engine, archive, settings
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+        self._draining = False
+
+    def start(self, subject: Subject, tasks: Sequence[Task], visitor: str) -> Job:
+        """Begin a job, or say why it cannot begin. `visitor` is any key that tells visitors apart."""
+        with self._lock:
+            working = [job for job in self._jobs.values() if job.working]
+            if self._draining:
+                raise TurnaroundError(
+                    "The server is about to restart. Try again in a minute; nothing of yours is lost."
+                )
+            if sum(job.visitor == visitor for job in working) >= self.settings.max_queue_per_visitor:
+                raise TurnaroundError(
+                    f"You have {self.settings.max_queue_per_visitor} runs going already. "
+                    "Wait for one to finish, or cancel one."
+                )
+            if len(working) >= self.settings.max_queue:
+                raise TurnaroundError(f"{len(working)} runs are waiting already. Try again in a few minutes.")
+            job = Job(self.archive.begin(subject), visitor)
+            self._jobs[job.id] = job
+            self._forget_old()
+        threading.Thread(target=self._work, args=(job, tasks), name=f"job-{job.id[:6]}", daemon=True).start()
+        return job
+
+    def find(self, job_id: str) -> Job | None:
+        with self._lock:
+            return self._jobs.get(job_id)
+
+    def drain(self, seconds: float) -> None:
+        """Take no new jobs; let the working ones finish; cancel and wait briefly for those that do not."""
+        with self._lock:
+            self._draining = True
+        deadline = time.monotonic() + seconds
+        while any(job.working for job in self._all()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for job in self._all():
+            job.cancel()
+        while any(job.working for job in self._all()) and time.monotonic() < deadline + 1.0:
+            time.sleep(0.05)
+
+    def _work(self, job: Job, tasks: Sequence[Task]) -> None:
+        draft, saved, problem = job._draft, False, None
+        cards = {method.card.key: method.card for method, _ in tasks}
+
+        def keep(event: Event) -> None:
+            """Into the archive first, then to the page: what a visitor sees has a link."""
+            nonlocal saved
+            if isinstance(event, Finished):
+                job._emit(Progressed(event.method, 1.0, "Saving the result", 1.0))
+                try:
+                    draft.add(event.turnaround, event.request, cards[event.method])
+                    if job.cancelled.is_set() and not saved:
+                        raise Cancelled
+                    saved = True
+                except TurnaroundError as error:
+                    event = Failed(event.method, str(error), cancelled=isinstance(error, Cancelled))
+            if isinstance(event, Failed):
+                draft.fail(event.method, event.sentence)
+            job._emit(event)
+
+        try:
+            compare(tasks, self.engine, this_machine(self.settings.data), keep, job.cancelled)
+            if saved:
+                draft.finish()
+        except TurnaroundError as error:
+            saved, problem = False, str(error)
+        except BaseException as bug:  # nothing a job does may take the server along
+            saved, problem = False, apology(bug)
+        finally:
+            if not saved:
+                _discard(draft)
+            job._end("saved" if saved else "ended", problem)
+
+    def _all(self) -> list[Job]:
+        with self._lock:
+            return list(self._jobs.values())
+
+    def _forget_old(self) -> None:
+        ended = [job for job in self._jobs.values() if not job.working]
+        for job in ended[: max(0, len(ended) - KEEP_ENDED)]:
+            del self._jobs[job.id]
+
+
+def _discard(draft: Draft) -> None:
+    try:
+        draft.discard()
+    except OSError:
+        log.exception("A draft could not be removed; the next sweep will")

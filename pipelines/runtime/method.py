@@ -311,10 +311,17 @@ def _check_turnaround(made: Turnaround, request: Request, card: Card) -> None:
         shape, kind = frame.rgba.shape, frame.rgba.dtype
         if len(shape) != 3 or shape[2] != 4 or min(shape[:2]) < 1 or kind != np.uint8:
             raise TurnaroundError(again)
-        if frame.depth is not None and not np.isfinite(frame.depth).all():
+        if not all(np.isfinite(buffer).all() for buffer in (frame.depth, frame.normals) if buffer is not None):
             raise TurnaroundError(again)
     if "any view" in card.renders and [f.asked for f in made.frames] != list(request.views):
         raise TurnaroundError(again)
     mesh = made.mesh
     if mesh is not None and (len(mesh.faces) == 0 or not np.isfinite(mesh.vertices).all()):
         raise TurnaroundError(again)
+
+
+def describe(method: Method, machine: Machine) -> dict[str, Any]:
+    """A method as plain JSON: the card, its options, and what stands in its way here."""
+    card = dataclasses.asdict(method.card)
+    options = {f.name: {"default": f.default, **f.metadata} for f in dataclasses.fields(method.Options)}
+    return {**card, "renders": sorted(method.card.renders), "options": options, "blockers": method.blockers(machine)}

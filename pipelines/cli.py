@@ -1,0 +1,268 @@
+"""The command line: the same functions as the page, and files instead of a wall."""
+
+import argparse
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from pipelines.core.cameras import DEFAULT_FILL, View, orbit
+from pipelines.core.errors import TurnaroundError
+from pipelines.core.subject import Making, Subject
+from pipelines.registry import METHODS, find_method
+from pipelines.runtime.compare import Event, Failed, Finished, Progressed, apology, compare
+from pipelines.runtime.devices import this_machine, versions
+from pipelines.runtime.engine import InProcessEngine
+from pipelines.runtime.intake import Intake
+from pipelines.runtime.method import Method, Report, Request, describe, options_from
+from pipelines.runtime.prepare import prepare
+from pipelines.runtime.removers import REMOVERS
+from pipelines.runtime.results import write_subject, write_turnaround
+from pipelines.runtime.settings import Settings, read_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0: all went well. 1: something failed, and was named. 2: the command line itself made no sense."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        settings = read_settings()
+        return chosen.run(chosen, settings)
+    except TurnaroundError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, BrokenPipeError):
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipelines", description="One photo in; views from every side out.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    render = commands.add_parser("render", help="render photos by one or several methods")
+    render.set_defaults(run=_render)
+    render.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
+    render.add_argument("--method", nargs="+", action="extend", metavar="KEY", help="see `methods`; default: inflate")
+    render.add_argument("--azimuth", type=float, metavar="DEG", help="one view; positive: the camera to its own right")
+    render.add_argument("--elevation", type=float, metavar="DEG", help="default: the photo's; positive looks down")
+    render.add_argument("--orbit", type=int, metavar="N", help="N views round the subject; default: 21")
+    render.add_argument("--photo-elevation", type=float, default=0.0, metavar="DEG", help="of the photo; default 0")
+    render.add_argument("--size", type=int, default=576, metavar="PX", help="side of the frames; default 576")
+    render.add_argument("--seed", type=int, default=0)
+    render.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the methods")
+    render.add_argument("--remover", default="auto", metavar="NAME", help=f"auto, none, {', '.join(REMOVERS)}")
+    render.add_argument("--fill", type=float, default=DEFAULT_FILL, help="share of the frame the subject takes")
+    render.add_argument("--out", type=Path, default=Path("turnarounds"), metavar="DIR")
+    render.add_argument("--json", action="store_true", help="one JSON line per result on standard output")
+
+    methods = commands.add_parser("methods", help="list the methods and their options")
+    methods.set_defaults(run=_methods)
+    methods.add_argument("--json", action="store_true")
+
+    doctor = commands.add_parser("doctor", help="say what can run here, and what each missing thing is")
+    doctor.set_defaults(run=_doctor)
+    doctor.add_argument("--json", action="store_true")
+    return parser
+
+
+_NOTHING = Subject(rgba=np.zeros((1, 1, 4), np.uint8), made=Making("", (1, 1), "none", (0, 0, 1, 1)))
+
+# --- render -----------------------------------------------------------------------------------------------------------
+
+
+def _render(chosen: argparse.Namespace, settings: Settings) -> int:
+    # 1. What is wrong with the whole command line is said once, not once a photo
+    methods = [find_method(key) for key in dict.fromkeys(chosen.method or [METHODS[0].card.key])]
+    views, options = _views(chosen), _options(methods, chosen.set)
+    check_remover(chosen.remover)
+    check_fill(chosen.fill)
+    Request(_NOTHING, views, chosen.seed, None, chosen.size)
+    View(0, chosen.photo_elevation)
+
+    # 2. Photo by photo; a bad one fails alone
+    failures: list[str] = []
+    with closing(Intake(settings.limits)) as intake:
+        for photo, folder in _folders(chosen.photos, chosen.out):
+            bar = _Bar(photo.name)
+            try:
+                subject = prepare(
+                    intake.read(photo),
+                    remover=chosen.remover,
+                    elevation_deg=chosen.photo_elevation,
+                    fill=chosen.fill,
+                    settings=settings,
+                    report=Report(bar.show),
+                )
+                write_subject(folder, subject)
+            except Exception as error:
+                bar.clear()
+                sentence = str(error) if isinstance(error, TurnaroundError) else apology(error)
+                failures.append(_tell(_Outcome(str(photo), error=sentence), chosen.json))
+                continue
+            for method in methods:
+                request = Request(subject, views, chosen.seed, options[method.card.key], chosen.size)
+                outcome = _run(photo, method, request, folder, settings, bar)
+                told = _tell(outcome, chosen.json)
+                if outcome.error:
+                    failures.append(told)
+
+    # 3. What failed is named at the end
+    if failures:
+        print("\n".join([f"{len(failures)} failed:", *failures]), file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _views(chosen: argparse.Namespace) -> tuple[View, ...]:
+    elevation = chosen.photo_elevation if chosen.elevation is None else chosen.elevation
+    if chosen.azimuth is None:
+        return orbit(21 if chosen.orbit is None else chosen.orbit, elevation)
+    if chosen.orbit is not None:
+        raise TurnaroundError("Give --azimuth for one view or --orbit for several, not both.")
+    return (View(chosen.azimuth, elevation),)
+
+
+def _options(methods: Sequence[Method], given: Sequence[str]) -> dict[str, Any]:
+    """Each method's options: `name=value` goes to every method that knows the name, `key.name=value` to one."""
+    wanted: dict[str, dict[str, object]] = {method.card.key: {} for method in methods}
+    for item in given:
+        name, equals, value = item.partition("=")
+        key, dot, bare = name.partition(".")
+        if not equals:
+            raise TurnaroundError(f"--set wants OPTION=VALUE, not {item!r}.")
+        takers = [m for m in methods if (m.card.key == key if dot else hasattr(m.Options(), name))]
+        if not takers:
+            raise TurnaroundError(f"No chosen method has an option {name!r}. `methods` lists them.")
+        for method in takers:
+            wanted[method.card.key][bare if dot else name] = value
+    return {method.card.key: options_from(method.Options, wanted[method.card.key]) for method in methods}
+
+
+def _folders(photos: Sequence[Path], out: Path) -> Iterator[tuple[Path, Path]]:
+    """Each photo with its own folder; photos of the same stem get -2, -3, ..."""
+    taken: dict[str, int] = {}
+    for photo in photos:
+        stem = photo.stem or "photo"
+        taken[stem] = taken.get(stem, 0) + 1
+        yield photo, out / (stem if taken[stem] == 1 else f"{stem}-{taken[stem]}")
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    photo: str
+    method: str | None = None
+    folder: str | None = None
+    files: tuple[str, ...] = ()
+    seconds: float | None = None
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def _run(photo: Path, method: Method, request: Request, folder: Path, settings: Settings, bar: "_Bar") -> _Outcome:
+    """One method on one photo: what it wrote, or why it did not."""
+    key, ends = method.card.key, list[Finished | Failed]()
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Progressed):
+            bar.show(event.fraction, f"{method.card.title}: {event.message}", None, event.remaining_s)
+        else:
+            ends.append(event)
+
+    compare([(method, request)], InProcessEngine(), this_machine(settings.data), listen, threading.Event())
+    bar.clear()
+    (end,) = ends
+    if isinstance(end, Failed):
+        return _Outcome(str(photo), key, error=end.sentence)
+    try:
+        written = write_turnaround(folder / key, end.turnaround, request, method.card)
+    except TurnaroundError as error:
+        return _Outcome(str(photo), key, error=str(error))
+    files = tuple(str(path) for path in written)
+    return _Outcome(str(photo), key, str(folder / key), files, round(end.turnaround.seconds, 3), end.turnaround.notes)
+
+
+def _tell(outcome: _Outcome, as_json: bool) -> str:
+    """Print one result as it comes; gives back the line that names it at the end if it failed."""
+    name = outcome.photo + (f" by {outcome.method}" if outcome.method else "")
+    if as_json:
+        print(json.dumps({"ok": outcome.error is None, **asdict(outcome)}), flush=True)
+    elif outcome.error is None:
+        print(f"{name}: {outcome.folder} ({outcome.seconds:.1f} s)", flush=True)
+        for note in outcome.notes:
+            print(f"  {note}", flush=True)
+    return f"{name}: {outcome.error}"
+
+
+class _Bar:
+    """A progress bar on standard error, where a person is watching; nothing when the output is a file."""
+
+    WIDTH = 24
+
+    def __init__(self, name: str, stream: TextIO = sys.stderr) -> None:
+        self._name, self._stream, self._last = name, stream, 0.0
+
+    def show(self, fraction: float, message: str, preview: object = None, remaining_s: float | None = None) -> None:
+        if not self._stream.isatty() or (time.monotonic() - self._last < 0.1 and fraction < 1):
+            return
+        self._last = time.monotonic()
+        done = round(fraction * self.WIDTH)
+        left = f", {remaining_s:.0f} s left" if remaining_s else ""
+        bar = "█" * done + "·" * (self.WIDTH - done)
+        self._stream.write(f"\r\x1b[K{self._name} {bar} {fraction:4.0%}  {message}{left}")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        if self._stream.isatty():
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+
+# --- methods, doctor --------------------------------------------------------------------------------------------------
+
+
+def _methods(chosen: argparse.Namespace, settings: Settings) -> int:
+    machine = this_machine(settings.data)
+    described = [describe(method, machine) for method in METHODS]
+    if chosen.json:
+        print(json.dumps(described, indent=2))
+        return 0
+    for method in described:
+        print(f"{method['key']}: {method['title']}. {method['summary']}")
+        print(f"  renders {', '.join(method['renders'])}; licence {method['licence']}")
+        for name, spec in method["options"].items():
+            allowed = ", ".join(spec["choices"]) or f"{spec['minimum']:g} to {spec['maximum']:g}"
+            print(f"  --set {name}={spec['default']}  {spec['help']} ({allowed})")
+        for blocker in method["blockers"]:
+            print(f"  cannot run here: {blocker}")
+    return 0
+
+
+def _doctor(chosen: argparse.Namespace, settings: Settings) -> int:
+    """Exit code 1 when no method can run, or results cannot be stored."""
+    machine = this_machine(settings.data)
+    report = {
+        "machine": asdict(machine),
+        "versions": versions(),
+        "data": {"folder": str(settings.data.absolute()), "problem": _data_problem(settings)},
+        "methods": {m.card.key: list(m.blockers(machine)) for m in METHODS},
+        "removers": {key: remover.missing(settings) for key, remover in REMOVERS.items()},
+    }
+    able = any(not reasons for reasons in report["methods"].values())
+    code = 0 if able and not report["data"]["problem"] else 1
+    if chosen.json:
+        print(json.dumps(report, indent=2))
+        return code
+    gpu = f"{machine.gpu}, {machine.gpu_memory_bytes / 1e9:.0f} GB" if machine.gpu else "no GPU"
+    print(f"Machine: {machine.cores} cores, {machine.memory_bytes / 1e9:.0f} GB of memory, {gpu}")
+    print(f"Data: {report['data']['problem'] or f'{machine.free_disk_bytes / 1e9:.0f} GB free for results'}")
+    print("Versions: " + ", ".join(f"{name} {version}" for name, version in report["versions"].items()))
+    for title, things in (("Methods", report["methods"]), ("Background removers", report["removers"])):
+        print(f"{title}:")
+        for key, reasons in things.items():
+            print(f"  {key}: {' '.join(reasons) if reasons else 'ready'}")
+    return code

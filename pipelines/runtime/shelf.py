@@ -1,0 +1,71 @@
+"""Prepared subjects between "prepare" and "render": in memory only, under unguessable ids, for a while."""
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.core.images import Photo
+from pipelines.core.subject import Subject
+
+MAX_BYTES = 400_000_000  # about 20 photos of 2048 px with their subjects
+ID_BYTES = 16  # 128 bits: an id is the only key to a visitor's photo
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    photo: Photo
+    remover: str
+    """What was asked for, "auto" for instance; what was used stands in `subject.made`."""
+    fill: float
+    subject: Subject | None = None
+    """`None` when this photo could not be prepared this way; the photo is still there for another try."""
+
+    @property
+    def size_bytes(self) -> int:
+        return self.photo.rgba.nbytes + (self.subject.rgba.nbytes if self.subject else 0)
+
+
+@dataclass
+class Shelf:
+    """Entries never change. The least recently used leave first, and all leave after `keep_s` without use."""
+
+    keep_s: float
+    max_bytes: int = MAX_BYTES
+    _entries: OrderedDict[str, tuple[float, Prepared]] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def put(self, prepared: Prepared) -> str:
+        entry_id = secrets.token_urlsafe(ID_BYTES)
+        with self._lock:
+            self._entries[entry_id] = (time.monotonic(), prepared)
+            self._sweep()
+        return entry_id
+
+    def find(self, entry_id: object) -> Prepared | None:
+        with self._lock:
+            self._sweep()
+            if not isinstance(entry_id, str) or entry_id not in self._entries:
+                return None
+            _, prepared = self._entries[entry_id]
+            self._entries[entry_id] = (time.monotonic(), prepared)
+            self._entries.move_to_end(entry_id)
+            return prepared
+
+    def get(self, entry_id: object) -> Prepared:
+        if prepared := self.find(entry_id):
+            return prepared
+        raise TurnaroundError("This photo is no longer held here; photos are forgotten after a while. Choose it again.")
+
+    def _sweep(self) -> None:
+        """In order of last use, so the first entry is always the next to go. The newest stays, however large."""
+        oldest = time.monotonic() - self.keep_s
+        held = sum(prepared.size_bytes for _, prepared in self._entries.values())
+        while self._entries:
+            used, prepared = next(iter(self._entries.values()))
+            if used >= oldest and (held <= self.max_bytes or len(self._entries) == 1):
+                return
+            self._entries.popitem(last=False)
+            held -= prepared.size_bytes

@@ -1,0 +1,186 @@
+"""What every registered method promises. A new method is found here by itself."""
+
+import dataclasses
+import importlib
+import pickle
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.core.cameras import View, orbit
+from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.registry import METHODS, find_method
+from pipelines.runtime.devices import this_machine
+from pipelines.runtime.method import Method, NoOptions, Report, Request, Turnaround, describe, options_from
+from tests.toy_methods import SlowOptions, a_subject
+
+MACHINE = this_machine(Path())
+ABLE = [method for method in METHODS if not method.blockers(MACHINE)]
+REQUEST = Request(a_subject(192), orbit(4, 10), seed=7, size_px=96)
+
+each_method = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.card.key)
+each_able = pytest.mark.parametrize("method", ABLE, ids=lambda m: m.card.key)
+
+
+@cache
+def rendered(key: str) -> Turnaround:
+    return find_method(key)(REQUEST, Report())
+
+
+def test_keys_are_unique_and_an_unknown_one_is_refused_with_the_known_ones():
+    assert len({m.card.key for m in METHODS}) == len(METHODS)
+    with pytest.raises(TurnaroundError, match="inflate"):
+        find_method("sv4d<script>")
+    with pytest.raises(TurnaroundError):
+        find_method(["inflate"])
+
+
+def test_one_method_at_least_needs_nothing():
+    assert ABLE and not ABLE[0].card.weights
+
+
+@each_method
+def test_the_card_is_complete(method: Method):
+    card = method.card
+    assert importlib.import_module(f"pipelines.{card.key}").__dict__[type(method).__name__] is type(method)
+    for text in (card.title, card.summary, card.licence, card.needs):
+        assert text.strip() == text and text
+    assert card.summary.endswith(".") and card.needs.endswith(".") and "\n" not in card.summary
+    assert card.renders and 5 < card.fov_deg < 120
+    assert all(w.revision and w.licence and w.size_bytes > 0 for w in card.weights)
+    assert card.citation is None or card.citation.lstrip().startswith("@")
+
+
+@each_method
+def test_every_option_can_be_drawn_as_a_control(method: Method):
+    defaults = method.Options()
+    for spec in dataclasses.fields(method.Options):
+        bounds, value = spec.metadata, getattr(defaults, spec.name)
+        assert bounds["label"] and bounds["help"]
+        if bounds["choices"]:
+            assert value in bounds["choices"]
+        elif not isinstance(value, bool):
+            assert bounds["minimum"] <= value <= bounds["maximum"]
+            for bad in (bounds["minimum"] - 1, bounds["maximum"] + 1, float("nan"), "much", None, True, [value]):
+                with pytest.raises(TurnaroundError):
+                    options_from(method.Options, {spec.name: bad})
+        assert options_from(method.Options, {spec.name: str(value)}) == defaults
+    with pytest.raises(TurnaroundError, match="no option"):
+        options_from(method.Options, {"no_such_thing": 1})
+
+
+@each_method
+def test_it_describes_itself_in_plain_json(method: Method):
+    import json
+
+    assert json.loads(json.dumps(describe(method, MACHINE), allow_nan=False))["key"] == method.card.key
+
+
+@each_method
+def test_blockers_and_estimate_are_words_and_numbers(method: Method):
+    assert all(isinstance(reason, str) and reason.endswith(".") for reason in method.blockers(MACHINE))
+    one, many = (method.estimate(dataclasses.replace(REQUEST, views=orbit(n)), MACHINE) for n in (1, 40))
+    assert 0 < one.seconds <= many.seconds < 1e6 and 0 < one.memory_bytes < 1e12 and one.download_bytes >= 0
+
+
+@each_able
+def test_it_renders_what_was_asked(method: Method):
+    made = rendered(method.card.key)
+    assert [frame.asked for frame in made.frames] == list(REQUEST.views) or "any view" not in method.card.renders
+    for frame in made.frames:
+        assert frame.rgba.dtype == np.uint8 and frame.rgba.shape[2] == 4
+        visible = (frame.rgba[..., 3] > 127).mean()
+        assert 0.05 < visible < 0.95, "the subject fills neither nothing nor everything"
+        if "any view" in method.card.renders:
+            assert frame.exact and frame.rgba.shape[:2] == (REQUEST.size_px, REQUEST.size_px)
+    if "mesh" in method.card.renders:
+        assert made.mesh is not None and len(made.mesh.faces) > 0
+    assert made.provenance and made.provenance.method == method.card.key and made.provenance.seed == REQUEST.seed
+    assert made.seconds > 0 and made.peak_memory_bytes > 0
+
+
+@each_able
+def test_the_same_request_gives_the_same_bytes(method: Method):
+    again = type(method)()(REQUEST, Report())
+    for first, second in zip(rendered(method.card.key).frames, again.frames, strict=True):
+        assert np.array_equal(first.rgba, second.rgba)
+
+
+@each_able
+def test_requests_and_results_travel_between_processes(method: Method):
+    made = rendered(method.card.key)
+    request, copy = pickle.loads(pickle.dumps((REQUEST, made)))
+    assert np.array_equal(copy.frames[0].rgba, made.frames[0].rgba) and request.views == REQUEST.views
+
+
+@each_able
+def test_progress_only_grows_and_says_something(method: Method):
+    told: list[tuple[float, str]] = []
+    method(REQUEST, Report(lambda fraction, message, preview: told.append((fraction, message))))
+    fractions = [fraction for fraction, _ in told]
+    assert len(told) >= 3 and fractions == sorted(fractions) and fractions[0] >= 0 and fractions[-1] <= 1
+    assert all(message for _, message in told)
+
+
+@each_able
+@pytest.mark.parametrize("after_reports", [0, 1, 2, 4])
+def test_cancelling_stops_it(method: Method, after_reports: int):
+    cancelled, heard = threading.Event(), 0
+
+    def sink(fraction: float, message: str, preview: object) -> None:
+        nonlocal heard
+        heard += 1
+        if heard > after_reports:
+            cancelled.set()
+
+    with pytest.raises(Cancelled):
+        method(REQUEST, Report(sink, cancelled))
+    assert heard == after_reports + 1, "it went on after being told to stop"
+
+
+@each_able
+def test_options_of_another_method_are_refused(method: Method):
+    with pytest.raises(TurnaroundError, match="options"):
+        method(dataclasses.replace(REQUEST, options=SlowOptions()), Report())
+    assert method.Options is NoOptions or dataclasses.is_dataclass(method.Options)
+
+
+@each_able
+def test_positive_azimuth_shows_more_of_the_photos_right(method: Method):
+    """The subject's right half is twice as bright as its left: turning to the right must brighten the picture."""
+    if "any view" not in method.card.renders:
+        pytest.fail("give this method's fixed views a camera test of their own")
+    request = dataclasses.replace(REQUEST, views=(View(-50, 0), View(50, 0)))
+    left, right = (mean_color(frame.rgba) for frame in method(request, Report()).frames)
+    assert right > 1.2 * left
+
+
+def mean_color(rgba: np.ndarray) -> float:
+    return float(rgba[rgba[..., 3] > 200][:, :3].mean())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"views": ()},
+        {"views": (View(),) * 10_000},
+        {"views": orbit(200), "size_px": 1024},
+        {"seed": -1},
+        {"seed": 2**31},
+        {"seed": 1.7},
+        {"seed": float("nan")},
+        {"seed": "12"},
+        {"seed": True},
+        {"size_px": 10**9},
+        {"size_px": 8},
+        {"size_px": 10**400},
+    ],
+    ids=lambda changes: " ".join(f"{name} {str(value)[:12]}" for name, value in changes.items()),
+)
+def test_59_62_63_requests_out_of_bounds_are_refused_with_words(changes: dict[str, Any]):
+    with pytest.raises(TurnaroundError, match=r"\w{3,} .*\."):
+        dataclasses.replace(REQUEST, **changes)

@@ -15,14 +15,15 @@ import numpy as np
 
 from pipelines.core.cameras import DEFAULT_FILL, View, orbit
 from pipelines.core.errors import TurnaroundError
-from pipelines.core.subject import Making, Subject
+from pipelines.core.subject import Making, Subject, check_fill
 from pipelines.registry import METHODS, find_method
-from pipelines.runtime.compare import Event, Failed, Finished, Progressed, apology, compare
+from pipelines.runtime.archive import Archive
+from pipelines.runtime.compare import Event, Failed, Finished, Progressed, compare, sentence_of
 from pipelines.runtime.devices import this_machine, versions
 from pipelines.runtime.engine import InProcessEngine
 from pipelines.runtime.intake import Intake
 from pipelines.runtime.method import Method, Report, Request, describe, options_from
-from pipelines.runtime.prepare import prepare
+from pipelines.runtime.prepare import check_remover, prepare
 from pipelines.runtime.removers import REMOVERS
 from pipelines.runtime.results import write_subject, write_turnaround
 from pipelines.runtime.settings import Settings, read_settings
@@ -86,7 +87,7 @@ def _render(chosen: argparse.Namespace, settings: Settings) -> int:
     View(0, chosen.photo_elevation)
 
     # 2. Photo by photo; a bad one fails alone
-    failures: list[str] = []
+    failures: list[_Outcome] = []
     with closing(Intake(settings.limits)) as intake:
         for photo, folder in _folders(chosen.photos, chosen.out):
             bar = _Bar(photo.name)
@@ -102,19 +103,22 @@ def _render(chosen: argparse.Namespace, settings: Settings) -> int:
                 write_subject(folder, subject)
             except Exception as error:
                 bar.clear()
-                sentence = str(error) if isinstance(error, TurnaroundError) else apology(error)
-                failures.append(_tell(_Outcome(str(photo), error=sentence), chosen.json))
-                continue
-            for method in methods:
-                request = Request(subject, views, chosen.seed, options[method.card.key], chosen.size)
-                outcome = _run(photo, method, request, folder, settings, bar)
-                told = _tell(outcome, chosen.json)
+                outcomes = [_Outcome(str(photo), error=sentence_of(error))]
+            else:
+                requests = (Request(subject, views, chosen.seed, options[m.card.key], chosen.size) for m in methods)
+                outcomes = (
+                    _run(photo, method, request, folder, settings, bar)
+                    for method, request in zip(methods, requests, strict=True)
+                )
+            for outcome in outcomes:
+                _tell(outcome, chosen.json)
                 if outcome.error:
-                    failures.append(told)
+                    failures.append(outcome)
 
     # 3. What failed is named at the end
     if failures:
-        print("\n".join([f"{len(failures)} failed:", *failures]), file=sys.stderr)
+        lines = [f"{outcome.name}: {outcome.error}" for outcome in failures]
+        print("\n".join([f"{len(failures)} failed:", *lines]), file=sys.stderr)
     return 1 if failures else 0
 
 
@@ -162,6 +166,10 @@ class _Outcome:
     notes: tuple[str, ...] = ()
     error: str | None = None
 
+    @property
+    def name(self) -> str:
+        return self.photo + (f" by {self.method}" if self.method else "")
+
 
 def _run(photo: Path, method: Method, request: Request, folder: Path, settings: Settings, bar: "_Bar") -> _Outcome:
     """One method on one photo: what it wrote, or why it did not."""
@@ -186,16 +194,14 @@ def _run(photo: Path, method: Method, request: Request, folder: Path, settings: 
     return _Outcome(str(photo), key, str(folder / key), files, round(end.turnaround.seconds, 3), end.turnaround.notes)
 
 
-def _tell(outcome: _Outcome, as_json: bool) -> str:
-    """Print one result as it comes; gives back the line that names it at the end if it failed."""
-    name = outcome.photo + (f" by {outcome.method}" if outcome.method else "")
+def _tell(outcome: _Outcome, as_json: bool) -> None:
+    """Print one result as it comes; failures without `--json` wait for the end."""
     if as_json:
         print(json.dumps({"ok": outcome.error is None, **asdict(outcome)}), flush=True)
     elif outcome.error is None:
-        print(f"{name}: {outcome.folder} ({outcome.seconds:.1f} s)", flush=True)
+        print(f"{outcome.name}: {outcome.folder} ({outcome.seconds:.1f} s)", flush=True)
         for note in outcome.notes:
             print(f"  {note}", flush=True)
-    return f"{name}: {outcome.error}"
 
 
 class _Bar:
@@ -235,7 +241,8 @@ def _methods(chosen: argparse.Namespace, settings: Settings) -> int:
         print(f"{method['key']}: {method['title']}. {method['summary']}")
         print(f"  renders {', '.join(method['renders'])}; licence {method['licence']}")
         for name, spec in method["options"].items():
-            allowed = ", ".join(spec["choices"]) or f"{spec['minimum']:g} to {spec['maximum']:g}"
+            bounds = f"{spec['minimum']:g} to {spec['maximum']:g}" if spec["minimum"] is not None else "true, false"
+            allowed = ", ".join(spec["choices"]) or bounds
             print(f"  --set {name}={spec['default']}  {spec['help']} ({allowed})")
         for blocker in method["blockers"]:
             print(f"  cannot run here: {blocker}")
@@ -248,7 +255,7 @@ def _doctor(chosen: argparse.Namespace, settings: Settings) -> int:
     report = {
         "machine": asdict(machine),
         "versions": versions(),
-        "data": {"folder": str(settings.data.absolute()), "problem": _data_problem(settings)},
+        "data": {"folder": str(settings.data.absolute()), "problem": Archive(settings).blocker()},
         "methods": {m.card.key: list(m.blockers(machine)) for m in METHODS},
         "removers": {key: remover.missing(settings) for key, remover in REMOVERS.items()},
     }

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from pipelines.core.images import Limits
 from pipelines.registry import METHODS
 from pipelines.runtime.archive import Archive
 from pipelines.runtime.engine import InProcessEngine
@@ -22,6 +21,5 @@ class Studio:
 
 
 def open_studio(settings: Settings, methods: tuple[Method, ...] = METHODS) -> Studio:
-    limits = Limits(max_bytes=int(settings.max_upload_mb * 1e6), max_pixels=int(settings.max_megapixels * 1e6))
     archive = Archive(settings)
-    return Studio(settings, methods, Intake(limits), archive, Jobs(InProcessEngine(), archive, settings))
+    return Studio(settings, methods, Intake(settings.limits), archive, Jobs(InProcessEngine(), archive, settings))

@@ -99,8 +99,9 @@ PRESETS: dict[str, View] = {
 
 def angle_between(a: View, b: View) -> float:
     """Degrees between two viewing directions, whatever their distances."""
-    cosine = float(np.dot(_direction(a), _direction(b)))
-    return math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
+    here, there = _direction(a), _direction(b)
+    # Not the arc cosine: near 0 and 180 degrees it loses half of the digits.
+    return math.degrees(math.atan2(float(np.linalg.norm(np.cross(here, there))), float(here @ there)))
 
 
 def photo_distance(fill: float, fov_deg: float = FOV_DEG) -> float:
@@ -108,6 +109,8 @@ def photo_distance(fill: float, fov_deg: float = FOV_DEG) -> float:
 
     There the unit subject, flat through the origin, takes the share `fill` of the frame as the photo's cut-out does.
     """
+    if not 0.01 <= checked_number("The subject's share of the frame", fill) <= 1:
+        raise TurnaroundError(f"The subject's share of the frame must lie between 0.01 and 1, not {fill:g}.")
     return 0.5 / (math.tan(math.radians(fov_deg) / 2) * fill)
 
 
@@ -141,12 +144,16 @@ def intrinsics(size_px: int, fov_deg: float = FOV_DEG) -> Matrix:
 def project(
     points: NDArray[np.floating], view: View, unit_distance: float, size_px: int, fov_deg: float = FOV_DEG
 ) -> tuple[Matrix, Matrix]:
-    """World points [N, 3] to pixels [N, 2] and depths along the camera's z [N]."""
+    """World points [N, 3] to pixels [N, 2] and depths along the camera's z [N].
+
+    A point in the camera's own plane is nowhere on the image (NaN); one behind it has a negative depth.
+    """
     pose = camera_from_world(view, unit_distance)
     in_camera = points @ pose[:3, :3].T + pose[:3, 3]
     depth = in_camera[:, 2]
     pixels = in_camera @ intrinsics(size_px, fov_deg).T
-    return pixels[:, :2] / depth[:, None], depth
+    seen_from = np.where(depth == 0, np.nan, depth)
+    return pixels[:, :2] / seen_from[:, None], depth
 
 
 def _direction(view: View) -> Matrix:

@@ -73,6 +73,11 @@ def compare(
             emit(Finished(key, request, turnaround))
 
 
+def sentence_of(error: BaseException) -> str:
+    """What a person is told of any exception."""
+    return str(error) if isinstance(error, TurnaroundError) else apology(error)
+
+
 def apology(bug: BaseException) -> str:
     """Log a bug with its trace under a short id, and say that id."""
     reference = secrets.token_hex(4)

@@ -1,8 +1,8 @@
 """Where strangers' bytes are decoded: in a child process that may crash, hang or run out of memory without harm.
 
-The parent sends a photo's bytes; the child (this file, run as a module) answers with a small JSON header and raw pixels.
-What comes back is no more trusted than what went in: sizes are checked, nothing is unpickled, and the hash is the
-parent's own. The child gets neither the parent's secrets (an environment of a few names) nor its main module.
+The parent sends a photo's bytes; the child (this file, run as a module) answers with a small JSON header and raw
+pixels. What comes back is no more trusted than what went in: sizes are checked, nothing is unpickled, and the hash is
+the parent's own. The child gets neither the parent's secrets (an environment of a few names) nor its main module.
 """
 
 import contextlib
@@ -18,13 +18,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
 from pipelines.core.errors import TurnaroundError
-from pipelines.core.images import TOO_COMPLEX, Limits, Photo, check_bytes, decode_photo
-from pipelines.runtime.settings import Settings
+from pipelines.core.images import DEFAULT_LIMITS, TOO_COMPLEX, Limits, Photo, check_bytes, decode_pixels
 
 CPU_S = 10  # of processor time for one photo; a 48-megapixel HEIC takes about 2
 WALL_S = 25  # the same on a busy machine, or a child that hangs without using the processor
@@ -41,20 +40,13 @@ _STOPPED = "The photo could not be read because the server is stopping. Try agai
 _NOT_STARTED = "The photo could not be read because the reader of photos did not start. Try again in a minute."
 
 
-def limits_of(settings: Settings) -> Limits:
-    return Limits(
-        max_bytes=int(settings.max_upload_mb * 1e6),
-        max_pixels=int(settings.max_megapixels * 1e6),
-    )
-
-
 class Intake:
     """Reads photos in child processes kept warm; safe to call from any number of threads, which queue.
 
     Nothing is started before `warm`, `alive` or the first `read`.
     """
 
-    def __init__(self, limits: Limits = Limits(), workers: int = 1) -> None:
+    def __init__(self, limits: Limits = DEFAULT_LIMITS, workers: int = 1) -> None:
         self.limits = limits
         self._readers = [_Reader(limits) for _ in range(workers)]
         self._idle: queue.LifoQueue[_Reader] = queue.LifoQueue()
@@ -213,7 +205,7 @@ class _Reader:
                 pipe.close() if pipe else None
 
 
-def _receive(pipe: BinaryIO, max_pixel_bytes: int) -> tuple[dict[str, Any], bytes]:
+def _receive(pipe: IO[bytes], max_pixel_bytes: int) -> tuple[dict[str, Any], bytes]:
     header_bytes = _read_exactly(pipe, _size_below(pipe, _MAX_HEADER_BYTES))
     pixels = _read_exactly(pipe, _size_below(pipe, max_pixel_bytes))
     header = json.loads(header_bytes)
@@ -222,21 +214,21 @@ def _receive(pipe: BinaryIO, max_pixel_bytes: int) -> tuple[dict[str, Any], byte
     return header, pixels
 
 
-def _size_below(pipe: BinaryIO, most: int) -> int:
+def _size_below(pipe: IO[bytes], most: int) -> int:
     size = _SIZE.unpack(_read_exactly(pipe, _SIZE.size))[0]
     if size > most:
         raise ValueError(f"{size} bytes announced, at most {most} expected")
     return size
 
 
-def _read_exactly(pipe: BinaryIO, count: int) -> bytes:
+def _read_exactly(pipe: IO[bytes], count: int) -> bytes:
     data = pipe.read(count)
     if len(data) != count:
         raise EOFError(f"the other side closed after {len(data)} of {count} bytes")
     return data
 
 
-def _send(pipe: BinaryIO, header: Mapping[str, object], pixels: memoryview | bytes = b"") -> None:
+def _send(pipe: IO[bytes], header: Mapping[str, object], pixels: memoryview | bytes = b"") -> None:
     text = json.dumps(header).encode()
     pipe.write(_SIZE.pack(len(text)) + text + _SIZE.pack(len(pixels)))
     pipe.write(pixels)
@@ -281,14 +273,13 @@ def _serve(limits: Limits, parent: int) -> None:
             continue
         _allow_cpu_time()
         try:
-            photo = decode_photo(data, limits)
+            rgba, original, notes = decode_pixels(data, limits)
         except TurnaroundError as refusal:
             _send(answers, {"error": str(refusal)})
             continue
-        height, width = photo.rgba.shape[:2]
-        header = {"size": (width, height), "original": photo.original_size_px, "notes": photo.notes}
-        _send(answers, header, photo.rgba.data.cast("B"))
-        del data, photo  # at rest the child holds nobody's picture
+        header = {"size": rgba.shape[1::-1], "original": original, "notes": notes}
+        _send(answers, header, rgba.data.cast("B"))
+        del data, rgba  # at rest the child holds nobody's picture
 
 
 def _import_decoders() -> None:

@@ -88,13 +88,13 @@ class Jobs:
         self.engine, self.archive, self.settings = engine, archive, settings
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
-        self._draining = False
+        self.draining = False
 
     def start(self, subject: Subject, tasks: Sequence[Task], visitor: str) -> Job:
         """Begin a job, or say why it cannot begin. `visitor` is any key that tells visitors apart."""
         with self._lock:
             working = [job for job in self._jobs.values() if job.working]
-            if self._draining:
+            if self.draining:
                 raise TurnaroundError(
                     "The server is about to restart. Try again in a minute; nothing of yours is lost."
                 )
@@ -118,7 +118,7 @@ class Jobs:
     def drain(self, seconds: float) -> None:
         """Take no new jobs; let the working ones finish; cancel and wait briefly for those that do not."""
         with self._lock:
-            self._draining = True
+            self.draining = True
         deadline = time.monotonic() + seconds
         while any(job.working for job in self._all()) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -138,7 +138,7 @@ class Jobs:
                 job._emit(Progressed(event.method, 1.0, "Saving the result", 1.0))
                 try:
                     draft.add(event.turnaround, event.request, cards[event.method])
-                    if job.cancelled.is_set() and not saved:
+                    if job.cancelled.is_set():
                         raise Cancelled
                     saved = True
                 except TurnaroundError as error:

@@ -1,15 +1,17 @@
-"""Every setting of ours, read from the environment in this one place. The README's table is made from `FIELDS`.
+"""Every setting of ours, read from the environment in this one place. `settings_table` is the README's table.
 
 Gradio's own variables (GRADIO_SERVER_NAME, GRADIO_SERVER_PORT, GRADIO_ROOT_PATH, ...) are honoured by Gradio itself.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import TurnaroundError
+from pipelines.core.images import Limits
 
 PREFIX = "TURNAROUND_"
 
@@ -41,6 +43,10 @@ class Settings:
     def results(self) -> Path:
         return self.data / "results"
 
+    @property
+    def limits(self) -> Limits:
+        return Limits(max_bytes=int(self.max_upload_mb * 1e6), max_pixels=int(self.max_megapixels * 1e6))
+
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """All settings, or one sentence for each bad value."""
@@ -67,14 +73,38 @@ def _parse(text: str, default: Any, bounds: Mapping[str, Any]) -> Any:
     if not text:
         raise ValueError("it is empty; remove it or give it a value")
     if isinstance(default, Path):
-        return Path(text).expanduser()
+        folder = Path(text).expanduser()
+        if folder.exists() and not folder.is_dir():
+            raise ValueError("it must be a folder, and there is a file of that name")
+        return folder
     if isinstance(default, str):
-        return text
+        if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
+            raise ValueError("it must be an address that starts with https:// or http://")
+        return text.rstrip("/") + "/"
     kind = "whole number" if isinstance(default, int) else "number"
+    low, high = bounds["minimum"], bounds["maximum"]
+    sentence = f"it must be a {kind} between {_plain(low)} and {_plain(high)}"
     try:
         number = type(default)(text)
     except ValueError:
-        raise ValueError(f"it must be a {kind}") from None
-    if not bounds["minimum"] <= number <= bounds["maximum"]:
-        raise ValueError(f"it must be a {kind} between {bounds['minimum']:g} and {bounds['maximum']:g}")
+        raise ValueError(sentence) from None
+    if not low <= number <= high:  # false of NaN too
+        raise ValueError(sentence)
     return number
+
+
+def settings_table() -> str:
+    """Every setting as a Markdown table."""
+    rows = ["| variable | default | allowed | meaning |", "| --- | --- | --- | --- |"]
+    for spec in fields(Settings):
+        low, high = spec.metadata["minimum"], spec.metadata["maximum"]
+        kind = "a folder" if isinstance(spec.default, Path) else "an address"
+        # Not `:g`, which writes a million as 1e+06.
+        allowed = kind if low is None else f"{_plain(low)} to {_plain(high)}"
+        default = _plain(spec.default) if isinstance(spec.default, float) else str(spec.default)
+        rows.append(f"| `{PREFIX}{spec.name.upper()}` | `{default}` | {allowed} | {spec.metadata['help']} |")
+    return "\n".join(rows) + "\n"
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else str(number)

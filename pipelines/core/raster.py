@@ -1,0 +1,361 @@
+"""A renderer for textured and vertex-coloured meshes that needs neither a GPU nor OpenGL.
+
+A frame is made in two steps:
+
+1. **What is seen.** OpenCV's triangle rasteriser (`cv2.triangleRasterize`, new in OpenCV 5) draws each triangle's
+   number into a buffer of samples. For `supersample` n a pixel has n^2 + 1 samples (one for n = 1), on a square grid
+   that is turned against the pixels by atan(1 / n). So each sample of a pixel has a row and a column of its own (steep
+   and flat edges get n^2 + 2 shades, an upright grid would give n + 1), one is the pixel's centre, and the centre of
+   pixel (x, y) is sample (n x + y, n y - x): the buffer is read back by strides alone.
+2. **What it looks like.** Only what is seen is interpolated and textured: once a pixel, at its centre, and at every
+   sample where a pixel holds an outline or a crease.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.core.cameras import FOV_DEG, View, camera_from_world, intrinsics
+from pipelines.core.errors import TurnaroundError
+from pipelines.core.mesh import Mesh, checked_mesh
+from pipelines.core.shade import Floats, Fragments, Light, Surface
+
+NEAR = 0.02  # world units; what is nearer to the camera is cut off. The subject's longest side is 1
+MAX_FACES = 2**24  # triangle numbers travel as float32, which counts without gaps up to here
+TILE_PX = 640  # bounds the memory: a tile's buffer takes at most 16 bytes x 9 samples x 640^2 = 59 MB at supersample 2
+GROW = 1 / 256  # samples; see `_grown`
+MAX_TIP = 1 / 4  # samples
+EMPTY = 1.0  # in the depth buffer, where nothing was drawn
+CREASE_PX = 0.5  # a surface that bends by more than this (in depth, within a pixel) is shaded at every sample
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    rgba: NDArray[np.uint8]
+    """[H, W, 4], straight alpha: the surface's own colour, and how much of the pixel it covers. 0 where nothing is."""
+    depth: Floats
+    """[H, W], along the camera's z, at the pixel's centre; 0 where nothing is."""
+    normals: Floats
+    """[H, W, 3], unit length, world axes, of the side that is seen; 0 where nothing is."""
+
+
+class Renderer:
+    """Draws one mesh from any number of cameras. Several threads may use it at once."""
+
+    def __init__(self, mesh: Mesh, *, cull_backfaces: bool = False, light: Light = "unlit") -> None:
+        """`cull_backfaces` draws closed meshes faster; of an open mesh it hides the inside."""
+        checked_mesh(mesh)
+        if len(mesh.faces) > MAX_FACES:
+            raise TurnaroundError(
+                f"The mesh has {len(mesh.faces):,} triangles; at most {MAX_FACES:,} can be drawn. Simplify it first."
+            )
+        self._vertices = mesh.vertices.astype(np.float64)
+        self._faces = np.ascontiguousarray(mesh.faces, np.int32)
+        self._cull = cull_backfaces
+        self._surface = Surface(mesh, light)
+        self._texel_areas = self._surface.texel_areas(self._surface.attributes)
+        self._buffers = threading.local()
+
+    def render(
+        self, view: View, unit_distance: float, size_px: int, *, fov_deg: float = FOV_DEG, supersample: int = 2
+    ) -> Rendered:
+        if not 1 <= size_px <= 8192 or not 1 <= supersample <= 8:
+            raise ValueError(f"size_px={size_px} and supersample={supersample} are not both in range")
+        frame = Rendered(
+            np.zeros((size_px, size_px, 4), np.uint8),
+            np.zeros((size_px, size_px), np.float32),
+            np.zeros((size_px, size_px, 3), np.float32),
+        )
+        scene = self._project(view, unit_distance, size_px, fov_deg)
+        if scene is not None:
+            grid = Grid(supersample)
+            for window in _windows(scene.corners, size_px):
+                self._draw(scene, grid, window, frame)
+        return frame
+
+    def render_many(
+        self,
+        views: Sequence[View],
+        unit_distance: float,
+        size_px: int,
+        *,
+        fov_deg: float = FOV_DEG,
+        supersample: int = 2,
+        report: Callable[[float, str, NDArray[np.uint8] | None], Any] | None = None,
+    ) -> list[Rendered]:
+        """All `views`, in their order, on up to four cores. Whatever `report` raises stops the work within a frame."""
+        frames: list[Rendered] = []
+        with ThreadPoolExecutor(min(len(views) or 1, os.cpu_count() or 1, 4)) as pool:
+            jobs = [
+                pool.submit(self.render, view, unit_distance, size_px, fov_deg=fov_deg, supersample=supersample)
+                for view in views
+            ]
+            try:
+                for job in jobs:
+                    frames.append(job.result())
+                    if report is not None:
+                        report(len(frames) / len(jobs), f"View {len(frames)} of {len(jobs)}", frames[-1].rgba)
+            finally:
+                for job in jobs:
+                    job.cancel()
+        return frames
+
+    def _project(self, view: View, unit_distance: float, size_px: int, fov_deg: float) -> "Scene | None":
+        pose = camera_from_world(view, unit_distance)
+        focal_px = intrinsics(size_px, fov_deg)[0, 0]
+        in_camera = self._vertices @ pose[:3, :3].T + pose[:3, 3]  # [V, 3]
+        attributes, texel_areas = self._surface.attributes, self._texel_areas
+        if in_camera[:, 2].min() >= NEAR:
+            corners = _on_screen(in_camera, focal_px).take(self._faces, axis=0)  # [F, 3, 3]
+        else:
+            points, attributes = _cut(in_camera[self._faces], attributes)
+            corners = _on_screen(points, focal_px)
+            texel_areas = self._surface.texel_areas(attributes)
+        a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+        # The image's y grows downwards, so that a triangle which faces the camera turns clockwise there.
+        area = (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0]) - (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1])
+        drawn = np.flatnonzero(area > 0 if self._cull else area)
+        if not len(drawn):
+            return None
+        return Scene(size_px, focal_px, corners, attributes, area > 0, texel_areas, drawn)
+
+    def _draw(self, scene: "Scene", grid: "Grid", window: "Window", frame: Rendered) -> None:
+        numbers, depths, crease = self._samples(scene, grid, window)
+        samples = len(depths)
+        covered = [depth < EMPTY for depth in depths]
+        count = np.zeros(depths[0].shape, np.uint16)
+        for hit in covered:
+            count += hit
+
+        inside = (slice(window.top, window.bottom), slice(window.left, window.right))
+        rgba = np.zeros((*count.shape, 4), np.uint8)
+        y, x = np.divmod(
+            np.flatnonzero(covered[0]).astype(np.int32), np.int32(count.shape[1])
+        )  # np.nonzero, but faster
+        colours, normals, z = self._shade(scene, numbers[0][y, x], x + window.left, y + window.top)
+        rgba.view(np.uint32)[y, x, 0] = colours.view(np.uint32)[:, 0]
+        frame.depth[inside][y, x] = z
+        frame.normals[inside][y, x] = normals
+
+        # What the depth buffer holds is linear across a flat triangle: second differences find outlines and creases.
+        bend = np.zeros(count.shape, np.float32)
+        for k, opposite in grid.pairs:
+            np.maximum(bend, np.abs(depths[k] + depths[opposite] - 2 * depths[0]), out=bend)
+        y, x = np.nonzero((count > 0) & ((count < samples) | (bend > crease)))
+        total = np.zeros((len(y), 3), np.float32)
+        for k, (dx, dy) in enumerate(grid.offsets_px):
+            hit = np.flatnonzero(covered[k][y, x])
+            number = numbers[k][y[hit], x[hit]]
+            colours, _, _ = self._shade(scene, number, x[hit] + (window.left + dx), y[hit] + (window.top + dy))
+            total[hit] += colours[:, :3]
+        rgba[y, x, :3] = total / count[y, x, None] + 0.5
+        rgba[..., 3] = (count * 255 + samples // 2) // samples
+        frame.rgba[inside] = rgba
+
+    def _shade(
+        self, scene: "Scene", numbers: Floats, x: NDArray[Any], y: NDArray[Any]
+    ) -> tuple[NDArray[np.uint8], Floats, Floats]:
+        """Shade triangles at points given in pixel indices."""
+        which = numbers.astype(np.intp)
+        corners = scene.corners.take(which, axis=0)  # [N, 3, 3]
+        corners[:, :, 0] -= (x + (0.5 - scene.size_px / 2)).astype(np.float32)[:, None]
+        corners[:, :, 1] -= (y + (0.5 - scene.size_px / 2)).astype(np.float32)[:, None]
+        return self._surface.shade(
+            Fragments(
+                corners,
+                scene.attributes.take(which, axis=0),
+                scene.facing.take(which),
+                None if scene.texel_areas is None else scene.texel_areas.take(which),
+            )
+        )
+
+    def _samples(self, scene: "Scene", grid: "Grid", window: "Window") -> tuple[list[Floats], list[Floats], float]:
+        """Triangles' numbers and depths as stored, each as [H, W] views, one a sample of the pixel, its centre first.
+
+        And how far depths may bend within a pixel before that counts as a crease.
+        """
+        n = grid.turn
+        first_i = n * window.left + window.top - n
+        first_j = n * window.top - (window.right - 1) - n
+        width = n * (window.right - 1) + (window.bottom - 1) + n - first_i + 1
+        height = n * (window.bottom - 1) - window.left + n - first_j + 1
+        numbers, depths = self._buffer(width, height)
+
+        # To samples, from the buffer's centre.
+        middle = scene.size_px / 2 - 0.5
+        x, y, inverse_z = np.ascontiguousarray(
+            scene.corners.take(scene.drawn, axis=0).transpose(2, 1, 0)
+        )  # [3, D] each
+        i = n * x + y + np.float32((n + 1) * middle - first_i + 0.5 - width / 2)
+        j = n * y - x + np.float32((n - 1) * middle - first_j + 0.5 - height / 2)
+        i, j, inverse_z = _grown(i, j, inverse_z)
+        z = 1 / inverse_z
+        near, far = float(z.min()) * 0.999, float(z.max()) * 1.001
+        # OpenCV wants to project by itself: undo what it will do with a field of view of 90 degrees and OpenGL's axes.
+        points = np.empty((i.shape[1], 3, 3), np.float32)
+        scale = z * np.float32(2 / height)
+        points[:, :, 0] = (i * scale).T
+        points[:, :, 1] = (-j * scale).T
+        points[:, :, 2] = -z.T
+        colours = np.zeros((len(points), 3, 3), np.float32)
+        colours[:, 0, 0] = scene.drawn  # flat shading takes the first corner's
+        cv2.triangleRasterize(
+            points.reshape(-1, 3),
+            np.arange(3 * len(points), dtype=np.int32).reshape(-1, 3),
+            colours.reshape(-1, 3),
+            numbers,
+            depths,
+            np.eye(4),
+            np.pi / 2,
+            near,
+            far,
+            _settings(),
+        )
+
+        def read(buffer: Floats, di: int, dj: int) -> Floats:
+            i0 = n * window.left + window.top - first_i + di
+            j0 = n * window.top - window.left - first_j + dj
+            row, column = buffer.strides[:2]
+            return np.lib.stride_tricks.as_strided(
+                buffer[j0:, i0:],
+                (window.bottom - window.top, window.right - window.left),
+                (n * row + column, n * column - row),
+                writeable=False,
+            )
+
+        middle_z = 2 / (1 / near + 1 / far)
+        crease = CREASE_PX * (middle_z / scene.focal_px) / (middle_z**2 * (1 / near - 1 / far))
+        return (
+            [read(numbers[..., 0], di, dj) for di, dj in grid.offsets],
+            [read(depths, di, dj) for di, dj in grid.offsets],
+            crease,
+        )
+
+    def _buffer(self, width: int, height: int) -> tuple[Floats, Floats]:
+        """Triangle numbers (three channels, because OpenCV draws colours) and an empty depth buffer, kept by thread."""
+        size = width * height
+        kept = getattr(self._buffers, "kept", None)
+        if kept is None or len(kept) < 4 * size:
+            kept = self._buffers.kept = np.empty(4 * size, np.float32)
+        depths = kept[3 * size : 4 * size].reshape(height, width)
+        depths.fill(EMPTY)
+        return kept[: 3 * size].reshape(height, width, 3), depths
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What stands before one camera: F triangles, none of them behind it."""
+
+    size_px: int
+    focal_px: float
+    corners: Floats
+    """[F, 3, 3]: x and y from the frame's centre in px, 1 / z."""
+    attributes: Floats
+    """[F, 3, A]"""
+    facing: NDArray[np.bool_]
+    """[F], whether the outside is seen."""
+    texel_areas: Floats | None
+    drawn: NDArray[np.intp]
+    """[D], the numbers of those that can be seen at all."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Pixels of the frame: left <= x < right, top <= y < bottom."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+class Grid:
+    """A pixel's samples. With n = `turn`, sample (i, j) lies at i (n, 1) / (n^2 + 1) + j (-1, n) / (n^2 + 1) px."""
+
+    def __init__(self, supersample: int) -> None:
+        n = self.turn = supersample if supersample > 1 else 0
+        count = n * n + 1
+        steps = range(-n, n + 1)
+        self.offsets = [
+            (i, j)
+            for i in steps
+            for j in steps
+            if -count < 2 * (n * i - j) <= count and -count < 2 * (i + n * j) <= count
+        ]
+        """From the pixel's centre, in samples; the centre itself is the first."""
+        self.offsets.sort(key=lambda ij: ij[0] ** 2 + ij[1] ** 2)
+        self.offsets_px = [((n * i - j) / count, (i + n * j) / count) for i, j in self.offsets]
+        self.pairs = [
+            (k, self.offsets.index((-i, -j)))
+            for k, (i, j) in enumerate(self.offsets)
+            if (i, j) > (0, 0) and (-i, -j) in self.offsets
+        ]
+        """Samples that lie opposite each other."""
+
+
+def _windows(corners: Floats, size_px: int) -> Iterator[Window]:
+    """Tiles over the part of the frame that the mesh's outline box covers."""
+    low = np.clip(np.floor(corners[:, :, :2].min(axis=(0, 1)) + size_px / 2), 0, size_px).astype(int)
+    high = np.clip(np.ceil(corners[:, :, :2].max(axis=(0, 1)) + size_px / 2), 0, size_px).astype(int)
+    for top in range(low[1], high[1], TILE_PX):
+        for left in range(low[0], high[0], TILE_PX):
+            yield Window(left, top, min(left + TILE_PX, high[0]), min(top + TILE_PX, high[1]))
+
+
+def _grown(i: Floats, j: Floats, inverse_z: Floats) -> tuple[Floats, Floats, Floats]:
+    """Move every edge outwards by `GROW`, within the triangle's plane.
+
+    OpenCV calculates in float32 and has no rule for samples on an edge: neighbours may both leave one out. Grown, they
+    overlap, and the depth decides. A triangle grows about its incentre; its tips move by `MAX_TIP` at most.
+    """
+    lengths = np.empty_like(i)
+    for k in range(3):
+        a, b = (k + 1) % 3, (k + 2) % 3
+        lengths[k] = np.hypot(i[b] - i[a], j[b] - j[a])
+    around = np.maximum(lengths.sum(axis=0), 1e-12)
+    doubled_area = np.abs((i[1] - i[0]) * (j[2] - j[0]) - (j[1] - j[0]) * (i[2] - i[0]))
+    in_radius = np.maximum(doubled_area / around, 1e-12)
+    factor = np.minimum(GROW / in_radius, MAX_TIP / around)
+    share = lengths / around
+    return tuple(v + factor * (v - (share * v).sum(axis=0)) for v in (i, j, inverse_z))  # pyright: ignore
+
+
+def _on_screen(in_camera: NDArray[np.float64], focal_px: float) -> Floats:
+    """Camera points [..., 3] to x and y from the frame's centre in px, and 1 / z."""
+    screen = np.empty(in_camera.shape, np.float32)
+    screen[..., 2] = 1 / in_camera[..., 2]
+    screen[..., :2] = in_camera[..., :2] * (focal_px / in_camera[..., 2:])
+    return screen
+
+
+def _cut(points: NDArray[np.float64], attributes: Floats) -> tuple[NDArray[np.float64], Floats]:
+    """Triangles [F, 3, 3] and their attributes [F, 3, A] without what lies nearer than `NEAR`."""
+    whole = np.concatenate([points, attributes], axis=2)
+    ahead = points[:, :, 2] >= NEAR
+    count = ahead.sum(axis=1)
+    kept = [whole[count == 3]]
+    for corners_ahead in (1, 2):
+        crossing = count == corners_ahead
+        odd = np.argmax(ahead[crossing] == (corners_ahead == 1), axis=1)
+        turned = (odd[:, None] + np.arange(3)) % 3  # the corner that is alone on its side comes first
+        a, b, c = np.moveaxis(np.take_along_axis(whole[crossing], turned[:, :, None], axis=1), 1, 0)
+        ab, ac = (a + (b_or_c - a) * ((NEAR - a[:, 2]) / (b_or_c[:, 2] - a[:, 2]))[:, None] for b_or_c in (b, c))
+        pieces = [(a, ab, ac)] if corners_ahead == 1 else [(ab, b, c), (ab, c, ac)]
+        kept += [np.stack(piece, axis=1) for piece in pieces]
+    whole = np.concatenate(kept)
+    return whole[:, :, :3].astype(np.float64), whole[:, :, 3:].astype(np.float32)
+
+
+def _settings() -> cv2.TriangleRasterizeSettings:
+    settings = cv2.TriangleRasterizeSettings()
+    settings.setShadingType(cv2.RASTERIZE_SHADING_FLAT)
+    settings.setCullingMode(cv2.RASTERIZE_CULLING_NONE)
+    settings.setGlCompatibleMode(cv2.RASTERIZE_COMPAT_INVDEPTH)
+    return settings

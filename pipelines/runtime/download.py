@@ -1,0 +1,180 @@
+"""One file over HTTP: to a temporary name, checked against its published hash, then renamed. Whole, or not there.
+
+The bytes arrive on a thread of their own, so that a visitor's Cancel is heard at once even when the line is silent.
+"""
+
+import errno
+import hashlib
+import os
+import queue
+import secrets
+import shutil
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.method import Report
+
+PATIENCE_S = 30.0  # nothing received for so long is a dead line; a slow one keeps sending
+LISTEN_S = 0.25  # how soon a Cancel is heard
+LEFTOVER_S = 24 * 3600  # a partial file this old belongs to nobody
+
+
+def is_intact(path: Path, digest: str) -> bool:
+    """Whether the file has the `digest`, "sha256:..." or "md5:..."."""
+    algorithm, _, expected = digest.partition(":")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _hasher(algorithm)).hexdigest() == expected
+
+
+def download(
+    url: str,
+    path: Path,
+    digest: str,
+    size_bytes: int,
+    report: Report,
+    *,
+    what: str,
+    otherwise: str,
+    patience_s: float = PATIENCE_S,
+) -> None:
+    """Fetch `url` to `path`. Each failure is its own sentence about `what`, ending with `otherwise`: what to do instead.
+
+    The environment's proxies are used and certificates are checked. `size_bytes` serves the free-space check and the
+    time left until the server states a length of its own.
+    """
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    abandoned = threading.Event()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        if shutil.disk_usage(path.parent).free < size_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        received: queue.Queue[_Message] = queue.Queue(maxsize=32)
+        arguments = (url, patience_s, received, abandoned)
+        threading.Thread(target=_receive, args=arguments, daemon=True, name="download").start()
+        hasher = _hasher(digest.partition(":")[0])()
+        with partial.open("xb") as file:
+            _store(received, file, hasher, size_bytes, report, what, patience_s)
+            file.flush()
+            os.fsync(file.fileno())
+        if hasher.hexdigest() != digest.partition(":")[2]:
+            raise TurnaroundError(
+                f"What arrived is not {what} as it was published (its checksum differs), so it was thrown away. "
+                f"Try once more; if it happens again, the place it is fetched from is at fault. {otherwise}"
+            )
+        partial.replace(path)
+    except httpx.HTTPError as problem:
+        raise TurnaroundError(f"{_explain(problem, url, what, patience_s)} {otherwise}") from problem
+    except (httpx.InvalidURL, ValueError) as problem:
+        raise TurnaroundError(
+            f"{what} could not be fetched: its address is not a valid one. Check TURNAROUND_REMBG_URL. {otherwise}"
+        ) from problem
+    except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            text = f"The disk has no room for {what} ({megabytes(size_bytes)}). Free some space and try again."
+        else:
+            text = f"{what} could not be stored: {problem.strerror or 'the data folder cannot be written'}."
+            text += " Check the data folder (TURNAROUND_DATA)."
+        raise TurnaroundError(f"{text} {otherwise}") from problem
+    finally:
+        abandoned.set()
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+_Message = bytes | int | Exception | None  # a piece, the stated length, what went wrong, the end
+
+
+def _receive(url: str, patience_s: float, received: "queue.Queue[_Message]", abandoned: threading.Event) -> None:
+    def put(message: _Message) -> bool:
+        while not abandoned.is_set():
+            with suppress(queue.Full):
+                received.put(message, timeout=LISTEN_S)
+                return True
+        return False
+
+    try:
+        with httpx.stream("GET", url, follow_redirects=True, timeout=patience_s) as answer:
+            answer.raise_for_status()
+            put(int(answer.headers.get("content-length") or 0))
+            for piece in answer.iter_raw():
+                if not put(piece):
+                    return
+        put(None)
+    except Exception as problem:
+        put(problem)
+
+
+def _store(
+    received: "queue.Queue[_Message]", file, hasher, size_bytes: int, report: Report, what: str, patience_s: float
+) -> None:
+    done, total, start = 0, size_bytes, time.monotonic()
+    while True:
+        report(min(1.0, done / max(1, total)), _progress(what, done, total, time.monotonic() - start))
+        try:
+            message = received.get(timeout=LISTEN_S)
+        except queue.Empty:
+            continue
+        if message is None:
+            return
+        if isinstance(message, Exception):
+            raise message
+        if isinstance(message, int):
+            total = message or total
+            continue
+        done += len(message)
+        if done > 2 * max(size_bytes, total):
+            raise httpx.RemoteProtocolError("more than was announced")
+        hasher.update(message)
+        file.write(message)
+
+
+def _progress(what: str, done: int, total: int, elapsed_s: float) -> str:
+    text = f"Fetching {what}: {done / 1e6:.0f} of {megabytes(total)}"
+    if done and elapsed_s > 2:
+        left_s = max(0, total - done) * elapsed_s / done
+        text += f", about {left_s:.0f} s left" if left_s < 90 else f", about {left_s / 60:.0f} minutes left"
+    return text
+
+
+def _explain(problem: httpx.HTTPError, url: str, what: str, patience_s: float) -> str:
+    host = urlsplit(url).hostname or "the server"
+    if isinstance(problem, httpx.HTTPStatusError):
+        status = problem.response.status_code
+        host = problem.response.url.host
+        if status in (404, 410):
+            return f"{what} is not at {host} any more (HTTP {status}). Check TURNAROUND_REMBG_URL."
+        if status in (401, 403, 407):
+            return f"{host} refused to hand out {what} (HTTP {status}). Check the network's proxy and TURNAROUND_REMBG_URL."
+        if status == 429:
+            return f"{host} has had too many requests and did not send {what} (HTTP 429). Try again in some minutes."
+        return f"{host} could not send {what} (HTTP {status}): it is in trouble itself. Try again later."
+    if isinstance(problem, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)):
+        return f"{what} could not be fetched: {host} cannot be reached from here. Check the network or the proxy."
+    if isinstance(problem, httpx.TimeoutException):
+        return f"{what} stopped arriving: nothing came from {host} for {patience_s:g} seconds. Try again."
+    if isinstance(problem, httpx.UnsupportedProtocol):
+        return f"{what} could not be fetched: its address must begin with https://. Check TURNAROUND_REMBG_URL."
+    return f"{what} broke off on its way from {host}. Try again."
+
+
+def _sweep(folder: Path) -> None:
+    """Partial files of processes that were killed."""
+    for leftover in folder.glob("*.part"):
+        with suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > LEFTOVER_S:
+                leftover.unlink()
+
+
+def _hasher(algorithm: str):
+    return lambda: hashlib.new(algorithm, usedforsecurity=algorithm != "md5")
+
+
+def megabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"

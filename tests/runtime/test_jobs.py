@@ -1,0 +1,191 @@
+"""Runs of a server: started by visitors, independent of their pages, ending in the archive."""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.core.cameras import orbit
+from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.archive import Archive
+from pipelines.runtime.compare import Failed, Finished, Progressed
+from pipelines.runtime.engine import InProcessEngine
+from pipelines.runtime.jobs import Job, Jobs
+from pipelines.runtime.method import Method, Request
+from pipelines.runtime.settings import Settings
+from tests.toy_methods import Flat, Raises, Slow, SlowOptions, a_subject
+
+SUBJECT = a_subject()
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
+    settings = Settings(data=tmp_path / "data", max_queue=4, max_queue_per_visitor=2)
+    jobs = Jobs(InProcessEngine(), Archive(settings), settings)
+    yield jobs
+    jobs.drain(0)
+
+
+def start(jobs: Jobs, *methods: Method, visitor: str = "anna", steps: int = 50) -> Job:
+    def request(method: Method) -> Request:
+        return Request(SUBJECT, orbit(2), options=SlowOptions(steps) if isinstance(method, Slow) else None)
+
+    return jobs.start(SUBJECT, [(method, request(method)) for method in methods], visitor)
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
+
+
+def end_of(job: Job) -> list[Finished | Failed]:
+    return [event for event in job.follow() if isinstance(event, Finished | Failed)]
+
+
+def test_a_job_ends_in_the_archive_under_its_own_id(jobs: Jobs):
+    job = start(jobs, Flat())
+    (finished,) = end_of(job)
+    assert isinstance(finished, Finished) and job.state == "saved"
+    stored = jobs.archive.open(job.id)
+    assert [turnaround.key for turnaround in stored.turnarounds] == ["flat"]
+    assert len(stored.turnarounds[0].frames) == 2
+
+
+def test_one_failing_method_leaves_the_others_and_its_sentence_is_kept(jobs: Jobs):
+    job = start(jobs, Raises(TurnaroundError("Too dark.")), Flat())
+    assert {type(event) for event in end_of(job)} == {Finished, Failed}
+    assert jobs.archive.open(job.id).manifest.failures == {"raises": "Too dark."}
+
+
+def test_when_nothing_finishes_nothing_is_stored(jobs: Jobs):
+    job = start(jobs, Raises(SystemExit(1)))
+    (failed,) = end_of(job)
+    assert isinstance(failed, Failed) and job.state == "ended"
+    with pytest.raises(TurnaroundError):
+        jobs.archive.open(job.id)
+    assert isinstance(end_of(start(jobs, Flat()))[0], Finished)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.02, 0.1, 0.3, 0.6])
+def test_f9_a_cancelled_job_stops_and_leaves_nothing(jobs: Jobs, after_s: float):
+    slow = Slow()
+    job = start(jobs, slow, steps=600)
+    time.sleep(after_s)
+    job.cancel()
+    (failed,) = end_of(job)
+    assert isinstance(failed, Failed) and failed.cancelled and slow.running == 0
+    assert not list(jobs.archive.list()) and not list(jobs.settings.results.glob("*/slow"))
+
+
+def test_f10_cancel_then_start_at_once_never_runs_two(jobs: Jobs):
+    slow = Slow()
+    slow.step_s = 0.02
+    for _ in range(6):
+        job = start(jobs, slow)
+        time.sleep(0.05)
+        job.cancel()
+        wait_until(lambda job=job: not job.working)
+    assert isinstance(end_of(start(jobs, slow, steps=1))[0], Finished)
+    assert slow.most_at_once == 1
+
+
+def test_f11_cancelling_a_job_that_has_ended_changes_nothing(jobs: Jobs):
+    job = start(jobs, Flat())
+    end_of(job)
+    job.cancel()
+    assert job.state == "saved" and jobs.archive.open(job.id)
+
+
+def test_f12_a_job_nobody_follows_still_ends_in_the_archive(jobs: Jobs):
+    job = start(jobs, Slow(), steps=3)
+    next(job.follow())  # the page looks once, and its visitor leaves
+    wait_until(lambda: not job.working)
+    assert jobs.archive.open(job.id)
+
+
+def test_f13_a_reloaded_page_finds_its_job_and_misses_no_outcome(jobs: Jobs):
+    job = start(jobs, Flat(), Slow(), steps=5)
+    for event in job.follow():
+        if isinstance(event, Finished):
+            break  # the page is closed when the first of two has finished
+    found = jobs.find(job.id)
+    assert found is job
+    assert [event.method for event in end_of(found)] == ["flat", "slow"]
+    assert [event.method for event in end_of(found)] == ["flat", "slow"], "also after its end"
+
+
+def test_f14_the_same_photo_in_the_same_second_makes_two_results(jobs: Jobs):
+    first, second = start(jobs, Flat(), visitor="anna"), start(jobs, Flat(), visitor="ben")
+    assert first.id != second.id
+    assert isinstance(end_of(first)[0], Finished) and isinstance(end_of(second)[0], Finished)
+    assert len(jobs.archive.list()) == 2
+
+
+def test_following_ticks_while_nothing_happens(jobs: Jobs):
+    slow = Slow()
+    slow.step_s = 0.3
+    job = start(jobs, slow, steps=2)
+    seen = list(job.follow(tick_s=0.05))
+    assert None in seen and any(isinstance(event, Progressed) for event in seen)
+
+
+def test_one_visitor_cannot_fill_the_queue(jobs: Jobs):
+    mine = [start(jobs, Slow()) for _ in range(2)]
+    with pytest.raises(TurnaroundError, match="2 runs"):
+        start(jobs, Flat())
+    theirs = start(jobs, Slow(), visitor="ben")
+    for job in (*mine, theirs):
+        job.cancel()
+    end_of(theirs)
+    wait_until(lambda: not any(job.working for job in mine))
+    assert isinstance(end_of(start(jobs, Flat()))[0], Finished)
+
+
+def test_a_full_queue_says_so(jobs: Jobs):
+    started = [start(jobs, Slow(), visitor=f"visitor {i}") for i in range(4)]
+    with pytest.raises(TurnaroundError, match="waiting"):
+        start(jobs, Flat(), visitor="late")
+    for job in started:
+        job.cancel()
+
+
+def test_f3_draining_lets_a_short_job_finish_and_stops_a_long_one(jobs: Jobs):
+    short, long = start(jobs, Slow(), steps=2), start(jobs, Slow(), steps=900, visitor="ben")
+    drained = threading.Thread(target=jobs.drain, args=(1.5,))
+    drained.start()
+    wait_until(lambda: jobs.draining)
+    with pytest.raises(TurnaroundError, match="restart"):
+        start(jobs, Flat(), visitor="late")
+    drained.join(20)
+    assert short.state == "saved" and long.state == "ended"
+
+
+def test_f28_when_the_result_cannot_be_written_the_job_says_so_and_the_next_one_works(jobs: Jobs):
+    slow = Slow()
+    job = start(jobs, slow, steps=5)
+    wait_until(lambda: slow.running)
+    results = jobs.settings.results
+    results.rename(results.with_name("moved"))  # the disk goes away in the middle of a run
+    results.write_text("not a folder")
+    outcomes = end_of(job)
+    assert job.state == "ended" and (job.problem or isinstance(outcomes[0], Failed))
+    sentence = job.problem or outcomes[0].sentence  # type: ignore[union-attr]
+    assert "could not" in sentence or "cannot" in sentence
+    assert "Traceback" not in sentence and str(results) not in sentence
+    results.unlink()
+    assert isinstance(end_of(start(jobs, Flat()))[0], Finished)
+
+
+def test_a_subject_of_another_run_is_never_mixed_in(jobs: Jobs):
+    blue = a_subject(color=(20, 40, 220))
+    job = jobs.start(blue, [(Flat(), Request(blue, orbit(2)))], "ben")
+    other = start(jobs, Flat())
+    end_of(job), end_of(other)
+    assert (jobs.archive.subject(job.id).rgba == blue.rgba).all()
+    assert (jobs.archive.subject(other.id).rgba == SUBJECT.rgba).all()
+    assert dataclasses.asdict(jobs.archive.subject(job.id).made) == dataclasses.asdict(blue.made)

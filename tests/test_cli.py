@@ -1,0 +1,141 @@
+"""The command line, as a person runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.core.images import encode_png
+from tests.toy_methods import a_subject
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TURNAROUND_DATA": str(folder / "data"), **settings}
+    command = [sys.executable, "-m", "pipelines", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def a_photo(path: Path, color: tuple[int, int, int] = (200, 60, 40)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_png(a_subject(160, color).rgba))
+    return path
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """One batch for several tests: a good photo, a bad one, and another good one of the same name."""
+    folder = tmp_path_factory.mktemp("cli")
+    a_photo(folder / "disc.png"), a_photo(folder / "other" / "disc.png", (20, 40, 220))
+    (folder / "bad.png").write_text("no picture")
+    photos = ("disc.png", "bad.png", "other/disc.png")
+    return folder, run(
+        folder, "render", *photos, "--method", "inflate", "--orbit", "3", "--photo-elevation", "10",
+        "--size", "96", "--seed", "5", "--set", "back=mirror", "--out", "made", "--json",
+    )  # fmt: skip
+
+
+def test_a_photo_becomes_a_folder_of_files(rendered: tuple[Path, subprocess.CompletedProcess[str]]):
+    made = rendered[0] / "made" / "disc" / "inflate"
+    names = {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
+    assert names >= {"view_000.png", "view_001.png", "view_002.png", "orbit.mp4", "model.glb"}
+    assert names >= {"transforms.json", "cameras.json", "manifest.json"}
+    assert "view_003.png" not in names
+    with Image.open(made / "view_000.png") as view, Image.open(made.parent / "subject.png") as subject:
+        assert view.size == (96, 96) and view.mode == "RGBA" and subject.mode == "RGBA"
+    manifest = json.loads((made / "manifest.json").read_text())
+    assert manifest["seed"] == 5 and manifest["options"]["back"] == "mirror"
+    assert manifest["subject"]["elevation_deg"] == 10 and manifest["frames"][0]["view"]["elevation_deg"] == 10
+
+
+def test_one_bad_photo_fails_alone_is_named_at_the_end_and_makes_the_exit_code_1(
+    rendered: tuple[Path, subprocess.CompletedProcess[str]],
+):
+    folder, done = rendered
+    assert done.returncode == 1
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(line["photo"], line["ok"]) for line in lines] == [
+        ("disc.png", True),
+        ("bad.png", False),
+        ("other/disc.png", True),
+    ]
+    assert "bad.png" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+    assert lines[0]["seconds"] > 0 and all((folder / path).is_file() for path in lines[0]["files"])
+
+
+def test_photos_of_the_same_name_do_not_overwrite_each_other(
+    rendered: tuple[Path, subprocess.CompletedProcess[str]],
+):
+    made = rendered[0] / "made"
+    colors = []
+    for name in ("disc", "disc-2"):
+        with Image.open(made / name / "inflate" / "view_000.png") as view:
+            pixels = np.asarray(view)
+        colors.append(pixels[pixels[..., 3] == 255][:, :3].mean(0))
+    assert colors[0][0] > colors[0][2] and colors[1][2] > colors[1][0]
+
+
+def test_one_view_looks_from_where_it_was_asked(tmp_path: Path):
+    a_photo(tmp_path / "disc.png")
+    done = run(tmp_path, "render", "disc.png", "--azimuth", "35", "--elevation", "-5", "--size", "64")
+    assert done.returncode == 0, done.stderr
+    made = tmp_path / "turnarounds" / "disc" / "inflate"
+    cameras = json.loads((made / "cameras.json").read_text())
+    assert "35" in json.dumps(cameras["frames"][0]) and not (made / "orbit.mp4").exists()
+    assert "turnarounds/disc/inflate" in done.stdout and "guess" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--method", "sv9d"), "no method 'sv9d'"),
+        (("--orbit", "0"), "between 1 and"),
+        (("--azimuth", "nan"), "finite"),
+        (("--azimuth", "10", "--orbit", "4"), "not both"),
+        (("--elevation", "91"), "between -90 and 90"),
+        (("--photo-elevation", "inf"), "finite"),
+        (("--size", "9999"), "The size"),
+        (("--seed", "-1"), "The seed"),
+        (("--set", "back"), "OPTION=VALUE"),
+        (("--set", "back=sideways"), "one of"),
+        (("--set", "wings=2"), "no chosen method has an option 'wings'"),
+        (("--remover", "bria-rmbg"), "no background remover"),
+        (("--fill", "2"), "share"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_once_in_words(
+    arguments: tuple[str, ...], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    from pipelines.cli import main
+
+    code = main(["render", str(a_photo(tmp_path / "disc.png")), "--out", str(tmp_path / "made"), *arguments])
+    told = capsys.readouterr()
+    assert code == 2 and sentence.lower() in told.err.lower() and "Traceback" not in told.err
+    assert not (tmp_path / "made").exists()
+
+
+def test_methods_and_doctor_speak_to_people_and_to_programs(tmp_path: Path):
+    assert "inflate" in run(tmp_path, "methods").stdout
+    (inflate, *_) = json.loads(run(tmp_path, "methods", "--json").stdout)
+    assert inflate["key"] == "inflate" and inflate["options"]["back"]["choices"]
+    doctor = run(tmp_path, "doctor")
+    assert doctor.returncode == 0 and "ready" in doctor.stdout and "is fetched when" in doctor.stdout
+    report = json.loads(run(tmp_path, "doctor", "--json").stdout)
+    assert report["methods"]["inflate"] == [] and report["machine"]["cores"] >= 1
+
+
+def test_f29_the_doctor_finds_a_data_folder_that_cannot_be_used(tmp_path: Path):
+    (tmp_path / "data").write_text("a file")
+    done = run(tmp_path, "doctor")
+    assert done.returncode != 0 and "folder" in done.stdout + done.stderr
+
+
+def test_a_bad_setting_is_refused_with_its_name(tmp_path: Path):
+    done = run(tmp_path, "doctor", TURNAROUND_KEEP_DAYS="soon")
+    assert done.returncode == 2 and "TURNAROUND_KEEP_DAYS" in done.stderr and "Traceback" not in done.stderr

@@ -172,7 +172,7 @@ def _decode(kind: str, data: bytes, limits: Limits) -> tuple[Pixels, tuple[int, 
         rgba = np.ascontiguousarray(_UPRIGHT[orientation](rgba))
     rgba[rgba[..., 3] == 0] = 0  # what a crop hid under transparency stays hidden
     _check_shows_something(rgba)
-    return rgba, size[::-1] if orientation >= 5 else size, tuple(notes)
+    return rgba, size[::-1] if orientation in (5, 6, 7, 8) else size, tuple(notes)
 
 
 # --- Checks before decoding -------------------------------------------------------------------------------------------

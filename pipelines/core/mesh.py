@@ -165,6 +165,7 @@ def ply_bytes(mesh: Mesh) -> bytes:
     """Binary PLY with a colour at each vertex; a texture is read at the vertices."""
     from trimesh.exchange.ply import export_ply
 
+    checked_mesh(mesh)
     return export_ply(
         _to_trimesh(replace(mesh, uvs=None, texture=None, colors=colors_at_vertices(mesh))), vertex_normal=True
     )

@@ -79,7 +79,7 @@ def looks_premultiplied(image: Image.Image) -> bool:
     stored = rgba[edge, :3].astype(np.float32)
     undone = np.minimum(stored * (255 / alpha[edge])[:, None], 255)
     error_as_is = np.abs(stored - expected).mean()
-    return bool(error_as_is > 8 and np.abs(undone - expected).mean() < 0.5 * error_as_is)
+    return bool(error_as_is > 8 and np.abs(undone - expected).mean() < 0.9 * error_as_is)
 
 
 def in_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Pixels:

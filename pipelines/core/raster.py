@@ -11,6 +11,7 @@ A frame is made in two steps:
    sample where a pixel holds an outline or a crease.
 """
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from pipelines.core.cameras import FOV_DEG, View, camera_from_world, intrinsics
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.mesh import Mesh, checked_mesh
-from pipelines.core.shade import Floats, Fragments, Light, Surface
+from pipelines.core.shade import Floats, Fragments, Light, Surface, plane_rows
 
 NEAR = 0.02  # world units; what is nearer to the camera is cut off. The subject's longest side is 1
 MAX_FACES = 2**24  # triangle numbers travel as float32, which counts without gaps up to here
@@ -61,6 +62,7 @@ class Renderer:
         self._cull = cull_backfaces
         self._surface = Surface(mesh, light)
         self._texel_areas = self._surface.texel_areas(self._surface.attributes)
+        self._charts = _charts(self._faces, len(mesh.vertices))
         self._buffers = threading.local()
 
     def render(
@@ -76,7 +78,7 @@ class Renderer:
         scene = self._project(view, unit_distance, size_px, fov_deg)
         if scene is not None:
             grid = Grid(supersample)
-            for window in _windows(scene.corners, size_px):
+            for window in _windows(scene):
                 self._draw(scene, grid, window, frame)
         return frame
 
@@ -111,23 +113,27 @@ class Renderer:
         pose = camera_from_world(view, unit_distance)
         focal_px = intrinsics(size_px, fov_deg)[0, 0]
         in_camera = self._vertices @ pose[:3, :3].T + pose[:3, 3]  # [V, 3]
-        attributes, texel_areas = self._surface.attributes, self._texel_areas
+        attributes, charts = self._surface.attributes, self._charts
         if in_camera[:, 2].min() >= NEAR:
             corners = _on_screen(in_camera, focal_px).take(self._faces, axis=0)  # [F, 3, 3]
         else:
-            points, attributes = _cut(in_camera[self._faces], attributes)
-            corners = _on_screen(points, focal_px)
-            texel_areas = self._surface.texel_areas(attributes)
-        a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-        # The image's y grows downwards, so that a triangle which faces the camera turns clockwise there.
-        area = (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0]) - (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1])
+            points, attributes, origin = _cut(in_camera[self._faces], attributes)
+            corners, charts = _on_screen(points, focal_px), charts[origin]
+        x, y, inverse_z = np.ascontiguousarray(corners.transpose(2, 1, 0))  # [3, F] each
+        # Positive for the outside: the image's y grows downwards, so triangles that face the camera turn clockwise.
+        area = 0.5 * ((y[1] - y[0]) * (x[2] - x[0]) - (x[1] - x[0]) * (y[2] - y[0]))
         drawn = np.flatnonzero(area > 0 if self._cull else area)
         if not len(drawn):
             return None
-        return Scene(size_px, focal_px, corners, attributes, area > 0, texel_areas, drawn)
+        x, y, inverse_z, area = (values.take(drawn, axis=-1) for values in (x, y, inverse_z, area))
+        texels = (
+            self._surface.texel_areas(attributes) if attributes is not self._surface.attributes else self._texel_areas
+        )
+        planes = plane_rows(x, y, inverse_z, area, None if texels is None else texels[drawn])
+        return Scene(size_px, focal_px, x, y, inverse_z, planes, charts[drawn], drawn, attributes)
 
     def _draw(self, scene: "Scene", grid: "Grid", window: "Window", frame: Rendered) -> None:
-        numbers, depths, crease = self._samples(scene, grid, window)
+        numbers, charts, depths, crease = self._samples(scene, grid, window)
         samples = len(depths)
         covered = [depth < EMPTY for depth in depths]
         count = np.zeros(depths[0].shape, np.uint16)
@@ -137,18 +143,22 @@ class Renderer:
         inside = (slice(window.top, window.bottom), slice(window.left, window.right))
         rgba = np.zeros((*count.shape, 4), np.uint8)
         y, x = np.divmod(
-            np.flatnonzero(covered[0]).astype(np.int32), np.int32(count.shape[1])
+            np.flatnonzero(covered[0]).astype(np.int32), np.int32(window.right - window.left)
         )  # np.nonzero, but faster
         colours, normals, z = self._shade(scene, numbers[0][y, x], x + window.left, y + window.top)
         rgba.view(np.uint32)[y, x, 0] = colours.view(np.uint32)[:, 0]
         frame.depth[inside][y, x] = z
-        frame.normals[inside][y, x] = normals
+        frame.normals[inside][y, x] = normals.T
 
-        # What the depth buffer holds is linear across a flat triangle: second differences find outlines and creases.
+        # The centre does not speak for the whole pixel where that is partly empty, where another part of the surface
+        # comes in, and at a crease. What the depth buffer holds is linear across a flat triangle: it bends at creases.
+        mixed = (count > 0) & (count < samples)
+        for chart in charts[1:]:
+            mixed |= (chart != charts[0]) & (count > 0)
         bend = np.zeros(count.shape, np.float32)
         for k, opposite in grid.pairs:
             np.maximum(bend, np.abs(depths[k] + depths[opposite] - 2 * depths[0]), out=bend)
-        y, x = np.nonzero((count > 0) & ((count < samples) | (bend > crease)))
+        y, x = np.nonzero(mixed | (bend > crease))
         total = np.zeros((len(y), 3), np.float32)
         for k, (dx, dy) in enumerate(grid.offsets_px):
             hit = np.flatnonzero(covered[k][y, x])
@@ -162,22 +172,21 @@ class Renderer:
     def _shade(
         self, scene: "Scene", numbers: Floats, x: NDArray[Any], y: NDArray[Any]
     ) -> tuple[NDArray[np.uint8], Floats, Floats]:
-        """Shade triangles at points given in pixel indices."""
+        """Shade triangles, given by their numbers, at points given in pixel indices."""
         which = numbers.astype(np.intp)
-        corners = scene.corners.take(which, axis=0)  # [N, 3, 3]
-        corners[:, :, 0] -= (x + (0.5 - scene.size_px / 2)).astype(np.float32)[:, None]
-        corners[:, :, 1] -= (y + (0.5 - scene.size_px / 2)).astype(np.float32)[:, None]
-        return self._surface.shade(
-            Fragments(
-                corners,
-                scene.attributes.take(which, axis=0),
-                scene.facing.take(which),
-                None if scene.texel_areas is None else scene.texel_areas.take(which),
-            )
+        middle = scene.size_px / 2 - 0.5
+        points = Fragments(
+            x=(x - middle).astype(np.float32),
+            y=(y - middle).astype(np.float32),
+            planes=scene.planes.take(which, axis=1),
+            attributes=scene.attributes.take(scene.drawn.take(which), axis=2),
         )
+        return self._surface.shade(points)
 
-    def _samples(self, scene: "Scene", grid: "Grid", window: "Window") -> tuple[list[Floats], list[Floats], float]:
-        """Triangles' numbers and depths as stored, each as [H, W] views, one a sample of the pixel, its centre first.
+    def _samples(
+        self, scene: "Scene", grid: "Grid", window: "Window"
+    ) -> tuple[list[Floats], list[Floats], list[Floats], float]:
+        """Triangles' numbers, charts, and depths as stored: [H, W] views, one a sample of the pixel, its centre first.
 
         And how far depths may bend within a pixel before that counts as a crease.
         """
@@ -186,31 +195,29 @@ class Renderer:
         first_j = n * window.top - (window.right - 1) - n
         width = n * (window.right - 1) + (window.bottom - 1) + n - first_i + 1
         height = n * (window.bottom - 1) - window.left + n - first_j + 1
-        numbers, depths = self._buffer(width, height)
+        seen, depths = self._buffer(width, height)
 
         # To samples, from the buffer's centre.
         middle = scene.size_px / 2 - 0.5
-        x, y, inverse_z = np.ascontiguousarray(
-            scene.corners.take(scene.drawn, axis=0).transpose(2, 1, 0)
-        )  # [3, D] each
-        i = n * x + y + np.float32((n + 1) * middle - first_i + 0.5 - width / 2)
-        j = n * y - x + np.float32((n - 1) * middle - first_j + 0.5 - height / 2)
-        i, j, inverse_z = _grown(i, j, inverse_z)
-        z = 1 / inverse_z
-        near, far = float(z.min()) * 0.999, float(z.max()) * 1.001
+        i = n * scene.x + scene.y + np.float32((n + 1) * middle - first_i + 0.5 - width / 2)
+        j = n * scene.y - scene.x + np.float32((n - 1) * middle - first_j + 0.5 - height / 2)
+        i, j, inverse_z = _grown(i, j, scene.inverse_z)
+        far, near = 1.001 / float(scene.inverse_z.min()), 0.999 / float(scene.inverse_z.max())
         # OpenCV wants to project by itself: undo what it will do with a field of view of 90 degrees and OpenGL's axes.
         points = np.empty((i.shape[1], 3, 3), np.float32)
+        z = 1 / inverse_z
         scale = z * np.float32(2 / height)
         points[:, :, 0] = (i * scale).T
         points[:, :, 1] = (-j * scale).T
         points[:, :, 2] = -z.T
         colours = np.zeros((len(points), 3, 3), np.float32)
-        colours[:, 0, 0] = scene.drawn  # flat shading takes the first corner's
+        colours[:, 0, 0] = np.arange(len(points))  # flat shading takes the first corner's
+        colours[:, 0, 1] = scene.charts
         cv2.triangleRasterize(
             points.reshape(-1, 3),
             np.arange(3 * len(points), dtype=np.int32).reshape(-1, 3),
             colours.reshape(-1, 3),
-            numbers,
+            seen,
             depths,
             np.eye(4),
             np.pi / 2,
@@ -233,13 +240,14 @@ class Renderer:
         middle_z = 2 / (1 / near + 1 / far)
         crease = CREASE_PX * (middle_z / scene.focal_px) / (middle_z**2 * (1 / near - 1 / far))
         return (
-            [read(numbers[..., 0], di, dj) for di, dj in grid.offsets],
+            [read(seen[..., 0], di, dj) for di, dj in grid.offsets],
+            [read(seen[..., 1], di, dj) for di, dj in grid.offsets],
             [read(depths, di, dj) for di, dj in grid.offsets],
             crease,
         )
 
     def _buffer(self, width: int, height: int) -> tuple[Floats, Floats]:
-        """Triangle numbers (three channels, because OpenCV draws colours) and an empty depth buffer, kept by thread."""
+        """Triangles' numbers and charts (in three channels: OpenCV draws colours), and empty depths. Kept by thread."""
         size = width * height
         kept = getattr(self._buffers, "kept", None)
         if kept is None or len(kept) < 4 * size:
@@ -251,19 +259,23 @@ class Renderer:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What stands before one camera: F triangles, none of them behind it."""
+    """What stands before one camera: D triangles, none of them behind it, out of the F that there are."""
 
     size_px: int
     focal_px: float
-    corners: Floats
-    """[F, 3, 3]: x and y from the frame's centre in px, 1 / z."""
-    attributes: Floats
-    """[F, 3, A]"""
-    facing: NDArray[np.bool_]
-    """[F], whether the outside is seen."""
-    texel_areas: Floats | None
+    x: Floats
+    """[3, D], of the three corners, px from the frame's centre; so is `y`."""
+    y: Floats
+    inverse_z: Floats
+    """[3, D]"""
+    planes: Floats
+    """[11, D], see `plane_rows`."""
+    charts: Floats
+    """[D], the connected part that each belongs to."""
     drawn: NDArray[np.intp]
-    """[D], the numbers of those that can be seen at all."""
+    """[D], their columns in `attributes`."""
+    attributes: Floats
+    """[3, A, F]"""
 
 
 @dataclass(frozen=True)
@@ -300,10 +312,10 @@ class Grid:
         """Samples that lie opposite each other."""
 
 
-def _windows(corners: Floats, size_px: int) -> Iterator[Window]:
+def _windows(scene: Scene) -> Iterator[Window]:
     """Tiles over the part of the frame that the mesh's outline box covers."""
-    low = np.clip(np.floor(corners[:, :, :2].min(axis=(0, 1)) + size_px / 2), 0, size_px).astype(int)
-    high = np.clip(np.ceil(corners[:, :, :2].max(axis=(0, 1)) + size_px / 2), 0, size_px).astype(int)
+    low = [max(0, math.floor(values.min() + scene.size_px / 2)) for values in (scene.x, scene.y)]
+    high = [min(scene.size_px, math.ceil(values.max() + scene.size_px / 2)) for values in (scene.x, scene.y)]
     for top in range(low[1], high[1], TILE_PX):
         for left in range(low[0], high[0], TILE_PX):
             yield Window(left, top, min(left + TILE_PX, high[0]), min(top + TILE_PX, high[1]))
@@ -324,7 +336,9 @@ def _grown(i: Floats, j: Floats, inverse_z: Floats) -> tuple[Floats, Floats, Flo
     in_radius = np.maximum(doubled_area / around, 1e-12)
     factor = np.minimum(GROW / in_radius, MAX_TIP / around)
     share = lengths / around
-    return tuple(v + factor * (v - (share * v).sum(axis=0)) for v in (i, j, inverse_z))  # pyright: ignore
+    low, high = inverse_z.min(), inverse_z.max()
+    i, j, inverse_z = (v + factor * (v - (share * v).sum(axis=0)) for v in (i, j, inverse_z))
+    return i, j, np.clip(inverse_z, low, high)  # a triangle seen from its edge is steep
 
 
 def _on_screen(in_camera: NDArray[np.float64], focal_px: float) -> Floats:
@@ -335,22 +349,37 @@ def _on_screen(in_camera: NDArray[np.float64], focal_px: float) -> Floats:
     return screen
 
 
-def _cut(points: NDArray[np.float64], attributes: Floats) -> tuple[NDArray[np.float64], Floats]:
-    """Triangles [F, 3, 3] and their attributes [F, 3, A] without what lies nearer than `NEAR`."""
-    whole = np.concatenate([points, attributes], axis=2)
+def _charts(faces: NDArray[np.int32], vertex_count: int) -> Floats:
+    """Number the parts of the surface within which colours change smoothly: those that share vertices. [F]"""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    start, end = faces[:, :2].ravel(), faces[:, 1:].ravel()
+    links = coo_array((np.ones(len(start), np.bool_), (start, end)), (vertex_count, vertex_count))
+    return connected_components(links, directed=False)[1][faces[:, 0]].astype(np.float32)
+
+
+def _cut(points: NDArray[np.float64], attributes: Floats) -> tuple[NDArray[np.float64], Floats, NDArray[np.intp]]:
+    """Triangles [F, 3, 3] and their attributes [3, A, F] without what lies nearer than `NEAR`.
+
+    And the number of the triangle that each one came from.
+    """
+    whole = np.concatenate([points, attributes.transpose(2, 0, 1)], axis=2)  # [F, 3, 3 + A]
     ahead = points[:, :, 2] >= NEAR
     count = ahead.sum(axis=1)
-    kept = [whole[count == 3]]
+    kept, origin = [whole[count == 3]], [np.flatnonzero(count == 3)]
     for corners_ahead in (1, 2):
-        crossing = count == corners_ahead
+        crossing = np.flatnonzero(count == corners_ahead)
         odd = np.argmax(ahead[crossing] == (corners_ahead == 1), axis=1)
         turned = (odd[:, None] + np.arange(3)) % 3  # the corner that is alone on its side comes first
         a, b, c = np.moveaxis(np.take_along_axis(whole[crossing], turned[:, :, None], axis=1), 1, 0)
-        ab, ac = (a + (b_or_c - a) * ((NEAR - a[:, 2]) / (b_or_c[:, 2] - a[:, 2]))[:, None] for b_or_c in (b, c))
+        ab, ac = (a + (other - a) * ((NEAR - a[:, 2]) / (other[:, 2] - a[:, 2]))[:, None] for other in (b, c))
         pieces = [(a, ab, ac)] if corners_ahead == 1 else [(ab, b, c), (ab, c, ac)]
         kept += [np.stack(piece, axis=1) for piece in pieces]
+        origin += [crossing] * len(pieces)
     whole = np.concatenate(kept)
-    return whole[:, :, :3].astype(np.float64), whole[:, :, 3:].astype(np.float32)
+    cut_attributes = np.ascontiguousarray(whole[:, :, 3:].transpose(1, 2, 0), np.float32)
+    return whole[:, :, :3].astype(np.float64), cut_attributes, np.concatenate(origin)
 
 
 def _settings() -> cv2.TriangleRasterizeSettings:

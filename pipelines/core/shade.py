@@ -27,21 +27,38 @@ SRGB_GAMMA = 2.2
 
 @dataclass(frozen=True, eq=False)
 class Fragments:
-    """Points on triangles, to be shaded."""
+    """N points on triangles, to be shaded."""
 
-    corners: Floats
-    """[N, 3, 3], the corners of each point's triangle: x and y from the point in px, and 1 / z."""
+    x: Floats
+    """[N], px from the frame's centre; so is `y`."""
+    y: Floats
+    planes: Floats
+    """[11, N], the columns of `plane_rows` that belong to the points' triangles."""
     attributes: Floats
-    """[N, 3, A], at the corners."""
-    facing: NDArray[np.bool_]
-    """[N], whether the triangle's outside is seen."""
-    texel_areas: Floats | None
-    """[N], of the triangle, at the texture's full size."""
+    """[3, A, N], at those triangles' corners."""
+
+
+def plane_rows(x: Floats, y: Floats, inverse_z: Floats, area: Floats, texel_areas: Floats | None) -> Floats:
+    """What the shading of a triangle needs, [11, F], from its corners [3, F] on screen and its signed area there.
+
+    The first corner; by how much the shares of the second and third corner change with x and y; the corners' 1 / z;
+    the texels in a pixel, but for z^3; which side is seen.
+    """
+    rows = np.empty((11, len(area)), np.float32)
+    rows[:2] = x[0], y[0]
+    scale = -0.5 / area
+    rows[2:6] = (y[2] - y[0]) * scale, (x[0] - x[2]) * scale, (y[0] - y[1]) * scale, (x[1] - x[0]) * scale
+    rows[6:9] = inverse_z
+    # With its distance, the part of a flat triangle that a pixel shows grows to the third power: once for each
+    # direction across the frame, once for the tilt.
+    rows[9] = 0 if texel_areas is None else texel_areas * inverse_z.prod(axis=0) / np.abs(area)
+    rows[10] = np.sign(area)
+    return rows
 
 
 class Surface:
     def __init__(self, mesh: Mesh, light: Light) -> None:
-        """`attributes` [F, 3, 3 + 2 or 3 + 3]: each corner's normal, then its uv or colour."""
+        """`attributes` [3, 3 + 2 or 3 + 3, F]: each corner's normal, then its uv or colour."""
         normals = mesh.normals if mesh.normals is not None else vertex_normals(mesh)
         self._light = light
         self._sizes: list[NDArray[np.uint8]] = []
@@ -50,35 +67,41 @@ class Surface:
             self._sizes = _smaller_and_smaller(mesh.texture)
             self._border = cv2.BORDER_WRAP if texture_repeats(mesh.uvs) else cv2.BORDER_REPLICATE
             looks = mesh.uvs
-        self.attributes: Floats = np.concatenate([normals, looks], axis=1, dtype=np.float32)[mesh.faces]
+        at_vertices = np.concatenate([normals, looks], axis=1, dtype=np.float32)
+        self.attributes: Floats = np.ascontiguousarray(at_vertices[mesh.faces].transpose(1, 2, 0))
 
     def texel_areas(self, attributes: Floats) -> Floats | None:
         """Of each triangle, [F]."""
         if not self._sizes:
             return None
         height, width = self._sizes[0].shape[:2]
-        a, b, c = (attributes[:, k, 3:5] for k in range(3))
-        across, down = b - a, c - a
-        return np.abs(across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0]) * np.float32(0.5 * width * height)
+        u, v = attributes[:, 3], attributes[:, 4]
+        doubled = (u[1] - u[0]) * (v[2] - v[0]) - (v[1] - v[0]) * (u[2] - u[0])
+        return np.abs(doubled) * np.float32(0.5 * width * height)
 
     def shade(self, points: Fragments) -> tuple[NDArray[np.uint8], Floats, Floats]:
-        """Opaque colours [N, 4], unit normals [N, 3] towards the viewer, and camera z [N]."""
-        weights, z, doubled_area = _perspective_weights(points.corners)
-        blended = np.einsum("nk,nka->na", weights, points.attributes)
-        normals = blended[:, :3]
-        lengths = np.sqrt(np.einsum("na,na->n", normals, normals))
-        normals *= (np.where(points.facing, 1, -1) / np.maximum(lengths, 1e-12))[:, None]
-        if points.texel_areas is None:
-            colours = _opaque(blended[:, 3:6])
-        else:
-            # With its distance, the part of a flat triangle that a pixel shows grows to the third power: once for each
-            # direction across the frame, once for the tilt.
-            a, b, c = points.corners[:, :, 2].T
-            texels_per_px = 2 * points.texel_areas * (z * a) * (z * b) * (z * c) / np.maximum(doubled_area, 1e-12)
-            colours = self._textured(np.ascontiguousarray(blended[:, 3:5]), texels_per_px)
+        """Opaque colours [N, 4], unit normals [3, N] towards the viewer, and camera z [N]."""
+        x0, y0, second_x, second_y, third_x, third_y, *inverse_z, texels, side = points.planes
+        right, down = points.x - x0, points.y - y0
+        flat = np.empty((3, len(right)), np.float32)
+        flat[1] = second_x * right + second_y * down
+        flat[2] = third_x * right + third_y * down
+        flat[0] = 1 - flat[1] - flat[2]
+        np.maximum(flat, 0, out=flat)  # samples may lie a hair outside
+        deep = flat * inverse_z
+        depth = deep.sum(axis=0)
+        z = flat.sum(axis=0) / depth
+        deep /= depth
+        blended = deep[0] * points.attributes[0]
+        blended += deep[1] * points.attributes[1]
+        blended += deep[2] * points.attributes[2]
+
+        normals = blended[:3]
+        normals *= side / np.sqrt(np.maximum((normals * normals).sum(axis=0), 1e-24))
+        colours = _opaque(blended[3:].T) if not self._sizes else self._textured(blended[3:].T, texels * (z * z * z))
         if self._light == "soft":
-            lamp = np.maximum(normals @ LAMP, 0)
-            linear = AMBIENT + SKY * (0.5 + 0.5 * normals[:, 1]) + DIFFUSE * lamp
+            lamp = np.maximum(LAMP @ normals, 0)
+            linear = AMBIENT + SKY * (0.5 + 0.5 * normals[1]) + DIFFUSE * lamp
             colours = _opaque(colours[:, :3] * (np.minimum(linear, 1) ** np.float32(1 / SRGB_GAMMA))[:, None])
         return colours, normals, z
 
@@ -89,6 +112,7 @@ class Surface:
         present = np.flatnonzero(np.bincount(level, minlength=1))
         if len(present) == 1:
             return self._bilinear(int(present[0]), uvs)
+        uvs = np.ascontiguousarray(uvs)
         colours = np.empty(len(uvs), np.uint32)  # four bytes at once
         for k in present:
             chosen = np.flatnonzero(level == k)
@@ -105,22 +129,6 @@ class Surface:
         where = where.reshape(rows, REMAP_COLUMNS, 2)
         read = cv2.remap(texture, where, None, cv2.INTER_LINEAR, borderMode=self._border)  # pyright: ignore
         return read.reshape(-1, 4)[:count]
-
-
-def _perspective_weights(corners: Floats) -> tuple[Floats, Floats, Floats]:
-    """Each corner's share [N, 3] of the point at the origin; the point's camera z [N]; twice the area on screen [N]."""
-    x, y, inverse_z = np.ascontiguousarray(corners.transpose(2, 1, 0))  # [3, N] each
-    flat = np.empty_like(x)
-    for k in range(3):
-        i, j = (k + 1) % 3, (k + 2) % 3
-        np.subtract(x[i] * y[j], y[i] * x[j], out=flat[k])
-    total = flat.sum(axis=0)
-    flat *= np.sign(total)
-    np.maximum(flat, 0, out=flat)  # a sample may lie a hair outside
-    flat += np.float32(1e-20)  # and a triangle seen from its edge has no inside
-    deep = flat * inverse_z
-    depth = deep.sum(axis=0)
-    return (deep / depth).T, flat.sum(axis=0) / depth, np.abs(total)
 
 
 def _opaque(colours: NDArray[Any]) -> NDArray[np.uint8]:

@@ -137,7 +137,7 @@ def _boxes_reach_past_end(data: bytes) -> bool:
         if size < 8:  # 0 means "to the end of the file", the rest is nonsense, which is damage of another sort
             return False
         at += size
-    return at > len(data) or at == 0
+    return at > len(data)
 
 
 def _refusal(data: bytes) -> str:

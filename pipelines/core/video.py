@@ -28,11 +28,11 @@ WHITE: Colour = (255, 255, 255)
 FPS_RANGE = (1, 50)  # browsers slow a GIF down when a frame is shorter than 20 ms
 LOSSLESS = 100
 
-# 21 frames of 576 px: 0.1 s and 180 kB. "medium" takes twice the time for the same size, "superfast" twice the size.
-_X264 = {"preset": "veryfast", "crf": "18"}
-_THREADS = (
-    4  # fixed, since x264's bytes depend on it; whole frames, since slices encoded at once differ from run to run
-)
+# 21 frames of 576 px: 0.1 s, 0.1 to 0.2 MB, 43 dB. "medium" takes twice the time for the same size, "superfast" twice
+# the size. The same frames must make the same bytes: with mbtree x264 (build 165) differs from run to run, and with
+# another number of threads from machine to machine; so do slices, against whole frames encoded side by side.
+_X264 = {"preset": "veryfast", "crf": "20", "x264-params": "mbtree=0"}
+_THREADS = 4
 _BT709, _LIMITED = 1, 1  # numbers of ITU-T H.273, which FFmpeg uses too
 _PALETTE_SAMPLES = 200_000  # pixels looked at, background and all; more only costs time
 _TRANSPARENT = 255  # the palette's last entry, kept for the background

@@ -1,9 +1,10 @@
 """How thick the silhouette is at each of its points: circular sections, from two Poisson equations.
 
 Where w is the square of half the thickness, a cylinder of radius r has w = r² - x² and a sphere has w = r² - ρ². Both
-solve Δw = -2k with w = 0 on the outline: k = 1 for the cylinder, k = 2 for the sphere. Which of them a place resembles is
-read from a first solution u, of Δu = -1: an ellipse with half-axes a < b has curvatures of u in the ratio q = a² / b²,
-and k = 1 + q makes it the ellipsoid of revolution about its long axis. Discs, ellipses and long bars are thus exact.
+solve Δw = -2k with w = 0 on the outline: k = 1 for the cylinder, k = 2 for the sphere. Which of them a place resembles
+is read from a first solution u, of Δu = -1: an ellipse with half-axes a < b has curvatures of u in the ratio
+q = a² / b², and k = 1 + q makes it the ellipsoid of revolution about its long axis. Discs, ellipses and long bars are
+thus exact.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipelines.inflate.silhouette import Floats, Silhouette
 
-SPREAD = 0.35  # over how much of the local thickness the shape is averaged: it must not follow every notch of the outline
+SPREAD = 0.35  # over how much of the local thickness the shape is averaged, not to follow every notch
 THINNEST = 0.15  # half the thickness over the shortest edge at a point: nothing is flat, however thin
 
 TINY = 1e-9  # share of the thickest place's trust that even the thinnest tip has: it then follows itself
@@ -73,15 +74,15 @@ class _Elements:
         return np.einsum("tc,tcd->td", values[self.triangles], self.slopes)
 
     def divergence(self, field: Floats) -> Floats:
-        """[V], of a field [T, 2], integrated over each point's surroundings; on the rim it lacks the boundary's part."""
+        """[V], of a field [T, 2], integrated round each point; on the rim it lacks the boundary's part."""
         flux = (self.slopes @ field[:, :, None])[..., 0] * -self.area[:, None]  # [T, 3]
-        return np.bincount(self.triangles.ravel(), flux.ravel(), self.count)
+        return np.bincount(self.triangles.ravel(), flux.ravel(), self.count).astype(np.float64)
 
     def collected(self, values: Floats) -> Floats:
         """A third of each triangle's value [T] or [T, C] to each of its corners."""
         if values.ndim == 2:
             return np.stack([self.collected(column) for column in values.T], 1)
-        return np.bincount(self.triangles.ravel(), np.repeat(values / 3, 3), self.count)
+        return np.bincount(self.triangles.ravel(), np.repeat(values / 3, 3), self.count).astype(np.float64)
 
     def trust(self, u: Floats) -> Floats:
         """[T], how much a triangle says about the shape of its surroundings: the middle says most."""
@@ -101,8 +102,7 @@ def _averaging(elements: _Elements, u: Floats) -> Callable[[Floats], Floats]:
     weight = elements.collected(trust)
     matrix = elements.matrix(trust * local)
     matrix.setdiag(matrix.diagonal() + weight)
-    solve = _factorized(matrix)
-    return lambda collected: solve(collected)
+    return _factorized(matrix)
 
 
 def _roundness(elements: _Elements, u: Floats, inner: int, averaged: Callable[[Floats], Floats]) -> Floats:

@@ -3,16 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from pipelines.core.cameras import photo_distance
-from pipelines.core.mesh import Mesh
-from pipelines.core.raster import Renderer
-from pipelines.core.subject import Subject
-from pipelines.inflate.inflation import inflate
-from pipelines.inflate.silhouette import trace
-from pipelines.inflate.solid import smooth_normals, solid
-from pipelines.inflate.texture import Back, atlas, is_profile
 from pipelines.runtime.method import Card, Estimate, Frame, Machine, Method, Report, Request, Turnaround, option
 
 # Measured on 2 cores of an AMD EPYC (Zen 4) with subjects of 1024 px and 15,000 to 40,000 triangles.
@@ -65,10 +56,11 @@ class Inflate(Method):
         return Estimate(seconds, MODEL_BYTES + BYTES_A_PIXEL * pixels)
 
     def _run(self, request: Request, report: Report) -> Turnaround:
+        from pipelines.core.raster import Renderer
+        from pipelines.inflate.model import chosen_back, inflated
+
         subject, options = request.subject, request.options
-        back = options.back
-        if back == "auto":
-            back = "mirror" if is_profile(subject.rgba[..., 3]) else "smooth"
+        back = chosen_back(subject, options.back)
         mesh = inflated(subject, options.depth, back, report)
         report(0.4, "Rendering the views")
         with report.stage("render"):
@@ -83,24 +75,3 @@ class Inflate(Method):
             for view, image in zip(request.views, rendered, strict=True)
         )
         return Turnaround(frames, mesh, notes=(NOTES[back],))
-
-
-def inflated(subject: Subject, depth: float, back: Back, report: Report) -> Mesh:
-    """The textured mesh, in the world."""
-    report(0.05, "Tracing the outline", subject.rgba)
-    with report.stage("outline"):
-        silhouette = trace(subject.rgba[..., 3])
-    report(0.15, "Inflating it")
-    with report.stage("inflate"):
-        vertices, faces = solid(silhouette, inflate(silhouette), subject, depth)
-        normals = smooth_normals(vertices, faces, silhouette.inner)
-    report(0.3, "Painting it")
-    with report.stage("paint"):
-        painted = atlas(subject.rgba, silhouette.points, back)
-    return Mesh(
-        vertices=vertices.astype(np.float32),
-        faces=faces.astype(np.int32),
-        uvs=np.concatenate([painted.front_uvs, painted.back_uvs]),
-        texture=painted.texture,
-        normals=normals.astype(np.float32),
-    )

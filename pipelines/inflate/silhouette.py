@@ -1,11 +1,12 @@
 """The silhouette as a flat triangulation: fine along the contour, coarse inside, cut at alpha one half.
 
-Right triangles are halved at the middle of their longest side (the "4-8" scheme of terrain rendering), wherever the contour
-needs it, and cut where it crosses them. Every triangle has three corners, so a cut is never ambiguous: whatever the
-mask, its outline comes out as closed, simple loops, and no triangle has all corners on it.
+Right triangles are halved at the middle of their longest side (the "4-8" scheme of terrain rendering) wherever the
+contour needs it, and cut where it crosses them. A triangle has but three corners, so a cut is never ambiguous: whatever
+the mask, its outline comes out as closed, simple loops, and every triangle has a corner inside.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,27 +15,28 @@ from pipelines.core.errors import TurnaroundError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Field = NDArray[np.float32]
+Flags = NDArray[np.bool_]
 
 GRID = 1024  # cells a side, a power of two: about one a pixel of the subjects that the preparer makes
-MARGIN = 1.25  # side of the grid over the longest side of the silhouette; the inverse of the usual fill, 0.8
+MARGIN = 1.25  # side of the grid over the longest side of the silhouette: the inverse of the usual fill, 0.8
 BLUR_PX = 0.6  # of the subject's pixels: enough to round the steps of a hard mask, too little to lose a one-pixel line
-COARSEST = 16  # longest leg of a triangle in cells: a sixtieth of the frame, a smooth curve to the eye
-TOLERANCE = 0.12  # how far a coarser cut may stray from the contour, in units of the edge's softness (about a cell)
-CLEAR = 2e-3  # share of light below which a place is plainly outside, and plainly inside when so little is missing
-STRAIGHT = 2  # the farthest from its neighbours, in cells, that a corner at the contour is left out for being in line
-MAX_TRIANGLES = 30_000  # of one side; a noisier mask is cut more coarsely
+CLEAR = 2e-3  # share of light below which a place is plainly outside, and plainly inside where so little is missing
+COARSEST = 16  # half of the longest side of a triangle, in cells: a sixtieth of the frame, smooth to the eye
+STRAIGHT = 2  # half of the longest side, in cells, that the contour may cross
+TOLERANCE = 0.12  # how far that may take it from its place, in units of the edge's softness, which is about a cell
+RIM_SHARE = (0.05, 0.95)  # of a side, where it may be cut: no triangle without area
+MAX_POINTS = 40_000  # of the triangulation; a noisier mask is cut more coarsely. Photos need 5,000 to 12,000
 
 
 @dataclass(frozen=True, eq=False)
 class Silhouette:
     points: Floats
-    """[V, 2], pixels of the subject's frame. The rim comes last."""
+    """[V, 2], pixels of the subject's frame; those on the rim come last."""
     triangles: Ints
-    """[T, 3], positive area in (x, y)."""
+    """[T, 3], from x towards y."""
     inner: int
-    """How many points lie inside; the others are on the rim."""
-    rim_edges: Ints
-    """[R, 2], each with the inside on the same hand as its triangle has it."""
+    """How many of the points lie inside."""
 
 
 def trace(alpha: NDArray[np.uint8]) -> Silhouette:
@@ -46,43 +48,43 @@ def trace(alpha: NDArray[np.uint8]) -> Silhouette:
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     side = max(bottom - top, right - left) * MARGIN + 4
     step = side / GRID  # pixels a cell
-    x0, y0 = (left + right - side) / 2, (top + bottom - side) / 2
-    field = _softness_distance(alpha, level / 255, x0, y0, step)
-    for finest in (1, 2, 4, 8):
-        corners = _refine(field, finest)
-        if len(corners) <= MAX_TRIANGLES or finest == 8:
+    origin = np.array([left + right - side, top + bottom - side]) / 2
+    soft = alpha.astype(np.float32) / np.float32(2 * level)
+    finest = 1
+    while True:
+        field = _distances(soft, origin, step, finest)
+        needed = _needed(field, finest)
+        if np.count_nonzero(needed) <= MAX_POINTS or finest == COARSEST:
             break
-    silhouette = _cut(field, corners)
-    return Silhouette(
-        silhouette.points * step + (x0, y0), silhouette.triangles, silhouette.inner, silhouette.rim_edges
-    )
+        finest *= 2
+    points, triangles, inner = _cut(field, _refined(field, needed))
+    return Silhouette(points * step + origin, triangles, inner)
 
 
-def _softness_distance(alpha: NDArray[np.uint8], level: float, x0: float, y0: float, step: float) -> NDArray[np.float32]:
-    """A field [GRID + 1, GRID + 1], positive inside, that grows about linearly across the contour.
+def _distances(alpha: Field, origin: Floats, step: float, finest: int) -> Field:
+    """A field [GRID + 1, GRID + 1], positive where alpha exceeds one half and about linear across the contour.
 
     A soft edge is a Gaussian integral; its inverse is a distance in units of the softness.
     """
     from scipy.special import ndtri
 
-    from_rows = _blurred_samples(alpha.shape[0], y0, step)
-    from_columns = _blurred_samples(alpha.shape[1], x0, step)
-    blurred = from_rows @ (from_columns @ alpha.T.astype(np.float32)).T / 255
+    sigma = BLUR_PX * max(1.0, step * finest)
+    down = _blurred_samples(alpha.shape[0], origin[1], step, sigma)
+    across = _blurred_samples(alpha.shape[1], origin[0], step, sigma)
+    blurred = down @ (across @ alpha.T).T
+    blurred *= max(1.0, 0.75 / float(blurred.max()))  # something is left where all is thinner than the blur
     farthest = np.float32(ndtri(1 - CLEAR))
     field = np.where(blurred > 0.5, farthest, -farthest)
     near = (blurred > CLEAR) & (blurred < 1 - CLEAR)
     field[near] = ndtri(blurred[near])
-    field -= np.float32(ndtri(level))
     field[np.abs(field) < 1e-4] = -1e-4  # no corner lies on the contour itself
-    field[[0, -1]] = field[:, [0, -1]] = field.min()  # the outline closes even where it reaches the frame
     return field
 
 
-def _blurred_samples(size: int, origin: float, step: float):
+def _blurred_samples(size: int, origin: float, step: float, sigma: float) -> Any:
     """A sparse matrix [GRID + 1, size] that samples Gaussian-blurred pixels at the grid's corners."""
     from scipy.sparse import csr_array
 
-    sigma = BLUR_PX * max(1.0, step)
     reach = int(np.ceil(3 * sigma))
     at = origin + np.arange(GRID + 1) * step  # pixel centres lie at halves
     taps = np.floor(at)[:, None].astype(int) + np.arange(-reach, reach + 1)  # [GRID + 1, K]
@@ -94,12 +96,11 @@ def _blurred_samples(size: int, origin: float, step: float):
     return csr_array((weights.ravel().astype(np.float32), (rows, np.clip(taps, 0, size - 1).ravel())), shape=shape)
 
 
-def _refine(field: NDArray[np.float32], finest: int) -> Ints:
-    """Corner indices [T, 3] into the flattened field, of the triangles that touch the inside; hypotenuse first."""
-    needed = _needed(field, finest)
-    n, width = GRID, GRID + 1
+def _refined(field: Field, needed: Flags) -> Ints:
+    """Corner indices [T, 3] into the flattened field, of the triangles that reach inside."""
     inside = field > 0
-    # (row, column) pairs; the hypotenuse joins the first two corners
+    n = GRID
+    # (row, column) pairs; the first two corners are the ends of the longest side
     waiting = np.array([[[0, 0], [n, n], [n, 0]], [[n, n], [0, 0], [0, n]]])
     leaves = []
     while len(waiting):
@@ -111,10 +112,10 @@ def _refine(field: NDArray[np.float32], finest: int) -> Ints:
         a, b, c, middle = a[split], b[split], c[split], middle[split]
         waiting = np.concatenate([np.stack([c, a, middle], 1), np.stack([b, c, middle], 1)])
     corners = np.concatenate(leaves)
-    return corners[..., 0] * width + corners[..., 1]
+    return corners[..., 0] * (n + 1) + corners[..., 1]
 
 
-def _needed(field: NDArray[np.float32], finest: int) -> NDArray[np.bool_]:
+def _needed(field: Field, finest: int) -> Flags:
     """Which corners the triangulation must have, so that all it builds upon is there too."""
     needed = np.zeros(field.shape, bool)
     needed[::COARSEST, ::COARSEST] = field[::COARSEST, ::COARSEST] > 0
@@ -126,8 +127,8 @@ def _needed(field: NDArray[np.float32], finest: int) -> NDArray[np.bool_]:
         across, down, centres = needed[odd, even], needed[even, odd], needed[odd, odd]
         across |= _bends(field[odd, even], values[:-1], values[1:], m)
         down |= _bends(field[even, odd], values[:, :-1], values[:, 1:], m)
-        rows, columns = np.indices(centres.shape, sparse=True)
-        falling = (rows + columns) % 2 == 0  # which way the square's diagonal runs
+        count = np.arange(len(centres))
+        falling = np.add.outer(count, count) % 2 == 0  # which way the square's diagonal runs
         one_end = np.where(falling, values[:-1, :-1], values[:-1, 1:])
         other_end = np.where(falling, values[1:, 1:], values[1:, :-1])
         centres |= _bends(field[odd, odd], one_end, other_end, m)
@@ -141,7 +142,7 @@ def _needed(field: NDArray[np.float32], finest: int) -> NDArray[np.bool_]:
     return needed
 
 
-def _bends(middle: NDArray[np.float32], one_end: NDArray[np.float32], other_end: NDArray[np.float32], m: int):
+def _bends(middle: Field, one_end: Field, other_end: Field, m: int) -> Flags:
     """Where the outline, between two ends, is not where a straight line would have it."""
     line = (one_end + other_end) / 2
     crossed = (one_end > 0) != (other_end > 0)
@@ -150,51 +151,41 @@ def _bends(middle: NDArray[np.float32], one_end: NDArray[np.float32], other_end:
     return crossed | ((middle > 0) != (line > 0))
 
 
-def _cut(field: NDArray[np.float32], corners: Ints) -> Silhouette:
-    """What lies inside of each triangle, in grid units."""
-    width = field.shape[1]
+def _cut(field: Field, corners: Ints) -> tuple[Floats, Ints, int]:
+    """Points and triangles of what lies inside, in grid units; and how many of the points are not on the rim."""
     values = field.ravel()
     inside = values[corners] > 0  # [T, 3]
     count = inside.sum(1)
     whole = corners[count == 3]
-    # turn the odd corner out to the front, keeping the order round the triangle
-    tips = _rolled(corners[count == 1], inside[count == 1])
-    stumps = _rolled(corners[count == 2], ~inside[count == 2])
-
-    def key(i: Ints, o: Ints) -> Ints:  # an edge from an inside to an outside corner
-        return i * len(values) + o
-
-    cuts = np.concatenate([
-        key(tips[:, 0], tips[:, 1]), key(tips[:, 0], tips[:, 2]),
-        key(stumps[:, 1], stumps[:, 0]), key(stumps[:, 2], stumps[:, 0]),
-    ])  # fmt: skip
-    edges, where = np.unique(cuts, return_inverse=True)
-    i, o = edges // len(values), edges % len(values)
-    share = np.clip(values[i] / (values[i] - values[o]), 0.05, 0.95)[:, None]  # no slivers of no area
-    used, inverse = np.unique(np.concatenate([whole.ravel(), tips[:, 0], stumps[:, 1], stumps[:, 2]]), return_inverse=True)
-
-    def place(index: Ints) -> Floats:
-        return np.stack([index % width, index // width], -1).astype(np.float64)
-
-    points = np.concatenate([place(used), place(i) * (1 - share) + place(o) * share])
-    t, s = len(tips), len(stumps)
-    whole_at, tip, left, right = np.split(inverse, np.cumsum([whole.size, t, s]))
-    tip_1, tip_2, left_0, right_0 = np.split(where + len(used), np.cumsum([t, t, s]))
-    triangles = np.concatenate([
+    tips = _odd_one_first(corners[count == 1], inside[count == 1])  # inside, outside, outside
+    stumps = _odd_one_first(corners[count == 2], ~inside[count == 2])  # outside, inside, inside
+    kept = np.concatenate([whole.ravel(), tips[:, 0], stumps[:, 1], stumps[:, 2]])
+    crossed_in = np.concatenate([tips[:, 0], tips[:, 0], stumps[:, 1], stumps[:, 2]])
+    crossed_out = np.concatenate([tips[:, 1], tips[:, 2], stumps[:, 0], stumps[:, 0]])
+    kept, kept_at = np.unique(kept, return_inverse=True)
+    sides, rim_at = np.unique(crossed_in * len(values) + crossed_out, return_inverse=True)
+    start, end = np.divmod(sides, len(values))
+    share = np.clip(values[start] / (values[start] - values[end]), *RIM_SHARE)[:, None]
+    points = np.concatenate([_places(kept), _places(start) * (1 - share) + _places(end) * share])
+    whole_at, tip, left, right = np.split(kept_at, np.cumsum([whole.size, len(tips), len(stumps)]))
+    tip_left, tip_right, left_rim, right_rim = np.split(
+        rim_at + len(kept), np.cumsum([len(tips), len(tips), len(stumps)])
+    )
+    triangles = [
         whole_at.reshape(-1, 3),
-        np.stack([tip, tip_1, tip_2], 1),
-        np.stack([left_0, left, right], 1),
-        np.stack([left_0, right, right_0], 1),
-    ])  # fmt: skip
-    rim = np.concatenate([np.stack([tip_1, tip_2], 1), np.stack([right_0, left_0], 1)])
-    a, b, c = (points[triangles[:, k]] for k in range(3))
-    assert_positive = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    if assert_positive.sum() < 0:
-        triangles = triangles[:, ::-1]
-        rim = rim[:, ::-1]
-    return Silhouette(points, triangles, len(used), rim)
+        np.stack([tip, tip_left, tip_right], 1),
+        np.stack([left_rim, left, right], 1),
+        np.stack([left_rim, right, right_rim], 1),
+    ]
+    return points, np.concatenate(triangles), len(kept)
 
 
-def _rolled(corners: Ints, odd_one: NDArray[np.bool_]) -> Ints:
+def _odd_one_first(corners: Ints, odd_one: Flags) -> Ints:
+    """Each triangle turned, not flipped."""
     first = odd_one.argmax(1)[:, None]
     return np.take_along_axis(corners, (first + np.arange(3)) % 3, 1)
+
+
+def _places(index: Ints) -> Floats:
+    row, column = np.divmod(index, GRID + 1)
+    return np.stack([column, row], -1).astype(np.float64)

@@ -5,7 +5,7 @@ background nor emptiness shows at the seam.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from pipelines.inflate.silhouette import Floats
 
 Back = Literal["mirror", "smooth"]
-Colours = NDArray[np.float32]
+Colours = NDArray[Any]  # float32; OpenCV is typed more widely
 
 BORDER_PX = 8  # bled colour kept round the subject: smaller versions of the texture must not blend the halves
 BAND = 0.05  # of the subject's longest side: how far inside the rim the smooth back still mirrors the front
-PROFILE = 0.6  # overlap of an outline with its mirror image: 0.43 to 0.49 for animals seen from the side, 0.70 and up for
-# faces, bottles and furniture seen from the front (13 photos looked at)
+# Overlap of an outline with its mirror image below which it is a profile: of 13 photos looked at, 0.43 to 0.49 for
+# animals from the side, 0.70 to 1 for faces, bottles, furniture and cars from the front or obliquely.
+PROFILE = 0.6
 SYMMETRY_PX = 128  # side of the outline that is compared
 SURE, DOUBTFUL = 0.97, 0.75  # alpha above and below which a pixel's colour is the subject's, or not to be trusted
 
@@ -35,12 +36,12 @@ class Atlas:
 
 
 def atlas(rgba: NDArray[np.uint8], points: Floats, back: Back) -> Atlas:
-    """The texture, and where on it each of `points` [V, 2] (pixels of `rgba`) lies, seen from the front and the back."""
+    """The texture, and where on it each of `points` [V, 2], in pixels of `rgba`, has its front and its back."""
     left, top = np.floor(points.min(0)).astype(int) - BORDER_PX
     right, bottom = np.ceil(points.max(0)).astype(int) + BORDER_PX
-    cut = _window(rgba, left, top, right, bottom)
-    alpha = cut[..., 3].astype(np.float32) / max(1, cut[..., 3].max())  # of glass or smoke, the highest is less than 255
-    front = bled(cut[..., :3].astype(np.float32), np.maximum(_step(alpha, DOUBTFUL, SURE), 1e-4 * alpha**2))
+    cut = _window(rgba, left, top, right, bottom).astype(np.float32)
+    alpha = cut[..., 3] / cut[..., 3].max()  # of glass or smoke, the highest is less than 255
+    front = bled(cut[..., :3], np.maximum(_step(alpha, DOUBTFUL, SURE), 1e-4 * alpha**2))
     height, width = alpha.shape
     at = (points - (left, top)) / (width, height)
     if back == "mirror":
@@ -63,7 +64,7 @@ def is_profile(alpha: NDArray[np.uint8]) -> bool:
     """Whether the outline is far from symmetric, left to right.
 
     Most things have one plane of symmetry. What looks symmetric is seen along that plane, and its far side is unknown;
-    what does not, such as a horse from the side, is likely seen across it, and its far side is the near side's mirror image.
+    what does not, such as a horse from the side, is likely seen across it: then far and near side mirror each other.
     """
     small = cv2.resize(alpha, (SYMMETRY_PX, SYMMETRY_PX), interpolation=cv2.INTER_AREA)
     shape = np.pad(small > small.max() / 2, ((0, 0), (0, SYMMETRY_PX)))
@@ -113,7 +114,7 @@ def _window(rgba: NDArray[np.uint8], left: int, top: int, right: int, bottom: in
 
 
 def _step(x: Colours, low: float, high: float) -> Colours:
-    t = np.clip((x - low) / (high - low), 0, 1)
+    t = np.clip((x - np.float32(low)) / np.float32(high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 

@@ -13,7 +13,6 @@ what two could disturb happens under one lock, which the system drops when its h
 """
 
 import contextlib
-import dataclasses
 import datetime
 import hashlib
 import logging
@@ -25,36 +24,31 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.files import StorageError, disk_sentences, sync_to_disk, whole_file, write_whole
 from pipelines.core.subject import Making, Subject
+from pipelines.runtime.draft import Draft
 from pipelines.runtime.manifest import (
     DAMAGED,
     MANIFEST,
     MAX_BYTES,
-    METHOD_KEY,
     RESULT_ID,
-    SCHEMA,
     SUBJECT,
     ResultManifest,
-    json_bytes,
     parse_manifest,
 )
-from pipelines.runtime.method import Card, Request, Turnaround
-from pipelines.runtime.results import Written, read_png, subject_record, write_subject, write_turnaround
+from pipelines.runtime.results import read_png, subject_record, write_subject
 from pipelines.runtime.settings import Settings
-from pipelines.runtime.stored import StoredResult, is_folder, load_result, read_plain, record_of, size_of
+from pipelines.runtime.stored import StoredResult, is_folder, load_result, read_plain, size_of
 
 log = logging.getLogger(__name__)
 
 NOT_FOUND = "There is no result behind this link. It may have been deleted, or the link is incomplete."
 RUNNING = "This result is still being made. Open the link again in a moment."
 INTERRUPTED = "The server stopped while this result was being made, and nothing of it was kept. Start it again."
-NOTHING_MADE = "No method made anything, so nothing was saved."
 
 DAY_S = 86_400.0
 OPENED_S = 900.0  # a result opened this recently is not swept: the page that shows it may still be loading its files
@@ -68,75 +62,6 @@ class Swept:
     expired: int = 0
     over_size: int = 0
     interrupted: int = 0
-
-
-class Draft:
-    """A result being made. `finish` gives it its name; leaving the `with` block without it removes everything."""
-
-    def __init__(self, archive: "Archive", id: str, folder: Path, running: FileLock, subject: Subject) -> None:
-        self.id = id
-        self._archive, self._home, self._running = archive, folder, running
-        self._result = folder / "result"
-        self._subject = subject
-        self._methods: list[str] = []
-        self._failures: dict[str, str] = {}
-
-    def __enter__(self) -> "Draft":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.discard()
-
-    def add(self, turnaround: Turnaround, request: Request, card: Card, **extras: Any) -> Written:
-        """Save one method's turnaround, with `write_turnaround`'s `extras`. A failure leaves the others as they are."""
-        if not METHOD_KEY.fullmatch(card.key) or card.key in self._methods:
-            raise ValueError(f"{card.key!r} is not a new method of this result")
-        written = write_turnaround(self._result / card.key, turnaround, request, card, **extras)
-        self._methods.append(card.key)
-        return written
-
-    def fail(self, method_key: str, sentence: str) -> None:
-        """Remember why a method has no turnaround here; one that was added already is taken back."""
-        if method_key in self._methods:
-            self._methods.remove(method_key)
-            shutil.rmtree(self._result / method_key, ignore_errors=True)
-        self._failures[method_key] = sentence
-
-    def finish(self) -> StoredResult:
-        """Check it, make it safe against a power cut, and give it its name in one step."""
-        try:
-            if not self._methods:
-                raise TurnaroundError(NOTHING_MADE)
-            with disk_sentences("The result could not be saved"):
-                return self._finish()
-        finally:
-            self.discard()
-
-    def discard(self) -> None:
-        """Safe to call at any time and again."""
-        if self._running.is_locked:
-            shutil.rmtree(self._home, ignore_errors=True)
-            self._running.release()
-
-    def _finish(self) -> StoredResult:
-        vouched = [SUBJECT, *(f"{key}/{MANIFEST}" for key in self._methods)]
-        manifest = ResultManifest(
-            schema=SCHEMA,
-            id=self.id,
-            created_utc=self._archive.utc_now(),
-            subject=subject_record(self._subject),
-            methods=tuple(self._methods),
-            failures=self._failures,
-            bytes=size_of(self._result),
-            files={name: record_of(self._result / name) for name in vouched},
-        )
-        write_whole(self._result / MANIFEST, json_bytes(dataclasses.asdict(manifest)))
-        made = load_result(self._result, self.id)
-        for path in [*self._result.rglob("*"), self._result]:
-            sync_to_disk(path)
-        final = self._archive.named(self.id, self._result)
-        turnarounds = tuple(dataclasses.replace(t, folder=final / t.key) for t in made.turnarounds)
-        return StoredResult(self.id, final, made.manifest, turnarounds)
 
 
 class Archive:
@@ -298,7 +223,7 @@ class Archive:
         """Whether it went. Looks and renames under the lock, so that nobody opens it in between."""
         with self._locked():
             try:
-                opened_s_ago = abs(self._clock() - (self.root / id).lstat().st_mtime)
+                opened_s_ago = abs((self.root / id).lstat().st_mtime - self._clock())
                 if opened_s_ago < OPENED_S:
                     return False
                 gone = self._to_trash(id)
@@ -373,7 +298,7 @@ class Archive:
         return now_ms
 
     def _ids(self) -> Iterator[str]:
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.root) as entries:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.root) as entries:
             for entry in entries:
                 if RESULT_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                     yield entry.name

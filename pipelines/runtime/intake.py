@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import struct
 import subprocess
 import sys
@@ -29,11 +30,13 @@ CPU_S = 10  # of processor time for one photo; a 48-megapixel HEIC takes about 2
 WALL_S = 25  # the same on a busy machine, or a child that hangs without using the processor
 START_S = 60  # importing the decoders, from a cold disk
 PING_S = 5
-BYTES_PER_PIXEL = 20  # what decoding takes at worst, per pixel accepted: 1 GB for 50 megapixels
+BYTES_PER_PIXEL = (
+    22  # of memory, per pixel accepted: 1.1 GB for 50 megapixels, of which WebP takes 0.8, the others less
+)
 DECODER_THREADS = 2  # each thread reserves address space, which is what the memory limit counts
 
 _HOUSE = Path(__file__).resolve().parents[2]
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "SYSTEMROOT", "TMPDIR")
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "SYSTEMROOT")
 _MAX_HEADER_BYTES = 16_384
 _SIZE = struct.Struct("<Q")
 _STOPPED = "The photo could not be read because the server is stopping. Try again in a minute."
@@ -148,17 +151,18 @@ class _Reader:
     def decode(self, data: bytes) -> Photo:
         self._await_ready()
         header, pixels = self._exchange(data, WALL_S)
-        if isinstance(error := header.get("error"), str):
-            raise TurnaroundError(_plain(error))
         try:
-            width, height = _checked_size(header["size"], self._limits.working_side_px)
-            original = _checked_size(header["original"], self._limits.max_pixels)
-            notes = tuple(_plain(note) for note in header["notes"][:8])
-            rgba = np.frombuffer(pixels, np.uint8).reshape(height, width, 4)
-        except (KeyError, TypeError, ValueError) as problem:
+            if "error" in header:
+                refusal = TurnaroundError(_plain(header["error"]))
+            else:
+                width, height = _checked_size(header["size"], self._limits.working_side_px)
+                original = _checked_size(header["original"], self._limits.max_pixels)
+                notes = tuple(_plain(note) for note in header["notes"][:8])
+                return Photo.of(np.frombuffer(pixels, np.uint8).reshape(height, width, 4), original, notes)
+        except (KeyError, TypeError, ValueError) as problem:  # it is not ours any more
             self._restart()
             raise TurnaroundError(TOO_COMPLEX) from problem
-        return Photo.of(rgba, original, notes)
+        raise refusal
 
     def _await_ready(self) -> None:
         self.start()
@@ -182,7 +186,7 @@ class _Reader:
                 process.stdin.write(request)
                 process.stdin.flush()
             return _receive(process.stdout, 4 * self._limits.working_side_px**2)
-        except (OSError, ValueError) as problem:  # the pipe broke, or what came through it is no answer
+        except (OSError, EOFError, ValueError, RecursionError) as problem:  # the pipe broke, or brought no answer
             self._restart()
             raise TurnaroundError(_STOPPED if self._closed else lost) from problem
         finally:
@@ -244,7 +248,7 @@ def _checked_size(value: object, most: int) -> tuple[int, int]:
 def _plain(text: object) -> str:
     """A sentence as ours are: what a taken-over child may write must not reach a page as markup."""
     if not isinstance(text, str) or len(text) > 500 or not text.isprintable() or any(mark in text for mark in "<>&"):
-        raise TurnaroundError(TOO_COMPLEX)
+        raise ValueError("no sentence of ours")
     return text
 
 
@@ -258,6 +262,7 @@ def _child_environment(ours: Mapping[str, str]) -> dict[str, str]:
 
 
 def _serve(limits: Limits, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the parent's to answer
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     _import_decoders()
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
@@ -280,6 +285,10 @@ def _serve(limits: Limits, parent: int) -> None:
         header = {"size": rgba.shape[1::-1], "original": original, "notes": notes}
         _send(answers, header, rgba.data.cast("B"))
         del data, rgba  # at rest the child holds nobody's picture
+
+
+def _arguments() -> tuple[Limits, int]:
+    return Limits(**json.loads(sys.argv[1])), int(sys.argv[2])
 
 
 def _import_decoders() -> None:
@@ -336,5 +345,5 @@ def _leave_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError, EOFError, KeyboardInterrupt):
-        _serve(Limits(**json.loads(sys.argv[1])), int(sys.argv[2]))
+    with contextlib.suppress(BrokenPipeError, EOFError):
+        _serve(*_arguments())

@@ -1,6 +1,6 @@
 """Render the example photos. Needs Blender as a module, which the app never does:
 
-    python -m venv blender && blender/bin/pip install "bpy==4.5.*" pillow && blender/bin/python tools/make_examples
+python -m venv blender && blender/bin/pip install "bpy==4.5.*" pillow && blender/bin/python tools/make_examples
 """
 
 import argparse
@@ -37,8 +37,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"which to render; all when none is named: {', '.join(SHOTS)}")
     parser.add_argument("--out", type=Path, default=ASSETS)
-    parser.add_argument("--size", type=int, default=896, help="side in pixels")
-    parser.add_argument("--samples", type=int, default=96, help="light paths per pixel, before denoising")
+    parser.add_argument("--size", type=int, default=768, help="side in pixels")
+    parser.add_argument("--samples", type=int, default=40, help="light paths per pixel, before denoising")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     for name in asked.names or SHOTS:

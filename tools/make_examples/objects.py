@@ -4,8 +4,7 @@ import math
 import random
 
 import numpy as np
-
-from studio import ball, box, disc, lathe, material, melted, placed, slab, tube
+from studio import ball, box, disc, lathe, material, melted, needles, placed, slab, smooth_curve, tube
 
 
 def robot() -> None:
@@ -74,7 +73,7 @@ def robot() -> None:
 
 def duck() -> None:
     """A wooden pull-along duck."""
-    yellow = material("#f2b21b", "#e89f12", noise=4, roughness=0.35, coat=0.5, bump=0.04, bump_noise=14, subsurface=0.1)
+    yellow = material("#f7c414", "#f0b50c", noise=4, roughness=0.35, coat=0.5, bump=0.04, bump_noise=14, subsurface=0.1)
     orange = material("#e2601c", roughness=0.35, coat=0.5)
     white = material("#f7f2e6", roughness=0.3, coat=0.5)
     dark = material("#181516", roughness=0.12, coat=1.0)
@@ -125,11 +124,8 @@ def cactus() -> None:
     yolk = material("#f4c542", roughness=0.7, bump=0.5)
 
     placed(lathe([(0, 0), (0.66, 0), (0.66, 0), (0.72, 0.03), (0.75, 0.1), (0.72, 0.1), (0.6, 0.08), (0, 0.08)], clay))
-    lathe(
-        [(0, 0.07), (0.42, 0.07), (0.42, 0.07), (0.46, 0.1), (0.6, 0.66), (0.6, 0.66), (0.68, 0.67), (0.7, 0.7)]
-        + [(0.73, 0.88), (0.71, 0.92), (0.65, 0.92), (0.62, 0.88), (0.6, 0.8)],
-        clay,
-    )
+    outside = [(0, 0.07), (0.42, 0.07), (0.42, 0.07), (0.46, 0.1), (0.6, 0.66), (0.6, 0.66), (0.68, 0.67), (0.7, 0.7)]
+    lathe([*outside, (0.73, 0.88), (0.71, 0.92), (0.65, 0.92), (0.62, 0.88), (0.6, 0.8)], clay)
     lathe([(0.62, 0.8), (0.4, 0.83), (0, 0.86)], soil)
     pick = random.Random(4)
 
@@ -140,6 +136,7 @@ def cactus() -> None:
         placed(lathe(profile, green, ribs=ribs, rib_depth=0.22, segments=14 * ribs), at, tilt)
         heights = np.linspace(0.12, 0.93, max(5, int(height / 0.11)))
         widths = np.interp(heights, [0, 0.15, 0.45, 0.75, 0.94, 1], [0.5, 0.86, 1, 0.97, 0.68, 0])
+        ends = []
         for rib in range(ribs):
             angle = 2 * math.pi * rib / ribs
             for h, w in zip(heights, widths, strict=True):
@@ -148,8 +145,9 @@ def cactus() -> None:
                     aim = angle + pick.uniform(-0.6, 0.6)
                     reach, rise = 0.055, pick.uniform(-0.035, 0.05)
                     base = np.array([r * math.cos(angle), r * math.sin(angle), h * height])
-                    tip = base + (reach * math.cos(aim), reach * math.sin(aim), rise)
-                    placed(tube([base.tolist(), tip.tolist()], [0.006, 0.0012], spine), at, tilt)
+                    tip = (*base, reach * math.cos(aim), reach * math.sin(aim), rise)
+                    ends.append((base, tip))
+        placed(needles(ends, 0.006, spine), at, tilt)
 
     stem((0, 0, 0.8), 1.5, 0.40, (0, 0, 0))
     stem((0.40, -0.06, 1.35), 0.72, 0.19, (0, 24, 0))
@@ -192,12 +190,12 @@ def rocket() -> None:
     lathe([(0.305, 0.47), (0.34, 0.5), (0.34, 0.54), (0.31, 0.57)], dark)
     fin = [(0.38, 1.14), (0.6, 0.98), (0.82, 0.72), (0.94, 0.4), (0.97, 0.03), (0.9, 0.0), (0.84, 0.03)]
     fin += [(0.74, 0.28), (0.58, 0.45), (0.33, 0.55)]
-    for turn in (28, 148, 268):
-        placed(slab(fin, 0.11, 0.045, red), turn_deg=(0, 0, turn))
+    for turn in (84, 204, 324):
+        placed(slab(smooth_curve(fin, 6).tolist(), 0.11, 0.045, red), turn_deg=(0, 0, turn))
         placed(placed(ball(0.07, navy), (0.92, 0, 0.035), scale=(1, 1, 0.5)), turn_deg=(0, 0, turn))
     for height, size in ((1.86, 1.0), (1.4, 0.66)):
         reach = float(np.interp(height, [1.25, 1.7, 2.2], [0.55, 0.56, 0.46]))
-        lean = float(np.interp(height, [1.4, 1.86], [90, 97]))
+        lean = float(np.interp(height, [1.4, 1.86], [90, 84]))
         placed(disc(0.23, 0.1, brass, 0.45), (0, -reach + 0.005, height), (lean, 0, 0), size)
         placed(ball(0.165, glass), (0, -reach - 0.02, height), (lean - 90, 0, 0), (size, 0.35 * size, size))
         for bolt in range(8):
@@ -209,21 +207,23 @@ def rocket() -> None:
 
 def teapot() -> None:
     """A stoneware teapot: speckled glaze above, bare clay below."""
-    glaze = material("#e9e2d2", "#6b5138", noise=34, mix_at=(0.66, 0.7), roughness=0.22, coat=0.7, bump=0.03, bump_noise=8)
+    glaze = material(
+        "#2c5a94", "#16243c", noise=34, mix_at=(0.66, 0.7), roughness=0.2, coat=0.8, bump=0.03, bump_noise=8
+    )
     clay = material("#9c6b4a", "#8b5c3e", noise=9, roughness=0.85, bump=0.2, bump_noise=80)
-    blue = material("#2f5d7c", "#274f6b", noise=6, roughness=0.22, coat=0.7)
+    cream = material("#eee3cd", "#e2d5ba", noise=6, roughness=0.3, coat=0.5)
     wood = material("#a8703a", "#7c4c22", noise=3, stretch=(6, 6, 1), roughness=0.5, coat=0.2)
 
     def band(height: float, angle: float) -> int:
-        wave = 0.34 + 0.02 * math.sin(3 * angle) + 0.012 * math.sin(7 * angle + 1)
-        return 1 if height < wave else 2 if height < wave + 0.055 else 0
+        return 1 if height < 0.33 else 2 if height < 0.40 else 0
 
     body = [(0, 0), (0.52, 0), (0.52, 0), (0.6, 0.03), (0.84, 0.32), (0.9, 0.62), (0.78, 0.98), (0.5, 1.2)]
-    lathe([*body, (0.42, 1.22), (0.38, 1.2)], glaze, clay, blue, band=band, segments=288)
+    lathe([*body, (0.42, 1.22), (0.38, 1.2)], glaze, clay, cream, band=band, segments=288)
     lathe([(0.46, 1.205), (0.47, 1.235), (0.40, 1.27), (0.22, 1.34), (0.0, 1.37)], glaze)
     lathe([(0.0, 1.35), (0.07, 1.36), (0.06, 1.42), (0.12, 1.5), (0.11, 1.58), (0, 1.61)], wood)
     spout = [(0.7, 0, 0.5), (0.98, 0, 0.66), (1.16, 0, 0.93), (1.34, 0, 1.14)]
     tube(spout, [0.24, 0.17, 0.115, 0.085], glaze)
-    placed(ball(0.062, material("#2b2019", roughness=0.9)), (1.382, 0, 1.19), (0, 40, 0), (1, 1, 0.6))
+    placed(disc(0.098, 0.06, glaze, 0.45), (1.375, 0, 1.182), (0, 40, 0))
+    placed(disc(0.07, 0.06, material("#2b2019", roughness=0.9)), (1.378, 0, 1.186), (0, 40, 0))
     handle = [(-0.66, 0, 1.02), (-0.98, 0, 1.16), (-1.26, 0, 0.98), (-1.22, 0, 0.64), (-0.84, 0, 0.42)]
     tube(handle, [0.1, 0.085, 0.08, 0.085, 0.1], glaze)

@@ -166,9 +166,7 @@ def box(size: Point, radius: float, paint: bpy.types.Material) -> bpy.types.Obje
     x, y, z = (s / 2 for s in size)
     corners = [(i, j, k) for i in (-x, x) for j in (-y, y) for k in (-z, z)]
     mesh = bpy.data.meshes.new("box")
-    mesh.from_pydata(
-        corners, [], [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
-    )
+    mesh.from_pydata(corners, [], [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)])
     made = _added("box", mesh, [paint])
     bevel = made.modifiers.new("rounded", "BEVEL")
     bevel.width, bevel.segments, bevel.harden_normals = radius, 8, True
@@ -192,6 +190,24 @@ def tube(points: Sequence[Point], radius: float | Sequence[float], paint: bpy.ty
     for end in (0, -1):
         placed(ball(float(curve[end, 3]), paint), curve[end, :3])
     return shown
+
+
+def needles(
+    ends: Sequence[tuple[np.ndarray, np.ndarray]], radius: float, paint: bpy.types.Material
+) -> bpy.types.Object:
+    """Many thin cones, each from its base to its tip, as one object."""
+    points, faces = [], []
+    for base, tip in ends:
+        along = (tip - base) / np.linalg.norm(tip - base)
+        across = np.cross(along, (0.3, 0.5, 0.81))
+        across /= np.linalg.norm(across)
+        other, first = np.cross(along, across), len(points)
+        turns = np.linspace(0, 2 * math.pi, 6, endpoint=False)
+        points += [base + radius * (math.cos(t) * across + math.sin(t) * other) for t in turns] + [tip]
+        faces += [(first + i, first + (i + 1) % 6, first + 6) for i in range(6)]
+    mesh = bpy.data.meshes.new("needles")
+    mesh.from_pydata([tuple(p) for p in points], [], faces)
+    return _added("needles", mesh, [paint])
 
 
 def melted(parts: Iterable[bpy.types.Object], voxel: float, soften: int = 12) -> bpy.types.Object:
@@ -240,23 +256,29 @@ def _light(at: Point, size: float, watts: float, color: str, towards: Vector) ->
 
 def _sweep(paint: bpy.types.Material, turn_deg: float) -> None:
     """Studio paper: a floor that bends up into a wall behind the subject, turned to face the camera."""
-    line = smooth_curve([(-9, 0), (3.0, 0), (4.6, 0.25), (5.8, 1.4), (6.2, 3.5), (6.2, 9)], 12)
-    points = [(x, y, z) for y, z in line for x in (-14, 14)]
+    line = smooth_curve([(-9, 0), (1.6, 0), (4.0, 0.5), (6.2, 2.2), (7.2, 5.0), (7.4, 24)], 24)
+    points = [(x, y, z) for y, z in line for x in (-40, 40)]
     faces = [(2 * i, 2 * i + 1, 2 * i + 3, 2 * i + 2) for i in range(len(line) - 1)]
     mesh = bpy.data.meshes.new("sweep")
     mesh.from_pydata(points, [], faces)
-    placed(_added("sweep", mesh, [paint]), turn_deg=(0, 0, turn_deg))
+    sweep = placed(_added("sweep", mesh, [paint]), turn_deg=(0, 0, turn_deg))
+    sweep.modifiers.new("smooth", "SUBSURF").render_levels = 2
 
 
-def _bounds() -> tuple[Vector, Vector]:
+def _surface_points() -> np.ndarray:
+    """Every vertex of everything in the scene [N, 3]."""
     graph = bpy.context.evaluated_depsgraph_get()
-    corners = [
-        o.matrix_world @ Vector(c)
-        for o in (each.evaluated_get(graph) for each in bpy.context.scene.objects if each.type in ("MESH", "CURVE"))
-        for c in o.bound_box
-    ]
-    low = Vector(min(c[i] for c in corners) for i in range(3))
-    return low, Vector(max(c[i] for c in corners) for i in range(3))
+    found = []
+    for each in bpy.context.scene.objects:
+        if each.type in ("MESH", "CURVE"):
+            shown = each.evaluated_get(graph)
+            mesh = shown.to_mesh()
+            points = np.empty(3 * len(mesh.vertices))
+            mesh.vertices.foreach_get("co", points)
+            pose = np.array(shown.matrix_world)
+            found.append(points.reshape(-1, 3) @ pose[:3, :3].T + pose[:3, 3])
+            shown.to_mesh_clear()
+    return np.vstack(found)
 
 
 def photograph(
@@ -271,17 +293,25 @@ def photograph(
 ) -> None:
     """Photograph what is in the scene. Without `paper` the background is transparent and there is no floor."""
     scene = bpy.context.scene
-    low, high = _bounds()
-    centre, longest = (low + high) / 2, max(high - low)
+    points = _surface_points()
+    low, high = points.min(0), points.max(0)
+    middle, longest = (low + high) / 2, float(np.ptp(points, 0).max())
     azimuth, elevation = math.radians(azimuth_deg), math.radians(elevation_deg)
-    outward = Vector(
-        (math.sin(azimuth) * math.cos(elevation), -math.cos(azimuth) * math.cos(elevation), math.sin(elevation))
-    )
+    sin_a, cos_a, sin_e, cos_e = math.sin(azimuth), math.cos(azimuth), math.sin(elevation), math.cos(elevation)
+    outward = np.array((sin_a * cos_e, -cos_a * cos_e, sin_e))
+    right, up = np.array((cos_a, sin_a, 0)), np.array((-sin_a * sin_e, cos_a * sin_e, cos_e))
+    # Centre what the camera sees, then step back until the widest point takes `fill` of the frame.
+    for axis in (right, up):
+        along = (points - middle) @ axis
+        middle = middle + axis * (along.min() + along.max()) / 2
+    aside = np.maximum(abs((points - middle) @ right), abs((points - middle) @ up))
+    distance = float(((points - middle) @ outward + aside / (math.tan(math.radians(LENS_DEG) / 2) * fill)).max())
+    centre = Vector(middle)
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     bpy.context.collection.objects.link(camera)
     camera.data.angle = math.radians(LENS_DEG)
-    camera.location = centre + outward * (0.5 * longest / (math.tan(math.radians(LENS_DEG) / 2) * fill) + 0.25 * longest)
-    camera.rotation_euler = (-outward).to_track_quat("-Z", "Y").to_euler()
+    camera.location = middle + outward * distance
+    camera.rotation_euler = (-Vector(outward)).to_track_quat("-Z", "Y").to_euler()
     scene.camera = camera
 
     def around(turn: float, height: float, away: float) -> Point:
@@ -304,7 +334,8 @@ def photograph(
     scene.cycles.seed, scene.cycles.max_bounces = 1, 8
     scene.render.resolution_x = scene.render.resolution_y = size_px
     scene.render.film_transparent = paper is None
-    scene.view_settings.view_transform, scene.view_settings.look = "AgX", "AgX - Medium High Contrast"
+    scene.view_settings.view_transform, scene.view_settings.look = "AgX", "AgX - Punchy"
+    scene.view_settings.exposure = 0.4
     scene.render.image_settings.file_format = "PNG"
     scene.render.image_settings.color_mode = "RGB" if paper else "RGBA"
     scene.render.filepath = str(path)

@@ -1,0 +1,37 @@
+"""The front door: read the settings, build the page, serve it. `python app.py`"""
+
+import logging
+import os
+import sys
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.settings import read_settings
+from ui.door import port_from
+from ui.temp import claim_folder
+
+
+def main() -> int:
+    """Serves until stopped, which ends the process; returns only when it cannot start."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is sent anywhere
+    try:
+        settings = read_settings()
+        port_from(os.environ)  # only to tell a bad one before Gradio stumbles over it
+        folder = claim_folder(settings)  # Gradio reads the name of its folder once, when it is imported
+        from ui.files import result_routes
+        from ui.page import build_page, page_look
+        from ui.server import Server, serve_until_told
+        from ui.studio import open_studio
+
+        studio = open_studio(settings)
+        server = Server(build_page(studio), studio, folder, result_routes(studio))
+        serve_until_told(server, **page_look())
+    except TurnaroundError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:  # while still starting
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""One real server and one real Chromium for all tests that look at the page."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.ui.hostile.server import Running, serving
+
+# Software rendering, so that the 3D viewer works on machines without a GPU.
+FLAGS = [
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+]
+PATIENCE_MS = 60_000  # on a machine that does much else at once
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    nobody = "http://127.0.0.1:9/"  # port 9, "discard": nothing listens
+    data = tmp_path_factory.mktemp("house") / "data"
+    with serving(data, "tests.ui.house", TURNAROUND_REMBG_URL=nobody) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visitor(browser: Browser, house: Running) -> Iterator["Visitors"]:
+    """Calling it opens the page as someone new, in a browser of their own."""
+    visitors = Visitors(browser, house)
+    yield visitors
+    visitors.leave()
+    assert visitors.complaints == [], "the page complained in the browser's console"
+    assert visitors.foreign == [], "the page asked another host for something"
+
+
+class Visitors:
+    def __init__(self, browser: Browser, house: Running) -> None:
+        self._browser, self._house = browser, house
+        self._contexts: list[Any] = []
+        self.complaints: list[str] = []
+        self.foreign: list[str] = []
+
+    def __call__(self, path: str = "", width: int = 1280, height: int = 900, **look: Any) -> Page:
+        context = self._browser.new_context(viewport={"width": width, "height": height}, **look)
+        self._contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        page.on("console", lambda message: self._hear(message.type, message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        page.on("request", lambda request: self._watch(request.url))
+        page.goto(f"{self._house.url}/{path}")
+        page.wait_for_selector("#generate, #cancel")
+        return page
+
+    def leave(self) -> None:
+        for context in self._contexts:
+            context.close()
+
+    def _hear(self, kind: str, text: str) -> None:
+        # Babylon tries WebGPU first, and says so when there is none.
+        if kind == "error" and "WebGPU" not in text:
+            self.complaints.append(text)
+
+    def _watch(self, url: str) -> None:
+        if not url.startswith((f"{self._house.url}/", "data:", "blob:")):
+            self.foreign.append(url)

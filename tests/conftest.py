@@ -1,0 +1,20 @@
+"""What every test may use."""
+
+import os
+
+import pytest
+
+from tools import browser
+
+# Before Gradio is imported anywhere: tests open no connection to anyone.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium that starts. `make test` installs one; without it the browser tests fail, never skip."""
+    path = browser.find()
+    if path is None:
+        pytest.fail("No Chromium that starts was found. Run `make test`, or `python tools/browser.py`.")
+    return path

@@ -1,0 +1,30 @@
+"""The example photos a visitor starts from with one tap. Authors and licences: assets/examples/SOURCES.md."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent.parent / "assets" / "examples"
+_PHOTOS = {".png", ".jpg", ".jpeg", ".webp"}
+_ELEVATIONS_DEG = {"robot": 10, "duck": 12, "cactus": 12, "rocket": 8, "teapot": 14, "coffee": 40}  # SOURCES.md
+
+
+@dataclass(frozen=True)
+class Example:
+    path: Path
+
+    @property
+    def title(self) -> str:
+        """`1-toy-car.png` is the first, and is called "Toy car"."""
+        return self._name.replace("-", " ").replace("_", " ").capitalize()
+
+    @property
+    def elevation_deg(self) -> float:
+        """From how high it was taken."""
+        return _ELEVATIONS_DEG.get(self._name, 0)
+
+    @property
+    def _name(self) -> str:
+        return self.path.stem.lstrip("0123456789-_ ")
+
+
+EXAMPLES = tuple(Example(path) for path in sorted(FOLDER.iterdir()) if path.suffix.lower() in _PHOTOS)

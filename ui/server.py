@@ -1,0 +1,140 @@
+"""Serving the page: Gradio's server behind our door, with our uploads, a health endpoint and an orderly end."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import gradio as gr
+from fastapi import FastAPI
+from gradio.route_utils import FnIndexInferError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from pipelines.core.errors import TurnaroundError
+from ui.door import API, Door, port_from, rules_from
+from ui.guard import shield
+from ui.health import Health
+from ui.studio import Studio
+from ui.temp import Sweeper
+from ui.uploads import Uploads
+
+log = logging.getLogger(__name__)
+
+CLOSE_S = 2  # connections that do not end by themselves are cut after this
+DELIVER_S = 1.0  # for results to reach their pages before the connections close
+NOT_UNDERSTOOD = "This request could not be understood. The API page at the foot of the app says what can be sent."
+
+
+class Server:
+    def __init__(self, page: gr.Blocks, studio: Studio, folder: Path, routes: list[BaseRoute] | None = None) -> None:
+        """`folder` is what `claim_folder` gave; `routes` come before Gradio's own."""
+        self.page, self.studio = shield(page), studio
+        self.health = Health(studio)
+        self.sweeper = Sweeper(folder, studio.settings.temp_hours * 3600)
+        uploads = Uploads(studio.settings)
+        self._routes = [
+            Route("/healthz", self.health.answer, methods=["GET"]),
+            *(Route(f"{API}/upload{slash}", uploads.receive, methods=["POST"]) for slash in ("", "/")),
+            *(routes or []),
+        ]
+
+    def start(self, **look: Any) -> str:
+        """Serve, and say where. `look` is the page's part of Gradio's launch arguments."""
+        settings = self.studio.settings
+        try:
+            _, url, _ = self.page.launch(
+                **look,
+                server_port=port_from(os.environ),
+                max_file_size=int(settings.max_upload_mb * 1e6),
+                app_kwargs={
+                    "routes": self._routes,
+                    "lifespan": self._lifespan,
+                    "exception_handlers": dict.fromkeys(_MALFORMED, _not_understood),
+                },
+                prevent_thread_lock=True,
+                quiet=True,
+                inline=False,
+                show_error=False,  # only sentences reach a visitor
+                ssr_mode=False,  # a Node server would stand before our door
+                num_workers=0,  # so would these
+                mcp_server=False,
+                enable_monitoring=False,
+                run_history=False,  # what visitors made is nobody else's to read
+            )
+        except OSError as problem:
+            raise TurnaroundError(_address_sentence()) from problem
+        self.page.server.config.timeout_graceful_shutdown = CLOSE_S
+        self.sweeper.start()
+        threading.Thread(target=self.studio.intake.warm, name="warm-intake", daemon=True).start()
+        return url
+
+    def stop(self) -> None:
+        """Take no new work, let what runs finish as long as the settings allow, and leave nothing behind."""
+        self.health.stopping = True
+        self.studio.jobs.drain(self.studio.settings.drain_s)
+        deadline = time.monotonic() + DELIVER_S
+        while any(self.page._queue.active_jobs) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.page.close(verbose=False)
+        self.studio.intake.close()
+        self.sweeper.close()
+
+    @asynccontextmanager
+    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Gradio adds its layers around ours, so the outermost is only put on when all are there."""
+        max_upload_bytes = int(self.studio.settings.max_upload_mb * 1e6)
+        assert app.middleware_stack is not None  # it is what called this
+        app.middleware_stack = Door(app.middleware_stack, rules_from(os.environ, max_upload_bytes))
+        yield
+
+
+def serve_until_told(server: Server, **look: Any) -> NoReturn:
+    """Serve until SIGTERM or Ctrl-C, then drain and leave with 0; the second signal ends everything at once."""
+    told = threading.Event()
+
+    def on_signal(number: int, _frame: object) -> None:
+        if told.is_set():
+            leave(128 + number)
+        told.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    url = server.start(**look)
+    print(f"Turnaround is ready: {url}", flush=True)
+    told.wait()
+    print("Stopping once running work is done. The same again stops at once.", flush=True)
+    server.stop()
+    leave(0)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process here and now: work that heeds no cancel would crash in an interpreter that is shut down."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
+
+
+def _address_sentence() -> str:
+    name, port = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), port_from(os.environ)
+    taken = f"Port {port} of {name} cannot be used" if port else f"No port of {name} can be used"
+    return (
+        f"{taken}: another program has it, or the address is not this machine's. "
+        "Stop that program, or set GRADIO_SERVER_PORT or GRADIO_SERVER_NAME to something else."
+    )
+
+
+# What Gradio's own routes raise when a request names what is not there, or has another shape than they expect.
+_MALFORMED = (FnIndexInferError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
+
+
+async def _not_understood(request: Request, problem: Exception) -> Response:
+    log.warning("%s %s was not understood: %s", request.method, request.url.path[:80], type(problem).__name__)
+    return JSONResponse({"detail": NOT_UNDERSTOOD, "error": NOT_UNDERSTOOD}, 400)

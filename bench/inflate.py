@@ -1,7 +1,7 @@
 """What Inflate costs and how true it is: `python -m bench.inflate [photo.png ...]`.
 
 Each photo is prepared as the page prepares it; without one, a drawn subject is used. Times are warm: the best of
-several rounds, because other processes only ever add to them. "Own view" compares the photo's own camera with the photo.
+several rounds, because other processes only ever add to them. "Own view" is how like the photo its own camera sees it.
 """
 
 import sys

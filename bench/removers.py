@@ -83,7 +83,10 @@ def compare(alpha: NDArray[np.float32], truth: NDArray[np.float32]) -> tuple[flo
 def show(name: str, row: object) -> None:
     values = np.asarray(row)  # [backgrounds, (iou, edge, seconds)]
     cells = "".join(f"{iou:>11.3f}" for iou in values[:, 0])
-    print(f"{name:<16}{cells}{values[:, 0].mean():>9.3f}{values[:, 1].mean():>7.3f}{values[:, 2].mean():>6.2f}", flush=True)
+    print(
+        f"{name:<16}{cells}{values[:, 0].mean():>9.3f}{values[:, 1].mean():>7.3f}{values[:, 2].mean():>6.2f}",
+        flush=True,
+    )
 
 
 def save(path: Path, composite: Colours, alpha: NDArray[np.float32]) -> None:
@@ -116,7 +119,7 @@ def plain(rgba: Colours, random: np.random.Generator) -> Colours:
 
 def gradient(rgba: Colours, random: np.random.Generator) -> Colours:
     height, width = rgba.shape[:2]
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j].astype(np.float32)
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)
     turn = random.uniform(0, 2 * np.pi)
     ramp = (0.5 + (x - 0.5) * np.cos(turn) + (y - 0.5) * np.sin(turn))[..., None]
     return over(rgba, colour(random) * (1 - ramp) + colour(random) * ramp)
@@ -125,8 +128,8 @@ def gradient(rgba: Colours, random: np.random.Generator) -> Colours:
 def horizon(rgba: Colours, random: np.random.Generator) -> Colours:
     """A table before a wall, with light falling off."""
     height, width = rgba.shape[:2]
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j].astype(np.float32)
-    below = (1 / (1 + np.exp(-(y - random.uniform(0.5, 0.75)) * 150)))[..., None]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)
+    below = (1 / (1 + np.exp((random.uniform(0.5, 0.75) - y).clip(-0.3, 0.3) * 150)))[..., None]
     light = (1.1 - 0.35 * np.hypot(x - 0.3, y - 0.2))[..., None]
     return over(rgba, (colour(random) * (1 - below) + colour(random) * below) * light)
 
@@ -134,7 +137,9 @@ def horizon(rgba: Colours, random: np.random.Generator) -> Colours:
 def textured(rgba: Colours, random: np.random.Generator) -> Colours:
     """Plaster, carpet: noise at many scales, tinted."""
     height, width = rgba.shape[:2]
-    return over(rgba, colour(random) + 22 * _noise(height, width, random)[..., None] + random.normal(0, 6, (height, width, 1)))
+    return over(
+        rgba, colour(random) + 22 * _noise(height, width, random)[..., None] + random.normal(0, 6, (height, width, 1))
+    )
 
 
 def tiles(rgba: Colours, random: np.random.Generator) -> Colours:
@@ -158,7 +163,7 @@ def shadow(rgba: Colours, random: np.random.Generator) -> Colours:
     shade = cv2.warpAffine(shade, shift, (width, height))[..., None]
     ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     background = (colour(random) * (1 - ramp) + colour(random) * ramp) * (1 - 0.45 * shade)
-    noisy = over(rgba, background) + random.normal(0, 5, rgba.shape[:2] + (3,))
+    noisy = over(rgba, background) + random.normal(0, 5, (*rgba.shape[:2], 3))
     _, coded = cv2.imencode(".jpg", np.rint(noisy.clip(0, 255)).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 80])
     return cv2.imdecode(coded, cv2.IMREAD_COLOR)
 

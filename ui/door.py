@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -120,6 +121,21 @@ class Door:
         name = _name(urlsplit(origin).netloc) if "://" in origin else ""
         told = (headers.get("host", ""), headers.get("x-forwarded-host", ""))
         return bool(name) and name in {*map(_name, told), *self.rules.names}
+
+
+def impatient(protocol: type[Any], idle_s: float = IDLE_S) -> type[Any]:
+    """Uvicorn's protocol, which by itself waits for ever for the first request of a connection."""
+
+    class Impatient(protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(idle_s, self._cut_if_silent)
+
+        def _cut_if_silent(self) -> None:
+            if self.cycle is None:  # no request has come whole
+                self.transport.close()
+
+    return Impatient
 
 
 class _Body:

@@ -53,7 +53,7 @@ def shield(page: gr.Blocks) -> gr.Blocks:
 
     async def noted(*args: Any, **kwargs: Any) -> list[Any]:
         outputs = await postprocess(*args, **kwargs)
-        for part in _dictionaries(outputs):
+        for part in _dictionaries(outputs, max_values=None):
             if isinstance(path := part.get("path"), str):
                 is_ours(path)  # shown now, so its time in the temporary folder starts anew
         return outputs
@@ -74,12 +74,12 @@ def check_files(value: Any) -> None:
             raise refusal(NO_ADDRESSES)
 
 
-def _dictionaries(value: Any) -> Iterator[dict[str, Any]]:
+def _dictionaries(value: Any, max_values: int | None = MAX_VALUES) -> Iterator[dict[str, Any]]:
     seen, pending = 0, [(value, 0)]
     while pending:
         part, depth = pending.pop()
         seen += 1
-        if depth > MAX_DEPTH or seen > MAX_VALUES:
+        if max_values and (depth > MAX_DEPTH or seen > max_values):
             raise refusal(TOO_COMPLEX)
         if isinstance(part, dict):
             yield part

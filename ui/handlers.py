@@ -110,7 +110,7 @@ class Handlers:
     ) -> Iterator[SubjectPanel]:
         """The remover or the share of the frame was changed, or an example is to be seen."""
         if not prepared_id:
-            yield SubjectPanel()  # a generator that yields nothing would empty the page
+            yield SubjectPanel()
             return
         try:
             entry = self.entry(prepared_id)
@@ -131,6 +131,7 @@ class Handlers:
 
     def _prepare(self, wanted: Prepared, request: gr.Request) -> Iterator[SubjectPanel]:
         """Cut out, telling how far it is; a newer wish of the same page replaces an older one."""
+        yield SubjectPanel()  # a generator that yields nothing would empty the page
         session = _session(request)
         with Background(lambda report: self.cut_out(wanted, report)) as running:
             self.stop_preparing(request)

@@ -28,6 +28,11 @@ FOLLOW: dict[str, Any] = PRIVATE | {"concurrency_limit": None}
 CUT_OUT: dict[str, Any] = PRIVATE | {"concurrency_limit": 4, "concurrency_id": "cut out"}
 
 READ_LINK = "(_, visitor) => [new URLSearchParams(window.location.search).get('r') ?? '', visitor]"
+# On a phone the result lies below the controls; on a desktop beside them, and nothing moves.
+SHOW_RESULT = """() => {
+    const result = document.getElementById('result');
+    if (result.getBoundingClientRect().top > window.innerHeight / 2) result.scrollIntoView();
+}"""
 WRITE_LINK = """(id) => {
     const page = new URL(window.location.href);
     if (id) page.searchParams.set('r', id); else page.searchParams.delete('r');
@@ -180,13 +185,13 @@ def build_page(studio: Studio) -> gr.Blocks:
             **PRIVATE,
         )
 
+        go.click(None, None, None, js=SHOW_RESULT, **PRIVATE)
         run_panel = list(RunPanel(go, cancel, status, run_id, shown, stage, sheet, model))
         cameras = [camera, azimuth, elevation, count]
         go.click(
             safe(handlers.generate),
             [prepared, photo_elevation, *cameras, seed, size, visitor, run_id, *methods.inputs],
             run_panel,
-            scroll_to_output=True,
             **FOLLOW,
         ).then(safe(handlers.show_model), [run_id, shown], model, **PRIVATE)
         cancel.click(safe(handlers.cancel), [run_id, visitor], cancel, **FOLLOW)

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from pipelines.core.errors import TurnaroundError
-from ui.door import API, Door, port_from, rules_from
+from ui.door import API, Door, impatient, port_from, rules_from
 from ui.guard import shield
 from ui.health import Health
 from ui.studio import Studio
@@ -71,7 +71,9 @@ class Server:
             )
         except OSError as problem:
             raise TurnaroundError(_address_sentence()) from problem
-        self.page.server.config.timeout_graceful_shutdown = CLOSE_S
+        uvicorn = self.page.server.config  # read anew for each connection
+        uvicorn.timeout_graceful_shutdown = CLOSE_S
+        uvicorn.http_protocol_class = impatient(uvicorn.http_protocol_class)
         self.sweeper.start()
         threading.Thread(target=self.studio.intake.warm, name="warm-intake", daemon=True).start()
         return url

@@ -1,10 +1,11 @@
 """From photo to `Subject`: the square cut-out that every method sees, exactly.
 
-The steps, in order: the alpha (the photo's own, or a remover's) -> specks leave -> the old background's colour leaves the
-soft edges -> the object is centred and scaled in one resampling -> its colours are bled outwards under the transparency.
+The alpha (the photo's own, or a remover's) -> specks leave -> the old background's colour leaves the soft edges -> the
+object is centred and scaled in one resampling -> its colours are bled outwards under the transparency.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +14,17 @@ from pipelines.core.cameras import DEFAULT_FILL, checked_number
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import Photo
 
-Plane = NDArray[np.float32]
+Plane = NDArray[Any]  # float32; OpenCV's type stubs promise less
 
 SUBJECT_SIZE_PX = 1024  # the largest frame a method may be asked for
 FILL_RANGE = (0.2, 0.98)  # smaller wastes the frame; larger leaves soft edges no room
 EDGE_LEVEL = 0.5  # the contour of a soft mask
 FAINT_LEVEL = 0.1  # glass, veils and smoke still count; a remover's haze does not
 FAINT_GROWTH = 1.05  # an object whose faint parts make it this much longer is framed with them
-SPECK_SHARE = 0.03  # a removed background's leftovers: parts below this share of the largest
+SPECK_SHARE = 0.02  # a removed background's leftovers: parts below this share of the largest
 OWN_SPECK_SHARE = 0.0005  # someone made this alpha: only dust leaves
 SMALLEST_OBJECT_PX = 12  # below this there is nothing to show from the side
+SURE_COLOUR = 0.2  # below this alpha a pixel takes on its neighbours' colour the more the clearer it is
 SOFT_SCALE = 4.0  # magnified more than this, a picture looks blurred at 576 px
 CONTACT_SHARE = 0.02  # of the object's longest side, before "cut off at the edge" is said
 ALPHA = "alpha"
@@ -60,7 +62,7 @@ def make_subject(
 ) -> Subject:
     """The subject that `alpha` [H, W] in 0..1 marks on the photo; `remover` names where that alpha came from.
 
-    Colours at soft edges are estimated anew unless the alpha is the photo's own, whose colours are the object's already.
+    Colours at soft edges are estimated anew, unless the alpha is the photo's own: its colours are the object's already.
     """
     elevation_deg, fill = check_elevation(elevation_deg), check_fill(fill)
     notes = list(photo.notes)
@@ -102,9 +104,8 @@ def check_elevation(elevation_deg: object) -> float:
 def has_useful_alpha(alpha: NDArray[np.uint8]) -> bool:
     """Whether a photo's own alpha [H, W] cuts something out.
 
-    Not useful: opaque, uniformly translucent, all transparent, a transparent frame of a few pixels, rounded corners of a
-    screenshot. Useful: at least 2% of the picture is clearly transparent in areas wider than the frame, and something
-    is clearly there.
+    Not useful: opaque, evenly translucent, all transparent, a transparent frame of a few pixels, a screenshot's rounded
+    corners. Useful: at least 2% of the picture is clear in areas wider than such a frame, and something is there.
     """
     import cv2
 
@@ -129,7 +130,7 @@ def keep_objects(alpha: Plane, speck_share: float) -> Plane:
     areas = np.bincount(labels[alpha >= solid_level], minlength=count)
     areas[0] = 0
     keep = areas >= max(1.0, speck_share * areas.max())
-    kept = np.where(keep[labels], alpha, np.float32(0))
+    kept = np.where(keep[np.asarray(labels, np.intp)], alpha, np.float32(0))
     left, top, right, bottom = _box(kept, solid_level) if areas.any() else (0.0, 0.0, 0.0, 0.0)
     longest = max(right - left, bottom - top)
     if longest < 1 or areas.max() < 4:
@@ -277,9 +278,9 @@ def place(
     left, top = centre_x - side / 2, centre_y - side / 2
     planes = [_sample(rgb[..., channel] * alpha, left, top, side, size_px) for channel in range(3)]
     placed = _sample(alpha, left, top, side, size_px).clip(0, 1)
-    shown = placed >= 0.5 / 255
     straight = np.stack(planes, axis=-1) / np.maximum(placed, 1e-6)[..., None]
-    colours = bleed(straight, shown.astype(np.float32))
+    sure = np.clip(placed / SURE_COLOUR, 0, 1)  # a nearly clear pixel's colour is mostly rounding, or an old background
+    colours = sure[..., None] * straight + (1 - sure[..., None]) * bleed(straight, sure * placed)
     rgba = np.concatenate([colours, placed[..., None]], axis=-1)
     return np.rint(rgba.clip(0, 1) * 255).astype(np.uint8), (left, top, left + side, top + side)
 

@@ -47,8 +47,8 @@ def solid(silhouette: Silhouette, inflation: Inflation, subject: Subject, depth:
 def lean_deg(elevation_deg: float) -> float:
     """How far the middle plane turns from facing the photo's camera towards standing upright.
 
-    About half the way for low elevations, so that a horse seen a little from above stands on its feet: all the way would
-    stretch it along the rays, beyond the frame of a level view. Less and less further up: seen from above, things lie.
+    About half the way for low elevations, so that a horse seen a little from above stands on its feet. All the way
+    would stretch it along the rays, beyond the frame of a level view. Ever less further up: from above, things lie.
     """
     return math.degrees(LEAN * math.sin(2 * math.radians(elevation_deg)))
 

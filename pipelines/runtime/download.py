@@ -43,7 +43,7 @@ def download(
     otherwise: str,
     patience_s: float = PATIENCE_S,
 ) -> None:
-    """Fetch `url` to `path`. Each failure is its own sentence about `what`, ending with `otherwise`: what to do instead.
+    """Fetch `url` to `path`. Each failure is its own sentence about `what`, ending with `otherwise`: what else to do.
 
     The environment's proxies are used and certificates are checked. `size_bytes` serves the free-space check and the
     time left until the server states a length of its own.
@@ -151,7 +151,7 @@ def _explain(problem: httpx.HTTPError, url: str, what: str, patience_s: float) -
         if status in (404, 410):
             return f"{what} is not at {host} any more (HTTP {status}). Check TURNAROUND_REMBG_URL."
         if status in (401, 403, 407):
-            return f"{host} refused to hand out {what} (HTTP {status}). Check the network's proxy and TURNAROUND_REMBG_URL."
+            return f"{host} refused to send {what} (HTTP {status}). Check the network's proxy and TURNAROUND_REMBG_URL."
         if status == 429:
             return f"{host} has had too many requests and did not send {what} (HTTP 429). Try again in some minutes."
         return f"{host} could not send {what} (HTTP {status}): it is in trouble itself. Try again later."
@@ -177,4 +177,10 @@ def _hasher(algorithm: str):
 
 
 def megabytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+    return (
+        f"{count / 1e9:.1f} GB"
+        if count >= 1e9
+        else f"{count / 1e6:.0f} MB"
+        if count >= 1e6
+        else f"{count / 1e3:.0f} kB"
+    )

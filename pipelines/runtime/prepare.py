@@ -39,7 +39,9 @@ def prepare(
     chosen by name is used or refused in words, never replaced. `Subject.made.remover` says what was used.
     """
     report = report or Report()
-    check_remover(remover), check_elevation(elevation_deg), check_fill(fill)
+    check_remover(remover)
+    check_elevation(elevation_deg)
+    check_fill(fill)
     own = photo.rgba[..., 3]
     useful = has_useful_alpha(own)
     if remover == AUTO:
@@ -49,7 +51,7 @@ def prepare(
         with report.stage("remove the background"):
             found = remove_background(_seen_by_remover(photo.rgba, useful), remover, settings, report)
         # An alpha that cuts nothing out may be a ghostly veil over all of the photo; only its holes are heeded.
-        alpha = found * (alpha if useful else alpha > 0)
+        alpha = found * (alpha if useful else (alpha > 0).astype(np.float32))
     with report.stage("frame the subject"):
         report(0.9, "Framing the object")
         return make_subject(photo, alpha, remover, elevation_deg=elevation_deg, fill=fill)
@@ -63,7 +65,7 @@ def check_remover(key: object) -> str:
 
 
 def _seen_by_remover(rgba: NDArray[np.uint8], useful: bool) -> NDArray[np.uint8]:
-    """The photo without its alpha: a cut-out on black or white, whichever its object stands out from; else holes filled."""
+    """The photo without its alpha: a cut-out on black or white, where it stands out more; else with holes filled."""
     alpha = rgba[..., 3]
     rgb = rgba[..., :3]
     if useful:

@@ -53,7 +53,7 @@ class Remover:
         return (f"Its model ({megabytes(self.model.size_bytes)}) is fetched when it is first used.",)
 
 
-# Digests are those that rembg 2.0.86 itself checks, or the sha256 published with the same file; sizes are the files' own.
+# Digests are those rembg 2.0.86 itself checks, or the sha256 published for the same file; sizes are the files' own.
 REMOVERS: dict[str, Remover] = {
     remover.key: remover
     for remover in (
@@ -195,22 +195,25 @@ class _Session:
 
         with self._lock, np.errstate(divide="ignore", invalid="ignore"):  # a flat answer is divided by its range, 0
             (mask,) = self._rembg.predict(Image.fromarray(rgb))
-        return np.asarray(mask, np.float32) / 255
+        return np.asarray(mask, np.float32) / np.float32(255)
 
 
 _sessions: dict[tuple[str, Path, str], _Session] = {}
-_preparing = threading.Lock()
+_preparing: dict[str, threading.Lock] = {}
 
 
 def _session(
     remover: Remover, settings: Settings, report: Report, removers: Mapping[str, Remover], patience_s: float
 ) -> _Session:
-    """The loaded model, fetched and checked if need be. One visitor at a time: the others wait, and may cancel."""
+    """The loaded model, fetched and checked if need be, once: other visitors wait for it, and may cancel."""
     path = remover.path(settings)
     assert path is not None and remover.model is not None
     name = (remover.key, path.absolute(), remover.model.digest)
-    while not _preparing.acquire(timeout=LISTEN_S):
-        report(0.0, "Waiting: another background remover is being prepared")
+    if name in _sessions:
+        return _sessions[name]
+    lock = _preparing.setdefault(remover.key, threading.Lock())
+    while not lock.acquire(timeout=LISTEN_S):
+        report(0.0, f"Waiting: {remover.title} is being prepared for another visitor")
     try:
         if name not in _sessions:
             _fetch(remover, path, settings, report, removers, patience_s)
@@ -222,7 +225,7 @@ def _session(
             f"{remover.title} cannot run here: rembg or onnxruntime is not installed. {_instead(removers)}"
         ) from problem
     finally:
-        _preparing.release()
+        lock.release()
 
 
 def _fetch(

@@ -57,8 +57,8 @@ class Visitors:
         self._contexts.append(context)
         context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
-        page.on("console", lambda message: self._hear(message.type, message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda message: self._hear(message.type, message.text, message.location.get("url", "")))
+        page.on("pageerror", lambda error: self._hear("error", str(error), ""))
         page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
         page.on("request", lambda request: self._watch(request.url))
         page.goto(f"{self._house.url}/{path}")
@@ -69,10 +69,15 @@ class Visitors:
         for context in self._contexts:
             context.close()
 
-    def _hear(self, kind: str, text: str) -> None:
-        # Babylon tries WebGPU first, and says so when there is none.
-        if kind == "error" and "WebGPU" not in text:
-            self.complaints.append(text)
+    def _hear(self, kind: str, text: str, url: str) -> None:
+        expected = (
+            "WebGPU" in text  # Babylon tries it first
+            or text.startswith("AbortError")  # a reload cuts Gradio's open requests
+            or "Connection errored out" in text  # the same
+            or "/photo." in url  # a raw upload: deleted as soon as it was read
+        )
+        if kind == "error" and not expected:
+            self.complaints.append(f"{text} {url}")
 
     def _watch(self, url: str) -> None:
         if not url.startswith((f"{self._house.url}/", "data:", "blob:")):

@@ -200,7 +200,7 @@ def test_what_a_method_says_is_shown_and_never_run(visitor: Visitors):
 def test_a_remover_that_cannot_be_fetched_is_said_and_never_replaced_in_silence(visitor: Visitors):
     page = visitor()
     cutout_shown(page)
-    page.locator("#subject input[role=listbox]").click()
+    page.get_by_label("Background remover").click()
     page.get_by_role("option", name="U²-Net small").click()
     expect(page.locator("#cutout .problem")).to_contain_text("U²-Net small")
     generate(page)

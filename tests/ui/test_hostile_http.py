@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from tests.ui.hostile.page import EXITS
 from tests.ui.hostile.server import Running, a_picture, as_json, file_object, serving
-from ui.door import CLOSED, FOREIGN_NAME, FOREIGN_PAGE, MAX_JSON_BYTES, TOO_SLOW, Door, Rules, rules_from
+from ui.door import CLOSED, FOREIGN_NAME, FOREIGN_PAGE, MAX_JSON_BYTES, TOO_SLOW, Door, Rules, impatient, rules_from
 from ui.guard import BAD_VALUES, TOO_COMPLEX
 from ui.server import NOT_UNDERSTOOD
 from ui.uploads import MALFORMED, TOO_MANY
@@ -407,7 +407,10 @@ def slow_door() -> Iterator[int]:
     inner = Starlette(routes=[Route("/{path:path}", read, methods=["POST"])])
     door = Door(inner, Rules(max_upload_bytes=1_000_000, idle_s=0.4, total_s=1.5))
     listener = socket.create_server(("127.0.0.1", 0), backlog=200)
-    running = uvicorn.Server(uvicorn.Config(door, log_level="error", lifespan="off"))
+    config = uvicorn.Config(door, log_level="error", lifespan="off")
+    config.load()
+    config.http_protocol_class = impatient(config.http_protocol_class, 0.4)
+    running = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(running.serve(sockets=[listener])), daemon=True)
     thread.start()
     yield listener.getsockname()[1]
@@ -437,6 +440,19 @@ def test_f18_a_hundred_half_open_uploads_are_cut_and_hold_nobody_up(slow_door: i
         answer = until_closed(connection)
         assert b" 408 " in answer.splitlines()[0] and TOO_SLOW.encode() in answer
         connection.close()
+
+
+def test_f18_a_connection_that_never_asks_is_cut(slow_door: int) -> None:
+    connections = [socket.create_connection(("127.0.0.1", slow_door)) for _ in range(20)]
+    for connection in connections[::2]:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Lo")
+    for connection in connections:
+        assert until_closed(connection) == b""
+        connection.close()
+    client = httpx.Client(base_url=f"http://127.0.0.1:{slow_door}", trust_env=False)
+    for _ in range(2):  # one connection, used again after the time is over
+        assert client.post("/x", content=b"abc").text == "3"
+        time.sleep(0.6)
 
 
 def test_f18_a_trickle_is_cut_after_its_time(slow_door: int) -> None:

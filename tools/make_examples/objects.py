@@ -145,7 +145,7 @@ def cactus() -> None:
                     aim = angle + pick.uniform(-0.6, 0.6)
                     reach, rise = 0.055, pick.uniform(-0.035, 0.05)
                     base = np.array([r * math.cos(angle), r * math.sin(angle), h * height])
-                    tip = (*base, reach * math.cos(aim), reach * math.sin(aim), rise)
+                    tip = base + np.array([reach * math.cos(aim), reach * math.sin(aim), rise])
                     ends.append((base, tip))
         placed(needles(ends, 0.006, spine), at, tilt)
 

@@ -114,6 +114,7 @@ def build(studio: Any) -> Any:
         text = gr.Textbox()
         press.click(raise_in_handler, text, out, api_name="raise_in_handler")
         press.click(raise_in_stream, text, out, api_name="raise_in_stream")
+        press.click(lambda n: [[i] * 10 for i in range(int(n))], gr.Number(), gr.JSON(), api_name="much")
         press.click(refuse, text, out, api_name="refuse")
         press.click(run, text, out, api_name="run", concurrency_limit=8)
     return page

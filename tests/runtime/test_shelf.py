@@ -1,0 +1,67 @@
+"""Photos between "prepare" and "render": had by their id only, bounded in memory and time."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.core.images import Photo
+from pipelines.runtime.shelf import Prepared, Shelf
+from tests.toy_methods import a_subject
+
+
+def a_prepared(side_px: int = 10) -> Prepared:
+    return Prepared(Photo.of(np.full((side_px, side_px, 4), 255, np.uint8), (side_px, side_px)), "auto", 0.8)
+
+
+def test_what_is_put_is_had_by_its_id_and_by_no_other():
+    shelf = Shelf(keep_s=60)
+    first, second = a_prepared(), a_prepared()
+    first_id, second_id = shelf.put(first), shelf.put(second)
+    assert shelf.get(first_id) is first and shelf.get(second_id) is second
+    assert first_id != second_id and len(first_id) >= 22
+    for wrong in ("", first_id[:-1], first_id.swapcase(), None, 7, [first_id], {}):
+        assert shelf.find(wrong) is None
+        with pytest.raises(TurnaroundError, match="no longer held"):
+            shelf.get(wrong)
+
+
+def test_the_least_recently_used_leaves_when_memory_is_short():
+    one = a_prepared().size_bytes
+    shelf = Shelf(keep_s=60, max_bytes=3 * one)
+    ids = [shelf.put(a_prepared()) for _ in range(3)]
+    shelf.get(ids[0])
+    ids.append(shelf.put(a_prepared()))
+    assert [shelf.find(id) is not None for id in ids] == [True, False, True, True]
+
+
+def test_the_newest_stays_however_large_and_a_subject_counts():
+    shelf = Shelf(keep_s=60, max_bytes=1)
+    bare, whole = a_prepared(), Prepared(a_prepared().photo, "auto", 0.8, a_subject(64))
+    assert whole.size_bytes == bare.size_bytes + 64 * 64 * 4
+    first, second = shelf.put(bare), shelf.put(whole)
+    assert shelf.find(first) is None and shelf.find(second) is whole
+
+
+def test_everything_leaves_after_its_time():
+    shelf = Shelf(keep_s=0)
+    id = shelf.put(a_prepared())
+    assert shelf.find(id) is None
+
+
+def test_many_at_once_get_their_own():
+    shelf, wrong = Shelf(keep_s=60), []
+
+    def visit() -> None:
+        for _ in range(50):
+            mine = a_prepared()
+            if shelf.get(shelf.put(mine)) is not mine:
+                wrong.append(mine)
+
+    threads = [threading.Thread(target=visit) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,7 +26,8 @@ from pipelines.runtime.method import Report
 from pipelines.runtime.removers import REMOVERS, remove_background
 from pipelines.runtime.settings import read_settings
 
-Colours = NDArray[np.uint8]
+Colours = NDArray[Any]  # uint8, [H, W, 3] or [H, W, 4]
+Plane = NDArray[Any]  # float32
 LONGEST_PX = 1024
 
 
@@ -72,7 +74,7 @@ def read(path: Path) -> Colours | None:
     return rgba if has_useful_alpha(rgba[..., 3]) else None
 
 
-def compare(alpha: NDArray[np.float32], truth: NDArray[np.float32]) -> tuple[float, float]:
+def compare(alpha: Plane, truth: Plane) -> tuple[float, float]:
     found, real = alpha >= 0.5, truth >= 0.5
     iou = np.count_nonzero(found & real) / max(1, np.count_nonzero(found | real))
     contour = cv2.morphologyEx(real.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
@@ -89,7 +91,7 @@ def show(name: str, row: object) -> None:
     )
 
 
-def save(path: Path, composite: Colours, alpha: NDArray[np.float32]) -> None:
+def save(path: Path, composite: Colours, alpha: Plane) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     magenta = np.array([255, 0, 255], np.float32)
     cut = composite * alpha[..., None] + magenta * (1 - alpha[..., None])
@@ -99,12 +101,12 @@ def save(path: Path, composite: Colours, alpha: NDArray[np.float32]) -> None:
 # --- Backgrounds ------------------------------------------------------------------------------------------------------
 
 
-def over(rgba: Colours, background: NDArray[np.float32]) -> Colours:
+def over(rgba: Colours, background: Plane) -> Colours:
     alpha = rgba[..., 3:].astype(np.float32) / 255
     return np.rint(rgba[..., :3] * alpha + background.clip(0, 255) * (1 - alpha)).astype(np.uint8)
 
 
-def colour(random: np.random.Generator) -> NDArray[np.float32]:
+def colour(random: np.random.Generator) -> Plane:
     """Walls, tables and paper: mostly light, hardly saturated."""
     return (random.uniform(90, 245) + random.uniform(-35, 35, 3)).astype(np.float32)
 
@@ -165,10 +167,10 @@ def shadow(rgba: Colours, random: np.random.Generator) -> Colours:
     background = (colour(random) * (1 - ramp) + colour(random) * ramp) * (1 - 0.45 * shade)
     noisy = over(rgba, background) + random.normal(0, 5, (*rgba.shape[:2], 3))
     _, coded = cv2.imencode(".jpg", np.rint(noisy.clip(0, 255)).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
 
 
-def _noise(height: int, width: int, random: np.random.Generator) -> NDArray[np.float32]:
+def _noise(height: int, width: int, random: np.random.Generator) -> Plane:
     total = np.zeros((height, width), np.float32)
     for cells in (4, 8, 16, 32, 64, 128):
         grid = random.normal(0, 1, (cells, cells)).astype(np.float32)

@@ -167,6 +167,8 @@ def mean_color(rgba: np.ndarray) -> float:
     "changes",
     [
         {"views": ()},
+        {"views": None},
+        {"views": (View(), "front")},
         {"views": (View(),) * 10_000},
         {"views": orbit(200), "size_px": 1024},
         {"seed": -1},

@@ -3,9 +3,9 @@
 import html
 
 from pipelines.core.subject import ALPHA, NONE, Subject
+from pipelines.runtime.removers import REMOVERS
 from ui.background import Step
 from ui.markup import picture, problem, text
-from pipelines.runtime.removers import REMOVERS
 
 
 def cutout(subject: Subject) -> str:

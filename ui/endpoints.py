@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 from gradio.utils import get_upload_folder
 
 from pipelines.core import cameras
@@ -37,7 +38,7 @@ def add_endpoints(handlers: Handlers) -> None:
     """Inside a `gr.Blocks`: the four public endpoints."""
     endpoints = Endpoints(handlers)
     for function in (endpoints.methods, endpoints.prepare, endpoints.render, endpoints.reopen):
-        gr.api(safe(function), api_name=function.__name__, concurrency_limit=4 if function == endpoints.prepare else None)
+        api(safe(function), api_name=function.__name__, concurrency_limit=4 if function == endpoints.prepare else None)
 
 
 class Endpoints:
@@ -69,7 +70,7 @@ class Endpoints:
             elevation_deg: from how high the photo was taken; 0 is level, positive from above
             fill: the share of the frame that the subject's longest side takes, 0.2 to 0.98
         Returns:
-            "subject", an id for /render, valid for about an hour; "cutout", the picture every method sees; "remover"; "notes"
+            "subject", an id for /render, held for about an hour; "cutout", the picture every method sees; "notes"
         """
         subject = self._prepared(photo, remover, elevation_deg, fill)
         path = Path(get_upload_folder()) / secrets.token_hex(32) / SUBJECT
@@ -109,7 +110,7 @@ class Endpoints:
         Closing the stream cancels the run. Parameters:
             photo: an uploaded file, or
             subject: an id from /prepare; then remover, photo_elevation_deg and fill are as they were there
-            methods: keys of /methods; all of them see the same subject and cameras. The first that can run, if not given
+            methods: keys of /methods; all see the same subject and cameras. The first that can run, if not given
             azimuth_deg: for one view: 0 is the photo's side, positive moves the camera to its right; -180 to 180
             elevation_deg: 0 is level, positive looks down from above; the photo's own, if not given
             orbit: for that many views all round instead; 21 if neither this nor azimuth_deg is given
@@ -120,7 +121,7 @@ class Endpoints:
             photo_elevation_deg: as elevation_deg of /prepare
             fill: as for /prepare
         Returns:
-            while it runs {"state": "working", "id", "method", "fraction", "message", "remaining_s"}; then what /reopen gives
+            "state" "working" with "id", "method", "fraction", "message", "remaining_s"; at last what /reopen gives
         """
         seen = self._subject(photo, subject, remover, photo_elevation_deg, fill)
         views = _views(azimuth_deg, elevation_deg, orbit, seen.elevation_deg)
@@ -156,7 +157,14 @@ class Endpoints:
     # --- Inside -------------------------------------------------------------------------------------------------------
 
     def _follow(self, job: Job) -> Iterator[dict[str, Any]]:
-        yield {"state": "working", "id": job.id, "method": None, "fraction": 0.0, "message": "Starting", "remaining_s": None}
+        yield {
+            "state": "working",
+            "id": job.id,
+            "method": None,
+            "fraction": 0.0,
+            "message": "Starting",
+            "remaining_s": None,
+        }
         problems: list[str] = []
         for event in job.follow():
             if isinstance(event, Progressed):

@@ -16,8 +16,8 @@ from starlette.routing import BaseRoute, Route
 
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.archive import Archive
-from pipelines.runtime.stored import StoredResult
 from pipelines.runtime.compare import apology
+from pipelines.runtime.stored import StoredResult
 from ui.studio import Studio
 from ui.temp import ARRIVING
 
@@ -77,7 +77,9 @@ def _zip(archive: Archive, result: StoredResult) -> Response:
     try:
         packed = archive.zip(result.id, place)
         forget = BackgroundTask(shutil.rmtree, place, ignore_errors=True)
-        return FileResponse(packed, headers=_HEADERS, media_type=_TYPES[".zip"], filename=packed.name, background=forget)
+        return FileResponse(
+            packed, headers=_HEADERS, media_type=_TYPES[".zip"], filename=packed.name, background=forget
+        )
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise

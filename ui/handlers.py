@@ -25,14 +25,15 @@ from pipelines.runtime.shelf import Prepared, Shelf
 from ui import cutout, result, status
 from ui.background import Background
 from ui.examples import EXAMPLES
-from ui.method_cards import cost, read_method_cards
-from ui.photo_input import uploaded_file
+from ui.guard import NOT_OURS, is_ours
 from ui.markup import picture
+from ui.method_cards import cost, read_method_cards
 from ui.studio import Studio
 from ui.temp import UPLOAD, forget_upload
 
-EXAMPLE = "example:"  # stands for an example that this visitor has not changed
-FIRST_EXAMPLE = f"{EXAMPLE}0"
+EXAMPLE_IDS = {f"example:{index}": example for index, example in enumerate(EXAMPLES)}
+"""What stands for an example in the place of an id of the shelf's; it is prepared when it is first needed."""
+FIRST_EXAMPLE = next(iter(EXAMPLE_IDS), "")
 ORBIT, ONE_VIEW = "Orbit", "One view"
 SHOWN_PX = 1024  # the photo on the page is never shown larger
 CANCEL_S = 2.0  # a page waits no longer than this for a cancelled run to end
@@ -71,16 +72,16 @@ class Handlers:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self.shelf = Shelf(keep_s=studio.settings.temp_hours * 3600)
-        self._examples: dict[tuple[str, str, float], str] = {}
+        self._examples: dict[str, str] = {}
         self._preparing: dict[str, threading.Event] = {}
 
     # --- The subject --------------------------------------------------------------------------------------------------
 
     def take_photo(
-        self, photo: str | None, prepared_id: str, remover: str, fill: float, request: gr.Request
+        self, photo: Any, prepared_id: str, remover: str, fill: float, request: gr.Request
     ) -> Iterator[SubjectPanel]:
-        """A photo was uploaded, pasted or taken. The file itself goes as soon as its pixels are known."""
-        if photo is None or Path(photo).stem != UPLOAD:  # it was taken away, or is what we show ourselves
+        """A photo was uploaded, pasted or taken: a file object, not opened yet. It goes once its pixels are known."""
+        if photo is None or Path(str(photo.get("path"))).stem != UPLOAD:  # taken away, or what we show ourselves
             yield SubjectPanel()
             return
         try:
@@ -95,19 +96,36 @@ class Handlers:
         self.stop_preparing(request)
         return SubjectPanel(cutout=cutout.nothing(), prepared="", stop=_hidden(), offer=_hidden())
 
-    def tapped(self, index: int) -> Callable[..., Iterator[SubjectPanel]]:
+    def first_subject(
+        self, link: str, prepared_id: str, remover: str, fill: float, request: gr.Request
+    ) -> Iterator[SubjectPanel]:
+        """A page is opened, perhaps with a result's link: then with that result's subject, ready for other views."""
+        try:
+            subject = self.studio.archive.subject(link) if link else None
+        except BaseException:  # `arrive` says why
+            subject = None
+        if subject is None:
+            yield from self.prepare_again(prepared_id, remover, fill, request)
+            return
+        photo = Photo.of(subject.rgba, subject.made.photo_size_px)
+        yield SubjectPanel(
+            photo=_shown(photo),
+            elevation=subject.elevation_deg,
+            cutout=cutout.cutout(subject),
+            prepared=self.shelf.put(Prepared(photo, AUTO, subject.fill, subject)),
+        )
+
+    def tapped(self, example_id: str) -> Callable[..., Iterator[SubjectPanel]]:
         """What a tap on an example does."""
 
         def take_example(remover: str, fill: float, request: gr.Request) -> Iterator[SubjectPanel]:
-            example = EXAMPLES[index]
+            example = EXAMPLE_IDS[example_id]
             yield SubjectPanel(photo=str(example.path), elevation=example.elevation_deg)
-            yield from self.prepare_again(f"{EXAMPLE}{index}", remover, fill, request)
+            yield from self.prepare_again(example_id, remover, fill, request)
 
         return take_example
 
-    def prepare_again(
-        self, prepared_id: str, remover: str, fill: float, request: gr.Request
-    ) -> Iterator[SubjectPanel]:
+    def prepare_again(self, prepared_id: str, remover: str, fill: float, request: gr.Request) -> Iterator[SubjectPanel]:
         """The remover or the share of the frame was changed, or an example is to be seen."""
         if not prepared_id:
             yield SubjectPanel()
@@ -161,9 +179,17 @@ class Handlers:
                 if self._preparing.get(session) is running.cancelled:
                     del self._preparing[session]
 
-    def read_upload(self, photo: object) -> Photo:
-        """The photo in an upload; the file itself is removed, readable or not."""
-        file = uploaded_file(photo)
+    def read_upload(self, photo: Any) -> Photo:
+        """The photo in an upload, a file object of Gradio's; the file itself is removed, readable or not.
+
+        The guard has already refused every file that is no upload; this holds it once more, right before reading.
+        """
+        path = photo.get("path") if isinstance(photo, dict) else None
+        if not isinstance(path, str):
+            raise TurnaroundError("A photo is missing. Upload one as a file.")
+        if not is_ours(path):
+            raise TurnaroundError(NOT_OURS)
+        file = Path(path)
         try:
             return self.studio.intake.read(file)
         finally:
@@ -174,12 +200,12 @@ class Handlers:
         return prepare(wanted.photo, remover=wanted.remover, fill=wanted.fill, settings=settings, report=report)
 
     def entry(self, prepared_id: object) -> Prepared:
-        """What the id stands for; an example is prepared when it is first needed, once for everyone."""
-        if not (isinstance(prepared_id, str) and prepared_id.startswith(EXAMPLE)):
+        """What the id stands for. An example is prepared once for everyone."""
+        if not isinstance(prepared_id, str) or prepared_id not in EXAMPLE_IDS:
             return self.shelf.get(prepared_id)
         known = self.shelf.find(self._examples.get(prepared_id))
         if known is None:
-            photo = self.studio.intake.read(EXAMPLES[int(prepared_id.removeprefix(EXAMPLE))].path)
+            photo = self.studio.intake.read(EXAMPLE_IDS[prepared_id].path)
             bare = Prepared(photo, AUTO, DEFAULT_FILL)
             known = replace(bare, subject=self.cut_out(bare))
             self._examples[prepared_id] = self.shelf.put(known)
@@ -187,7 +213,10 @@ class Handlers:
 
     def _still(self, prepared_id: str, sentence: str) -> SubjectPanel:
         """A photo was refused: the one before it, if any, is still the subject."""
-        kept = self.shelf.find(prepared_id) if not prepared_id.startswith(EXAMPLE) else self.entry(prepared_id)
+        try:
+            kept = self.entry(prepared_id)
+        except BaseException:  # there is none
+            kept = None
         return SubjectPanel(
             photo=_shown(kept.photo) if kept else None,
             cutout=cutout.refused(sentence, kept.subject if kept else None),
@@ -215,7 +244,7 @@ class Handlers:
     ) -> Iterator[RunPanel]:
         """Start a run and follow it. `before` is the result on the page, which comes back if this run is cancelled."""
         try:
-            yield RunPanel(gr.Button(visible=False), gr.Button("Cancel", visible=True, interactive=True), status.starting())
+            yield RunPanel(go=_hidden(), cancel=_ready("Cancel"), status=status.starting())
             subject = self.subject(prepared_id, photo_elevation_deg)
             views = chosen_views(camera, azimuth_deg, elevation_deg, count)
             chosen = read_method_cards(self.studio.methods, method_values)
@@ -246,8 +275,10 @@ class Handlers:
         return self._open(run_id, key)
 
     def show_model(self, run_id: str, key: str) -> Any:
-        """The 3D viewer's content, for an event of its own: Gradio sends a generator's last word twice, and a viewer that
-        is told its file twice while it is still loading its own code stays empty."""
+        """The 3D viewer's content, for an event of its own.
+
+        Gradio sends a generator's last word twice, and a viewer told its file twice while it loads stays empty.
+        """
         try:
             stored = self.studio.archive.open(run_id)
             model = next(made.model for made in stored.turnarounds if made.key == key)
@@ -283,8 +314,8 @@ class Handlers:
     def _follow(self, job: Job, before: str) -> Iterator[RunPanel]:
         titles = {method.card.key: method.card.title for method in self.studio.methods}
         yield RunPanel(
-            gr.Button(visible=False),
-            gr.Button("Cancel", visible=True, interactive=True),
+            _hidden(),
+            _ready("Cancel"),
             status.starting(),
             run_id=job.id,
             shown=gr.Radio(visible=False),
@@ -353,9 +384,11 @@ def new_visitor(known: str) -> str:
 
 
 def _at_rest(sentence: str | None = None) -> RunPanel:
-    return RunPanel(
-        gr.Button(visible=True), gr.Button(visible=False), status.outcome([sentence]) if sentence else ""
-    )
+    return RunPanel(gr.Button(visible=True), _hidden(), status.outcome([sentence]) if sentence else "")
+
+
+def _ready(label: str) -> Any:
+    return gr.Button(label, visible=True, interactive=True)
 
 
 def _hidden() -> Any:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-from gradio.themes.utils import colors
+from gradio.themes import Base
+from gradio.themes.utils import colors, sizes
 
 ASSETS = Path(__file__).parent.parent / "assets" / "ui"
 
@@ -20,12 +20,12 @@ def page_look() -> dict[str, Any]:
     }
 
 
-def _theme() -> gr.themes.Base:
-    theme = gr.themes.Base(
+def _theme() -> Base:
+    theme = Base(
         primary_hue=colors.teal,
         secondary_hue=colors.teal,
         neutral_hue=colors.stone,
-        radius_size=gr.themes.sizes.radius_md,
+        radius_size=sizes.radius_md,
         # Whatever the system has: a page that waits for a font from elsewhere is not usable offline.
         font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
         font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "monospace"],

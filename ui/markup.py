@@ -1,4 +1,4 @@
-"""The few pieces of HTML that several parts of the page share. Every text goes through `text`: it is shown, never run."""
+"""The pieces of HTML that several parts of the page share. Every text goes through `text`: shown, never run."""
 
 import base64
 import html

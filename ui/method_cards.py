@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+from gradio.components import Component
 
 from pipelines.core.cameras import View
 from pipelines.core.errors import TurnaroundError
@@ -24,16 +25,16 @@ class MethodCards:
     """The controls on the page. `inputs` is the order in which a handler gets their values; `read` undoes it."""
 
     methods: tuple[Method, ...]
-    inputs: list[gr.components.Component]
+    inputs: list[Component]
 
     @property
-    def switches(self) -> list[gr.components.Component]:
+    def switches(self) -> list[Component]:
         return self.inputs[: len(self.methods)]
 
 
 def draw_method_cards(methods: tuple[Method, ...], machine: Machine) -> MethodCards:
-    switches: list[gr.components.Component] = []
-    controls: list[gr.components.Component] = []
+    switches: list[Component] = []
+    controls: list[Component] = []
     chosen = False
     for method in methods:
         blockers = method.blockers(machine)
@@ -79,9 +80,10 @@ def cost(chosen: Sequence[tuple[Method, Any]], views: tuple[View, ...], size_px:
     return f"{words}."
 
 
-def _control(spec: dataclasses.Field[Any]) -> gr.components.Component:
+def _control(spec: dataclasses.Field[Any]) -> Component:
     label, help, choices = spec.metadata["label"], spec.metadata["help"], spec.metadata["choices"]
-    low, high, default = spec.metadata["minimum"], spec.metadata["maximum"], spec.default
+    low, high = spec.metadata["minimum"], spec.metadata["maximum"]
+    default: Any = spec.default
     if choices:
         return gr.Radio(list(choices), value=default, label=label, info=help)
     if isinstance(default, bool):

@@ -12,10 +12,9 @@ from pipelines.runtime.removers import OUTLINE, REMOVERS
 from ui import cutout, result
 from ui.endpoints import add_endpoints
 from ui.examples import EXAMPLES
-from ui.handlers import FIRST_EXAMPLE, ONE_VIEW, ORBIT, Handlers, RunPanel, SubjectPanel, new_visitor
+from ui.handlers import EXAMPLE_IDS, FIRST_EXAMPLE, ONE_VIEW, ORBIT, Handlers, RunPanel, SubjectPanel, new_visitor
 from ui.look import page_look
 from ui.method_cards import draw_method_cards
-from ui.photo_input import PhotoInput
 from ui.safe import safe
 from ui.studio import Studio
 
@@ -46,7 +45,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     keep_s = max(60, int(studio.settings.temp_hours * 3600))
     with gr.Blocks(title="Turnaround", analytics_enabled=False, delete_cache=(keep_s, keep_s)) as page:
         gr.HTML("<header><h1>Turnaround</h1><p>One photo in; the object from every side out.</p></header>")
-        prepared = gr.State(FIRST_EXAMPLE if EXAMPLES else "")
+        prepared = gr.State(FIRST_EXAMPLE)
         visitor = gr.BrowserState("", storage_key="turnaround-visitor", secret="turnaround")
         run_id = gr.Textbox(visible="hidden", elem_id="run-id")
 
@@ -55,7 +54,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                 with gr.Column(elem_id="subject"):
                     gr.HTML("<h2>Subject</h2>")
                     with gr.Row(elem_id="pictures"):
-                        photo = PhotoInput(
+                        photo = gr.Image(
                             str(EXAMPLES[0].path) if EXAMPLES else None,
                             label="Photo",
                             type="filepath",
@@ -160,20 +159,25 @@ def build_page(studio: Studio) -> gr.Blocks:
 
         subject_panel = list(SubjectPanel(photo, photo_elevation, cut, prepared, stop, offer))
         wish = [prepared, remover, fill]
-        # The webcam tells only "change", which also tells of what we put there ourselves.
+        # "change" is all that the webcam tells; it also tells of what we put there ourselves. `preprocess` would open
+        # the file right here, in the server: a stranger's bytes belong into the intake's child.
         photo.change(
-            safe(handlers.take_photo), [photo, *wish], subject_panel, **CUT_OUT | {"trigger_mode": "multiple"}
+            safe(handlers.take_photo),
+            [photo, *wish],
+            subject_panel,
+            preprocess=False,
+            trigger_mode="multiple",
+            **CUT_OUT,
         )
         photo.clear(safe(handlers.clear_photo), None, subject_panel, **PRIVATE)
-        for index, tap in enumerate(taps):
-            tap.click(safe(handlers.tapped(index)), [remover, fill], subject_panel, **CUT_OUT)
+        for example_id, tap in zip(EXAMPLE_IDS, taps, strict=True):
+            tap.click(safe(handlers.tapped(example_id)), [remover, fill], subject_panel, **CUT_OUT)
         remover.input(safe(handlers.prepare_again), wish, subject_panel, **CUT_OUT)
         fill.release(safe(handlers.prepare_again), wish, subject_panel, **CUT_OUT)
         stop.click(safe(handlers.stop_preparing), None, None, **PRIVATE)
         offer.click(safe(offered_remover), None, remover, **PRIVATE).then(
             safe(handlers.prepare_again), wish, subject_panel, **CUT_OUT
         )
-        page.load(safe(handlers.prepare_again), wish, subject_panel, **CUT_OUT)
 
         cost_of = [camera, elevation, count, size, *methods.inputs]
         camera.input(safe(camera_controls), camera, [azimuth, count], **PRIVATE)
@@ -198,9 +202,11 @@ def build_page(studio: Studio) -> gr.Blocks:
         shown.input(safe(handlers.show_method), [run_id, shown], run_panel, **PRIVATE).then(
             safe(handlers.show_model), [run_id, shown], model, **PRIVATE
         )
-        page.load(safe(arriving), [run_id, visitor], [run_id, visitor], js=READ_LINK, **PRIVATE).then(
-            safe(handlers.arrive), run_id, run_panel, **FOLLOW
-        ).then(safe(handlers.show_model), [run_id, shown], model, **PRIVATE)
+        arrived = page.load(safe(arriving), [run_id, visitor], [run_id, visitor], js=READ_LINK, **PRIVATE)
+        arrived.then(safe(handlers.first_subject), [run_id, *wish], subject_panel, **CUT_OUT)
+        arrived.then(safe(handlers.arrive), run_id, run_panel, **FOLLOW).then(
+            safe(handlers.show_model), [run_id, shown], model, **PRIVATE
+        )
         run_id.change(None, run_id, None, js=WRITE_LINK, **PRIVATE)
 
         gr.set_static_paths(studio.settings.results)  # for the 3D viewer and the endpoints: no copies of results

@@ -5,8 +5,8 @@ shown as text.
 """
 
 from pipelines.core.cameras import View
-from pipelines.runtime.stored import StoredResult, StoredTurnaround
 from pipelines.runtime.manifest import FrameRecord
+from pipelines.runtime.stored import StoredResult, StoredTurnaround
 from ui.files import ZIP, address
 from ui.markup import problem, text
 
@@ -97,7 +97,7 @@ def _downloads(result: StoredResult, made: StoredTurnaround) -> str:
     anchors = "".join(f'<a class="button" href="{href}" download>{label}</a>' for label, href in links)
     link = (
         f'<a class="button" href="?r={result.id}" '
-        "onclick=\"if (navigator.clipboard) { event.preventDefault(); const link = this; "
+        'onclick="if (navigator.clipboard) { event.preventDefault(); const link = this; '
         "navigator.clipboard.writeText(link.href).then(() => { link.textContent = 'Link copied'; "
         "setTimeout(() => { link.textContent = 'Copy link'; }, 2000); }); }\">Copy link</a>"
     )

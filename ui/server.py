@@ -29,6 +29,7 @@ from ui.uploads import Uploads
 log = logging.getLogger(__name__)
 
 CLOSE_S = 2  # connections that do not end by themselves are cut after this
+SWEEP_S = 600.0  # between two looks at which results are to go
 DELIVER_S = 1.0  # for results to reach their pages before the connections close
 NOT_UNDERSTOOD = "This request could not be understood. The API page at the foot of the app says what can be sent."
 
@@ -39,6 +40,7 @@ class Server:
         self.page, self.studio = shield(page), studio
         self.health = Health(studio)
         self.sweeper = Sweeper(folder, studio.settings.temp_hours * 3600)
+        self._stopped = threading.Event()
         uploads = Uploads(studio.settings)
         self._routes = [
             Route("/healthz", self.health.answer, methods=["GET"]),
@@ -75,12 +77,14 @@ class Server:
         uvicorn.timeout_graceful_shutdown = CLOSE_S
         uvicorn.http_protocol_class = impatient(uvicorn.http_protocol_class)
         self.sweeper.start()
+        threading.Thread(target=self._sweep_results, name="sweep-results", daemon=True).start()
         threading.Thread(target=self.studio.intake.warm, name="warm-intake", daemon=True).start()
         return url
 
     def stop(self) -> None:
         """Take no new work, let what runs finish as long as the settings allow, and leave nothing behind."""
         self.health.stopping = True
+        self._stopped.set()
         self.studio.jobs.drain(self.studio.settings.drain_s)
         deadline = time.monotonic() + DELIVER_S
         while any(self.page._queue.active_jobs) and time.monotonic() < deadline:
@@ -88,6 +92,17 @@ class Server:
         self.page.close(verbose=False)
         self.studio.intake.close()
         self.sweeper.close()
+
+    def _sweep_results(self) -> None:
+        """Results too old or too many leave, and what a crash left half-made."""
+        while not self._stopped.is_set():
+            try:
+                self.studio.archive.sweep()
+            except TurnaroundError as problem:
+                log.warning("Results could not be swept: %s", problem)
+            except Exception:
+                log.exception("Results could not be swept")
+            self._stopped.wait(SWEEP_S)
 
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:

@@ -5,21 +5,21 @@ from ui.markup import problem, text
 
 
 def progress(event: Progressed, title: str) -> str:
-    done = f"{event.fraction:.0%}"
     waiting = event.fraction <= 0
-    left = "" if waiting or event.remaining_s is None else f" · {duration(event.remaining_s)} left"
+    left = "" if waiting or event.remaining_s is None else f"{event.fraction:.0%} · {duration(event.remaining_s)} left"
     # A bar without a value tells browsers and screen readers: at work, extent unknown.
     value = "" if waiting else f' value="{event.fraction:.3f}"'
+    return _bar(f"<span><strong>{text(title)}</strong> · {text(event.message)}</span>", left, value)
+
+
+def starting() -> str:
+    return _bar("<span>Starting</span>")
+
+
+def _bar(said: str, left: str = "", value: str = "") -> str:
     return (
-        '<div class="status" aria-live="polite">'
-        f'<p><span><strong>{text(title)}</strong> · {text(event.message)}</span><span class="left">{text(done + left)}</span></p>'
+        f'<div class="status" role="status"><p>{said}<span class="left">{text(left)}</span></p>'
         f'<progress aria-label="Progress"{value}></progress></div>'
-    )
-
-
-def starting(sentence: str = "Starting") -> str:
-    return (
-        f'<div class="status" aria-live="polite"><p>{text(sentence)}</p><progress aria-label="Progress"></progress></div>'
     )
 
 

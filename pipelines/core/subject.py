@@ -20,7 +20,9 @@ SUBJECT_SIZE_PX = 1024  # the largest frame a method may be asked for
 FILL_RANGE = (0.2, 0.98)  # smaller wastes the frame; larger leaves soft edges no room
 EDGE_LEVEL = 0.5  # the contour of a soft mask
 FAINT_LEVEL = 0.1  # glass, veils and smoke still count; a remover's haze does not
-FAINT_GROWTH = 1.05  # an object whose faint parts make it this much longer is framed with them
+FAINT_GROWTH = 1.05  # an object that its faint parts make so much longer, by more than an edge's softness, is framed
+SOFT_EDGE_PX = 4.0  # with them
+HAZE_LEVEL = 0.05  # what a remover finds less likely than this is background
 SPECK_SHARE = 0.02  # a removed background's leftovers: parts below this share of the largest
 OWN_SPECK_SHARE = 0.0005  # someone made this alpha: only dust leaves
 SMALLEST_OBJECT_PX = 12  # below this there is nothing to show from the side
@@ -67,7 +69,7 @@ def make_subject(
     elevation_deg, fill = check_elevation(elevation_deg), check_fill(fill)
     notes = list(photo.notes)
     if remover != NONE:
-        alpha = keep_objects(alpha, OWN_SPECK_SHARE if remover == ALPHA else SPECK_SHARE)
+        alpha = keep_objects(alpha, OWN_SPECK_SHARE, 0) if remover == ALPHA else keep_objects(alpha)
         notes += _cut_off_note(alpha, trimmed_is_fine=remover == ALPHA)
     rgb = photo.rgba[..., :3].astype(np.float32) / 255
     if remover not in (ALPHA, NONE):
@@ -118,15 +120,17 @@ def has_useful_alpha(alpha: NDArray[np.uint8]) -> bool:
     return bool(opened.sum() >= 0.02 * alpha.size and there >= SMALLEST_OBJECT_PX)
 
 
-def keep_objects(alpha: Plane, speck_share: float) -> Plane:
-    """The alpha without specks: every connected part with at least `speck_share` of the largest part's area stays."""
+def keep_objects(alpha: Plane, speck_share: float = SPECK_SHARE, haze: float = HAZE_LEVEL) -> Plane:
+    """The alpha without haze and specks: a part stays with at least `speck_share` of the largest part's area.
+
+    Parts are connected where alpha is above `haze`, so that a soft rim goes or stays with its object.
+    """
     import cv2
 
     solid_level = EDGE_LEVEL * min(1.0, float(alpha.max(initial=0.0)) + 1e-6)
-    if solid_level < FAINT_LEVEL / 2:
+    if solid_level < HAZE_LEVEL:
         raise TurnaroundError(NO_OBJECT)
-    # Parts are told apart where they are at least faintly visible, so that a soft rim goes or stays with its object.
-    count, labels = cv2.connectedComponents((alpha >= FAINT_LEVEL / 2).astype(np.uint8), connectivity=8)
+    count, labels = cv2.connectedComponents((alpha > haze).astype(np.uint8), connectivity=8)
     areas = np.bincount(labels[alpha >= solid_level], minlength=count)
     areas[0] = 0
     keep = areas >= max(1.0, speck_share * areas.max())
@@ -238,12 +242,13 @@ def bleed(rgb: Plane, weight: Plane) -> Plane:
         )
         levels.append((down[0].reshape(size[1], size[0], 3), down[1].reshape(size[1], size[0])))
     colour, share = levels.pop()
-    filled = colour / max(float(share.max()), 1e-6)
+    filled = colour / max(float(share.max()), 1e-12)
     while levels:
         colour, share = levels.pop()
         filled = cv2.resize(filled, share.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(colour.shape)
-        known = (share > 0)[..., None]
-        filled = np.where(known, colour / np.maximum(share, 1e-6)[..., None], filled)
+        filled = (colour + 1e-4 * filled) / (share + 1e-4)[
+            ..., None
+        ]  # where nearly nothing is known, the coarse speaks
     return filled
 
 
@@ -261,7 +266,7 @@ def place(
     strongest = float(alpha.max())
     level = EDGE_LEVEL * strongest
     box, faint_box = _box(alpha, level), _box(alpha, FAINT_LEVEL * strongest)
-    if _longest(faint_box) > FAINT_GROWTH * _longest(box):
+    if _longest(faint_box) > FAINT_GROWTH * _longest(box) + SOFT_EDGE_PX:
         level, box = FAINT_LEVEL * strongest, faint_box
     side = _longest(box) / fill
     centre_x, centre_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2

@@ -149,7 +149,9 @@ class Request:
     """Side of the square frames wanted; a method trained at another size says so in its notes."""
 
     def __post_init__(self) -> None:
-        if not self.views or len(self.views) > MAX_VIEWS:
+        if not isinstance(self.views, tuple) or not all(isinstance(view, View) for view in self.views):
+            raise TurnaroundError("The views must be a list of cameras.")
+        if not 1 <= len(self.views) <= MAX_VIEWS:
             raise TurnaroundError(f"Ask for between 1 and {MAX_VIEWS} views; {len(self.views)} were asked.")
         for name, value, (low, high) in (
             ("The seed", self.seed, (0, MAX_SEED)),

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.core.cameras import View, intrinsics, world_from_camera
 from pipelines.core.mesh import Mesh
 
 
@@ -60,3 +61,23 @@ def painted(mesh: Mesh, color: tuple[int, int, int]) -> Mesh:
         colors=np.tile(np.array(color, np.uint8), (len(mesh.vertices), 1)),
         normals=mesh.normals,
     )
+
+
+def checkers(cells: int = 8, cell_px: int = 32) -> NDArray[np.uint8]:
+    """Every cell has a colour of its own, so that a mirrored or shifted picture cannot pass."""
+    row, column = np.mgrid[:cells, :cells]
+    colors = np.stack([row * 30 + 20, column * 30 + 20, 255 * ((row + column) % 2)], -1).astype(np.uint8)
+    return colors.repeat(cell_px, 0).repeat(cell_px, 1)
+
+
+def rays(
+    view: View, unit_distance: float, size_px: int, offset: tuple[float, float] = (0, 0)
+) -> tuple[NDArray, NDArray]:
+    """The eye [3] and the directions [H, W, 3] through the pixels' centres, scaled to 1 along the camera's z."""
+    pose = world_from_camera(view, unit_distance)
+    y, x = np.mgrid[:size_px, :size_px] + 0.5
+    k = intrinsics(size_px)
+    in_camera = np.stack(
+        [(x + offset[0] - k[0, 2]) / k[0, 0], (y + offset[1] - k[1, 2]) / k[1, 1], np.ones_like(x)], -1
+    )
+    return pose[:3, 3], in_camera @ pose[:3, :3].T

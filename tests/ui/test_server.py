@@ -18,6 +18,7 @@ import httpx
 import psutil
 import pytest
 
+from pipelines.core.cameras import View
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.method import Method, Report, Request, Turnaround
 from pipelines.runtime.settings import Settings
@@ -58,6 +59,22 @@ def begin(server: Running, tenths: int) -> str:
     drafts = server.data / "results" / ".drafts"
     assert until(lambda: drafts.exists() and any(drafts.iterdir()))
     return answer.json()["event_id"]
+
+
+# --- Results ----------------------------------------------------------------------------------------------------------
+
+
+def test_results_leave_when_they_take_more_than_the_settings_allow(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "data")
+    studio = open_studio(settings, methods=(Flat(),))
+    subject = a_subject()
+    job = studio.jobs.start(subject, [(Flat(), Request(subject, (View(),)))], "anna")
+    assert until(lambda: job.state == "saved")
+    folder = settings.results / job.id
+    long_ago = time.time() - 3600
+    os.utime(folder, (long_ago, long_ago))  # nobody looks at it any more
+    with serving(settings.data, TURNAROUND_KEEP_GB=1e-6):
+        assert until(lambda: not folder.exists())
 
 
 # --- Health -----------------------------------------------------------------------------------------------------------

@@ -15,9 +15,9 @@ from pipelines.core.cameras import DEFAULT_FILL, View, orbit
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import Photo
 from pipelines.core.subject import Subject, check_elevation
-from pipelines.runtime.compare import Failed, Finished, Progressed, apology
+from pipelines.runtime.compare import Failed, Progressed, apology
 from pipelines.runtime.devices import this_machine
-from pipelines.runtime.jobs import Job
+from pipelines.runtime.jobs import Job, Saved
 from pipelines.runtime.method import Report, Request
 from pipelines.runtime.prepare import AUTO, prepare
 from pipelines.runtime.removers import REMOVERS
@@ -330,8 +330,8 @@ class Handlers:
                 if isinstance(event, Progressed):
                     shown = gr.skip() if event.preview is None else result.preview(picture(event.preview, "Preview"))
                     yield RunPanel(status=status.progress(event, titles[event.method]), stage=shown)
-                elif isinstance(event, Finished) and event.turnaround.frames:
-                    done = picture(event.turnaround.frames[0].rgba, "The first view")
+                elif isinstance(event, Saved) and event.first_view is not None:
+                    done = picture(event.first_view, "The first view")
                     yield RunPanel(stage=result.preview(done))
                 elif isinstance(event, Failed):
                     problems.append(event.sentence)

@@ -25,12 +25,15 @@ SHADOWS = tuple(0.94**step for step in range(1, 10))  # how much light is left i
 SHADOW_TRUST = 0.95  # 1 would lose white objects on white, whose own shading looks like a shadow on the background
 WALL = 6.0  # steps stronger than this count no more: one wall must not hide the next
 EDGE_REACH = 3  # pixels of the cut within which its contour may be wrong
+SOMETHING = 0.5  # empty walls, carpets and gradients reach 0.3; the faintest of 12 objects reached 2
 SATURATION = 0.1  # a single clear edge is nearly as far from the border as several
 
 
 def outline(rgb: NDArray[np.uint8]) -> Plane:
     """How much of each pixel of `rgb` [H, W, 3] is object, [H, W] in 0..1. The same picture gives the same answer."""
     foreign, farness = _from_border(_at_most(rgb, MAP_PX))
+    if farness.max() < SOMETHING:
+        return np.zeros(rgb.shape[:2], np.float32)
     likely, threshold = _likelihood(foreign, farness)
     small = _at_most(rgb, CUT_PX)
     likely = cv2.resize(likely, small.shape[1::-1], interpolation=cv2.INTER_LINEAR)
@@ -112,7 +115,7 @@ def _distance(lab: Plane, clusters: list[tuple[Plane, Plane]]) -> Plane:
 
 def _likelihood(foreign: Plane, farness: Plane) -> tuple[Plane, float]:
     """Farness as a likelihood in 0..1, and the threshold that parts it best (Otsu's)."""
-    half = max(1e-6, SATURATION * float(np.quantile(farness, 0.97)))
+    half = max(SATURATION, SATURATION * float(np.quantile(farness, 0.97)))
     likely = np.clip((1 + SATURATION) * farness / (farness + half), 0, 1)
     level, _ = cv2.threshold(np.rint(likely * 255).astype(np.uint8), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     threshold = level / 255

@@ -26,6 +26,8 @@ HAZE_LEVEL = 0.05  # what a remover finds less likely than this is background
 SPECK_SHARE = 0.02  # a removed background's leftovers: parts below this share of the largest
 OWN_SPECK_SHARE = 0.0005  # someone made this alpha: only dust leaves
 SMALLEST_OBJECT_PX = 12  # below this there is nothing to show from the side
+REMOVER_PX = 512  # what removers work at, roughly: their contour may be off by one of these pixels
+CONTOUR_TRUST = 0.05  # against a smoothness of up to 1: a three-pixel stalk still keeps its own colour
 SURE_COLOUR = 0.2  # below this alpha a pixel takes on its neighbours' colour the more the clearer it is
 SOFT_SCALE = 4.0  # magnified more than this, a picture looks blurred at 576 px
 CONTACT_SHARE = 0.02  # of the object's longest side, before "cut off at the edge" is said
@@ -173,33 +175,38 @@ def pure_colours(rgb: Plane, alpha: Plane) -> Plane:
     """The object's own colours [H, W, 3] where `rgb` mixes them with the background's, and bled outwards beyond.
 
     Solves rgb = alpha F + (1 - alpha) B for F and B, both smooth where alpha changes, from coarse to fine
-    (Germer et al., "Fast Multi-Level Foreground Estimation", 2020: equations 5 to 10). Above 64 px only soft pixels
-    are iterated: elsewhere F is the picture itself, or what the coarser level bled there.
+    (Germer et al., "Fast Multi-Level Foreground Estimation", 2020: equations 5 to 10). Two things differ, since a
+    remover's alpha is off by a pixel here and there: only pixels well inside count as pure, and near the contour the
+    equation counts little beside smoothness. Above 64 px only those are iterated.
     """
     import cv2
 
     height, width = alpha.shape
-    levels = [max(0.0, np.ceil(np.log2(max(height, width))) - k) for k in range(32)]
-    scales = sorted({2.0**-step for step in levels}) or [1.0]
+    reach = int(np.ceil(max(height, width) / REMOVER_PX))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    inside = cv2.erode((alpha > 0.999).astype(np.float32), disc)
+    outside = cv2.erode((alpha < 0.001).astype(np.float32), disc)
     front = back = np.full((1, 1, 3), rgb.mean(axis=(0, 1)), np.float32)
-    for scale in scales:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        full = size == (width, height)
-        mixed = rgb if full else cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-        share = alpha if full else cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-        mixed, share = mixed.reshape(size[1], size[0], 3), share.reshape(size[1], size[0])
+    for step in reversed(range(int(np.ceil(np.log2(max(height, width, 2)))))):
+        size = (max(1, round(width / 2**step)), max(1, round(height / 2**step)))
+        mixed, share, sure, clear = (
+            cv2.resize(plane, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1) if step else plane
+            for plane in (rgb, alpha, inside, outside)
+        )
+        share, sure, clear = (np.reshape(plane, size[::-1]) for plane in (share, sure, clear))
         front = cv2.resize(front, size, interpolation=cv2.INTER_LINEAR).reshape(mixed.shape)
         back = cv2.resize(back, size, interpolation=cv2.INTER_LINEAR).reshape(mixed.shape)
-        solid, clear = share > 0.999, share < 0.001
-        front[solid], back[clear] = mixed[solid], mixed[clear]
+        sure, clear = sure > 0.999, clear > 0.999
+        front[sure], back[clear] = mixed[sure], mixed[clear]
         coarse = max(size) <= 64
-        chosen = np.flatnonzero(np.ones_like(solid) if coarse else ~(solid | clear))
+        trust = np.where(sure | clear, np.float32(1), np.float32(CONTOUR_TRUST))
+        chosen = np.flatnonzero(np.ones_like(sure) if coarse else ~(sure | clear))
         for _ in range(10 if coarse else 4):
-            _relax(front, back, mixed, share, chosen)
+            _relax(front, back, mixed, share, trust, chosen)
     return front
 
 
-def _relax(front: Plane, back: Plane, mixed: Plane, share: Plane, chosen: NDArray[np.intp]) -> None:
+def _relax(front: Plane, back: Plane, mixed: Plane, share: Plane, trust: Plane, chosen: NDArray[np.intp]) -> None:
     """One Jacobi step on the chosen pixels, in place: a 2 x 2 system a pixel, the same for the three channels."""
     height, width = share.shape
     rows, columns = np.divmod(chosen, width)
@@ -210,7 +217,7 @@ def _relax(front: Plane, back: Plane, mixed: Plane, share: Plane, chosen: NDArra
         rows * width + np.minimum(columns + 1, width - 1),
     )
     flat_front, flat_back, flat_share = front.reshape(-1, 3), back.reshape(-1, 3), share.reshape(-1)
-    a = flat_share[chosen]
+    a, t = flat_share[chosen], trust.reshape(-1)[chosen]
     weight_sum = np.zeros_like(a)
     front_sum, back_sum = np.zeros((2, len(chosen), 3), np.float32)
     for neighbour in neighbours:
@@ -219,8 +226,8 @@ def _relax(front: Plane, back: Plane, mixed: Plane, share: Plane, chosen: NDArra
         front_sum += weight[:, None] * flat_front[neighbour]
         back_sum += weight[:, None] * flat_back[neighbour]
     colour = mixed.reshape(-1, 3)[chosen]
-    a_front, a_cross, a_back = a * a + weight_sum, a * (1 - a), (1 - a) ** 2 + weight_sum
-    right_front, right_back = a[:, None] * colour + front_sum, (1 - a)[:, None] * colour + back_sum
+    a_front, a_cross, a_back = t * a * a + weight_sum, t * a * (1 - a), t * (1 - a) ** 2 + weight_sum
+    right_front, right_back = (t * a)[:, None] * colour + front_sum, (t * (1 - a))[:, None] * colour + back_sum
     determinant = (a_front * a_back - a_cross * a_cross)[:, None]
     solved_front = (a_back[:, None] * right_front - a_cross[:, None] * right_back) / determinant
     solved_back = (a_front[:, None] * right_back - a_cross[:, None] * right_front) / determinant

@@ -8,32 +8,43 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.core.subject import Subject
 from pipelines.runtime.archive import Archive, Draft
-from pipelines.runtime.compare import Event, Failed, Finished, Progressed, Task, apology, compare
+from pipelines.runtime.compare import Event, Failed, Finished, Progressed, Task, compare, sentence_of
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.engine import Engine
 from pipelines.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 State = Literal["working", "saved", "ended"]
-KEEP_ENDED = 100  # jobs that have ended and can still be followed, so that a slow page misses nothing
+KEEP_ENDED = 50  # jobs that have ended and can still be followed, so that a slow page misses nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A method has finished, and what it made lies in the archive. All that is kept in memory is its first view."""
+
+    method: str
+    first_view: NDArray[np.uint8] | None
 
 
 class Job:
-    def __init__(self, draft: Draft, visitor: str) -> None:
-        self.id = draft.id
+    def __init__(self, id: str, visitor: str) -> None:
+        self.id = id
         self.visitor = visitor
         self.cancelled = threading.Event()
         self.state: State = "working"
         """"saved": the archive has a result of this id. "ended": it has not, nothing finished."""
         self.problem: str | None = None
         """Why nothing was saved although a method finished, or why the job as a whole failed."""
-        self._draft = draft
-        self._outcomes: list[Finished | Failed] = []
+        self._outcomes: list[Saved | Failed] = []
         self._progress: Progressed | None = None
         self._version = 0
         self._changed = threading.Condition()
@@ -46,7 +57,7 @@ class Job:
     def working(self) -> bool:
         return self.state == "working"
 
-    def follow(self, tick_s: float = 0.5) -> Iterator[Event | None]:
+    def follow(self, tick_s: float = 0.5) -> Iterator[Progressed | Saved | Failed | None]:
         """Every outcome from the start, and the newest progress; `None` after each `tick_s` without news.
 
         A page that falls behind skips progress, never an outcome. Ends once the result, if any, is in the archive.
@@ -67,7 +78,7 @@ class Job:
             elif progress and all(progress.method != outcome.method for outcome in self._outcomes):
                 yield progress
 
-    def _emit(self, event: Event) -> None:
+    def _emit(self, event: Progressed | Saved | Failed) -> None:
         with self._changed:
             if isinstance(event, Progressed):
                 self._progress = event
@@ -78,7 +89,7 @@ class Job:
 
     def _end(self, state: State, problem: str | None = None) -> None:
         with self._changed:
-            self.state, self.problem = state, problem
+            self.state, self.problem, self._progress = state, problem, None
             self._version += 1
             self._changed.notify_all()
 
@@ -105,10 +116,11 @@ class Jobs:
                 )
             if len(working) >= self.settings.max_queue:
                 raise TurnaroundError(f"{len(working)} runs are waiting already. Try again in a few minutes.")
-            job = Job(self.archive.begin(subject), visitor)
+            draft = self.archive.begin(subject)
+            job = Job(draft.id, visitor)
             self._jobs[job.id] = job
             self._forget_old()
-        threading.Thread(target=self._work, args=(job, tasks), name=f"job-{job.id[:6]}", daemon=True).start()
+        threading.Thread(target=self._work, args=(job, draft, tasks), name=f"job-{job.id[:6]}", daemon=True).start()
         return job
 
     def find(self, job_id: str) -> Job | None:
@@ -127,34 +139,40 @@ class Jobs:
         while any(job.working for job in self._all()) and time.monotonic() < deadline + 1.0:
             time.sleep(0.05)
 
-    def _work(self, job: Job, tasks: Sequence[Task]) -> None:
-        draft, saved, problem = job._draft, False, None
+    def _work(self, job: Job, draft: Draft, tasks: Sequence[Task]) -> None:
         cards = {method.card.key: method.card for method, _ in tasks}
+        saved, problem = False, None
 
         def keep(event: Event) -> None:
             """Into the archive first, then to the page: what a visitor sees has a link."""
             nonlocal saved
+            told: Progressed | Saved | Failed
             if isinstance(event, Finished):
                 job._emit(Progressed(event.method, 1.0, "Saving the result", 1.0))
-                try:
-                    draft.add(event.turnaround, event.request, cards[event.method])
-                    if job.cancelled.is_set():
-                        raise Cancelled
-                    saved = True
-                except TurnaroundError as error:
-                    event = Failed(event.method, str(error), cancelled=isinstance(error, Cancelled))
-            if isinstance(event, Failed):
-                draft.fail(event.method, event.sentence)
-            job._emit(event)
+                told = save(event)
+                saved = saved or isinstance(told, Saved)
+            else:
+                told = event
+            if isinstance(told, Failed):
+                draft.fail(told.method, told.sentence)
+            job._emit(told)
+
+        def save(event: Finished) -> Saved | Failed:
+            try:
+                draft.add(event.turnaround, event.request, cards[event.method])
+                if job.cancelled.is_set():
+                    raise Cancelled
+            except BaseException as error:
+                return Failed(event.method, sentence_of(error), cancelled=isinstance(error, Cancelled))
+            frames = event.turnaround.frames
+            return Saved(event.method, frames[0].rgba if frames else None)
 
         try:
             compare(tasks, self.engine, this_machine(self.settings.data), keep, job.cancelled)
             if saved:
                 draft.finish()
-        except TurnaroundError as error:
-            saved, problem = False, str(error)
-        except BaseException as bug:  # nothing a job does may take the server along
-            saved, problem = False, apology(bug)
+        except BaseException as error:  # nothing a job does may take the server along
+            saved, problem = False, sentence_of(error)
         finally:
             if not saved:
                 _discard(draft)

@@ -26,7 +26,9 @@ from pipelines.runtime.devices import Machine
 Capability = Literal["any view", "orbit", "fixed views", "mesh"]
 SIZE_RANGE_PX = (64, 1024)
 MAX_SEED = 2**31 - 1  # what NumPy, torch and JavaScript all carry without change
-MAX_PIXELS = 200 * 576 * 576  # of one request, all views together: each part legal alone is not yet legal in sum
+# Of one request, all views together: each part legal alone is not yet legal in sum. A rendered pixel with its depth and
+# normal takes 20 bytes, so this is 0.7 GB.
+MAX_PIXELS = 100 * 576 * 576
 EXACT_DEG = 0.01  # views nearer than this are the same view
 
 

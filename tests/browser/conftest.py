@@ -1,4 +1,7 @@
-"""One real server and one real Chromium for all tests that look at the page."""
+"""One real server and one real Chromium for the tests of a file that look at the page.
+
+Not for the whole session: Playwright keeps an event loop running, in which other tests could not start their own.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +22,7 @@ FLAGS = [
 PATIENCE_MS = 60_000  # on a machine that does much else at once
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     nobody = "http://127.0.0.1:9/"  # port 9, "discard": nothing listens
     data = tmp_path_factory.mktemp("house") / "data"
@@ -27,7 +30,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)

@@ -21,7 +21,7 @@ def painted(alpha: np.ndarray, colour: tuple[int, int, int], background: np.ndar
     """Shaded from left to right, with a stripe, as if lit from one side."""
     light = np.linspace(1.1, 0.75, SIDE)[None, :, None]
     own = np.array(colour) * light * np.ones((SIDE, 1, 1))
-    own[190:215] = np.array((240, 240, 230)) * light
+    own[190:215] = np.array((240, 205, 90)) * light
     mixed = own * alpha[..., None] + background * (1 - alpha[..., None])
     return np.rint(mixed.clip(0, 255)).astype(np.uint8)
 

@@ -11,9 +11,9 @@ import pytest
 from pipelines.core.cameras import orbit
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.archive import Archive
-from pipelines.runtime.compare import Failed, Finished, Progressed
+from pipelines.runtime.compare import Failed, Progressed
 from pipelines.runtime.engine import InProcessEngine
-from pipelines.runtime.jobs import Job, Jobs
+from pipelines.runtime.jobs import Job, Jobs, Saved
 from pipelines.runtime.method import Method, Request
 from pipelines.runtime.settings import Settings
 from tests.toy_methods import Flat, Raises, Slow, SlowOptions, a_subject
@@ -43,14 +43,14 @@ def wait_until(true: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def end_of(job: Job) -> list[Finished | Failed]:
-    return [event for event in job.follow() if isinstance(event, Finished | Failed)]
+def end_of(job: Job) -> list[Saved | Failed]:
+    return [event for event in job.follow() if isinstance(event, Saved | Failed)]
 
 
 def test_a_job_ends_in_the_archive_under_its_own_id(jobs: Jobs):
     job = start(jobs, Flat())
     (finished,) = end_of(job)
-    assert isinstance(finished, Finished) and job.state == "saved"
+    assert isinstance(finished, Saved) and finished.first_view is not None and job.state == "saved"
     stored = jobs.archive.open(job.id)
     assert [turnaround.key for turnaround in stored.turnarounds] == ["flat"]
     assert len(stored.turnarounds[0].frames) == 2
@@ -58,7 +58,7 @@ def test_a_job_ends_in_the_archive_under_its_own_id(jobs: Jobs):
 
 def test_one_failing_method_leaves_the_others_and_its_sentence_is_kept(jobs: Jobs):
     job = start(jobs, Raises(TurnaroundError("Too dark.")), Flat())
-    assert {type(event) for event in end_of(job)} == {Finished, Failed}
+    assert {type(event) for event in end_of(job)} == {Saved, Failed}
     assert jobs.archive.open(job.id).manifest.failures == {"raises": "Too dark."}
 
 
@@ -68,7 +68,7 @@ def test_when_nothing_finishes_nothing_is_stored(jobs: Jobs):
     assert isinstance(failed, Failed) and job.state == "ended"
     with pytest.raises(TurnaroundError):
         jobs.archive.open(job.id)
-    assert isinstance(end_of(start(jobs, Flat()))[0], Finished)
+    assert isinstance(end_of(start(jobs, Flat()))[0], Saved)
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.02, 0.1, 0.3, 0.6])
@@ -90,7 +90,7 @@ def test_f10_cancel_then_start_at_once_never_runs_two(jobs: Jobs):
         time.sleep(0.05)
         job.cancel()
         wait_until(lambda job=job: not job.working)
-    assert isinstance(end_of(start(jobs, slow, steps=1))[0], Finished)
+    assert isinstance(end_of(start(jobs, slow, steps=1))[0], Saved)
     assert slow.most_at_once == 1
 
 
@@ -111,7 +111,7 @@ def test_f12_a_job_nobody_follows_still_ends_in_the_archive(jobs: Jobs):
 def test_f13_a_reloaded_page_finds_its_job_and_misses_no_outcome(jobs: Jobs):
     job = start(jobs, Flat(), Slow(), steps=5)
     for event in job.follow():
-        if isinstance(event, Finished):
+        if isinstance(event, Saved):
             break  # the page is closed when the first of two has finished
     found = jobs.find(job.id)
     assert found is job
@@ -122,7 +122,7 @@ def test_f13_a_reloaded_page_finds_its_job_and_misses_no_outcome(jobs: Jobs):
 def test_f14_the_same_photo_in_the_same_second_makes_two_results(jobs: Jobs):
     first, second = start(jobs, Flat(), visitor="anna"), start(jobs, Flat(), visitor="ben")
     assert first.id != second.id
-    assert isinstance(end_of(first)[0], Finished) and isinstance(end_of(second)[0], Finished)
+    assert isinstance(end_of(first)[0], Saved) and isinstance(end_of(second)[0], Saved)
     assert len(jobs.archive.list()) == 2
 
 
@@ -143,7 +143,7 @@ def test_one_visitor_cannot_fill_the_queue(jobs: Jobs):
         job.cancel()
     end_of(theirs)
     wait_until(lambda: not any(job.working for job in mine))
-    assert isinstance(end_of(start(jobs, Flat()))[0], Finished)
+    assert isinstance(end_of(start(jobs, Flat()))[0], Saved)
 
 
 def test_a_full_queue_says_so(jobs: Jobs):
@@ -178,7 +178,7 @@ def test_f28_when_the_result_cannot_be_written_the_job_says_so_and_the_next_one_
     assert "could not" in sentence or "cannot" in sentence
     assert "Traceback" not in sentence and str(results) not in sentence
     results.unlink()
-    assert isinstance(end_of(start(jobs, Flat()))[0], Finished)
+    assert isinstance(end_of(start(jobs, Flat()))[0], Saved)
 
 
 def test_a_subject_of_another_run_is_never_mixed_in(jobs: Jobs):

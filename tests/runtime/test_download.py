@@ -1,0 +1,170 @@
+"""Each way in which a download fails has its own sentence, and leaves nothing behind."""
+
+import hashlib
+import os
+import resource
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.runtime.download import download
+from pipelines.runtime.method import Report
+from tests.runtime.file_server import file_server
+
+BODY = bytes(range(256)) * 12_000  # 3 MB
+DIGEST = "sha256:" + hashlib.sha256(BODY).hexdigest()
+OTHERWISE = "Or do without."
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+def fetch(url: str, folder: Path, report: Report | None = None, digest: str = DIGEST, size: int = len(BODY)) -> Path:
+    path = folder / "models" / "thing.onnx"
+    download(
+        url + "thing.onnx",
+        path,
+        digest,
+        size,
+        report or Report(),
+        what="The model",
+        otherwise=OTHERWISE,
+        patience_s=0.6,
+    )
+    return path
+
+
+def left_behind(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("fault", ["", "redirect", "slow"])
+def test_a_file_arrives_whole(tmp_path, fault) -> None:
+    with file_server(BODY[:3000] if fault == "slow" else BODY, fault) as server:
+        digest = "md5:" + hashlib.md5(server.body).hexdigest()
+        assert fetch(server.url, tmp_path, digest=digest).read_bytes() == server.body
+    assert left_behind(tmp_path) == ["thing.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("404", "not at 127.0.0.1 any more"),
+        ("403", "refused to send"),
+        ("429", "too many requests"),
+        ("500", "in trouble itself"),
+        ("503", "in trouble itself"),
+        ("truncate", "broke off on its way"),
+        ("stall", "nothing came from 127.0.0.1 for 0.6 seconds"),
+        ("endless", "broke off on its way"),
+    ],
+)
+def test_a_failing_server_is_told_apart_in_words(tmp_path, fault, sentence) -> None:
+    with file_server(BODY, fault) as server, pytest.raises(TurnaroundError, match=sentence) as caught:
+        fetch(server.url, tmp_path)
+    assert str(caught.value).endswith(OTHERWISE)
+    assert "http://" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+    assert left_behind(tmp_path) == []
+
+
+def test_other_bytes_of_the_right_length_are_thrown_away(tmp_path) -> None:
+    with file_server(BODY[::-1]) as server, pytest.raises(TurnaroundError, match="checksum differs"):
+        fetch(server.url, tmp_path)
+    assert left_behind(tmp_path) == []
+
+
+def test_an_older_intact_file_survives_a_failed_download(tmp_path) -> None:
+    with file_server(BODY) as server:
+        path = fetch(server.url, tmp_path)
+        server.body = b"other"
+        with pytest.raises(TurnaroundError):
+            fetch(server.url, tmp_path)
+    assert path.read_bytes() == BODY
+
+
+def test_nobody_listening_is_said(tmp_path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(TurnaroundError, match="cannot be reached from here"):
+            fetch(f"http://127.0.0.1:{taken.getsockname()[1]}/", tmp_path)
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "models/", "http://[broken/", ""])
+def test_an_address_that_is_none_is_said(tmp_path, url) -> None:
+    with pytest.raises(TurnaroundError, match="TURNAROUND_REMBG_URL"):
+        fetch(url, tmp_path)
+
+
+def test_a_file_larger_than_the_free_space_is_not_begun(tmp_path) -> None:
+    with file_server(BODY) as server:
+        with pytest.raises(TurnaroundError, match=r"no room for The model \(1000000000.0 GB\)"):
+            fetch(server.url, tmp_path, size=10**18)
+        assert server.asked == []
+
+
+def test_space_that_runs_out_on_the_way_leaves_nothing(tmp_path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        with file_server(BODY) as server, pytest.raises(TurnaroundError, match="no room for The model"):
+            fetch(server.url, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert left_behind(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path) -> None:
+    (tmp_path / "models").write_text("in the way")
+    with file_server(BODY) as server, pytest.raises(TurnaroundError, match="could not be stored"):
+        fetch(server.url, tmp_path)
+
+
+@pytest.mark.parametrize("fault", ["slow", "stall"])
+def test_cancel_is_heard_within_a_second_and_removes_the_partial_file(tmp_path, fault) -> None:
+    cancelled = threading.Event()
+    seen: list[tuple[float, str]] = []
+
+    def sink(fraction: float, message: str, preview: object) -> None:
+        seen.append((fraction, message))
+        if fraction > 0:
+            cancelled.set()
+
+    with file_server(BODY, fault) as server, pytest.raises(Cancelled):
+        fetch(server.url, tmp_path, Report(sink, cancelled))
+    assert 0 < seen[-1][0] < 0.9
+    assert left_behind(tmp_path) == []
+
+
+def test_progress_counts_bytes_and_never_goes_back(tmp_path) -> None:
+    seen: list[tuple[float, str]] = []
+    with file_server(BODY) as server:
+        fetch(server.url, tmp_path, Report(lambda fraction, message, preview: seen.append((fraction, message))))
+    fractions = [fraction for fraction, _ in seen]
+    assert fractions == sorted(fractions) and fractions[0] == 0 and fractions[-1] == 1
+    assert seen[0][1] == "Fetching The model: 0 of 3 MB"
+
+
+def test_the_environments_proxy_is_used(tmp_path, monkeypatch) -> None:
+    with file_server(BODY) as server:
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+        fetch("http://models.invalid/", tmp_path)
+        assert server.asked == ["http://models.invalid/thing.onnx"]
+
+
+def test_what_a_killed_process_left_is_swept_after_a_day(tmp_path) -> None:
+    old, young = tmp_path / "models" / "a.part", tmp_path / "models" / "b.part"
+    young.parent.mkdir()
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (time.time() - 90_000,) * 2)
+    with file_server(BODY) as server:
+        fetch(server.url, tmp_path)
+    assert sorted(left_behind(tmp_path)) == ["b.part", "thing.onnx"]

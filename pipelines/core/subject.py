@@ -27,7 +27,7 @@ SPECK_SHARE = 0.02  # a removed background's leftovers: parts below this share o
 OWN_SPECK_SHARE = 0.0005  # someone made this alpha: only dust leaves
 SMALLEST_OBJECT_PX = 12  # below this there is nothing to show from the side
 REMOVER_PX = 512  # what removers work at, roughly: their contour may be off by one of these pixels
-CONTOUR_TRUST = 0.05  # against a smoothness of up to 1: a three-pixel stalk still keeps its own colour
+CONTOUR_TRUST = 0.2  # against a smoothness of up to 1; with less, a three-pixel stalk takes on the body's colour
 SURE_COLOUR = 0.2  # below this alpha a pixel takes on its neighbours' colour the more the clearer it is
 SOFT_SCALE = 4.0  # magnified more than this, a picture looks blurred at 576 px
 CONTACT_SHARE = 0.02  # of the object's longest side, before "cut off at the edge" is said
@@ -177,7 +177,7 @@ def pure_colours(rgb: Plane, alpha: Plane) -> Plane:
     Solves rgb = alpha F + (1 - alpha) B for F and B, both smooth where alpha changes, from coarse to fine
     (Germer et al., "Fast Multi-Level Foreground Estimation", 2020: equations 5 to 10). Two things differ, since a
     remover's alpha is off by a pixel here and there: only pixels well inside count as pure, and near the contour the
-    equation counts little beside smoothness. Above 64 px only those are iterated.
+    equation counts less beside smoothness. Above 64 px only those are iterated.
     """
     import cv2
 
@@ -201,7 +201,7 @@ def pure_colours(rgb: Plane, alpha: Plane) -> Plane:
         coarse = max(size) <= 64
         trust = np.where(sure | clear, np.float32(1), np.float32(CONTOUR_TRUST))
         chosen = np.flatnonzero(np.ones_like(sure) if coarse else ~(sure | clear))
-        for _ in range(10 if coarse else 4):
+        for _ in range(10 if coarse else 8):
             _relax(front, back, mixed, share, trust, chosen)
     return front
 

@@ -13,7 +13,6 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -144,7 +143,7 @@ def _progress(what: str, done: int, total: int, elapsed_s: float) -> str:
 
 
 def _explain(problem: httpx.HTTPError, url: str, what: str, patience_s: float) -> str:
-    host = urlsplit(url).hostname or "the server"
+    host = httpx.URL(url).host or "the server"
     if isinstance(problem, httpx.HTTPStatusError):
         status = problem.response.status_code
         host = problem.response.url.host

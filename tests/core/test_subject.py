@@ -265,6 +265,18 @@ def test_no_halo_of_the_old_background_is_left_at_soft_edges(background) -> None
     assert np.abs(found - own)[soft].max() < 0.15
 
 
+def test_a_thin_stalk_keeps_its_own_colour() -> None:
+    alpha = np.zeros((400, 400), np.float32)
+    alpha[100:300, 100:300] = alpha[20:100, 200:203] = 1
+    alpha = cv2.GaussianBlur(alpha, (0, 0), 0.7)
+    own = np.zeros((400, 400, 3), np.float32) + np.array((0.8, 0.2, 0.2), np.float32)
+    own[:99] = 0.1, 0.2, 0.8
+    mixed = own * alpha[..., None] + 0.9 * (1 - alpha[..., None])
+    stalk = alpha > 0.2
+    stalk[90:] = False
+    assert np.abs(pure_colours(mixed, alpha) - own)[stalk].mean() < 0.5 * np.abs(mixed - own)[stalk].mean()
+
+
 def test_a_removed_background_leaves_no_trace_in_the_finished_subject() -> None:
     alpha = cv2.GaussianBlur(disc(400, 400, 200, 200, 120), (0, 0), 3)
     green = np.array([0, 255, 0])

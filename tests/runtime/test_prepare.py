@@ -104,7 +104,7 @@ def test_a_remover_asked_for_by_name_works_on_a_cut_out_too(settings) -> None:
 
 
 def test_no_grey_of_the_wall_is_left_in_the_finished_cut_out(settings) -> None:
-    alpha = cv2.GaussianBlur(ball(600, 480, 140).astype(np.float32), (0, 0), 1.5)
+    alpha = cv2.GaussianBlur(ball(600, 480, 140).astype(np.float32), (0, 0), 0.7)
     shown = prepare(photograph(alpha), settings=settings).rgba
     edge = (shown[..., 3] > 25) & (shown[..., 3] < 230)
     assert edge.sum() > 500

@@ -32,7 +32,8 @@ def a_photo(path: Path, color: tuple[int, int, int] = (200, 60, 40)) -> Path:
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """One batch for several tests: a good photo, a bad one, and another good one of the same name."""
     folder = tmp_path_factory.mktemp("cli")
-    a_photo(folder / "disc.png"), a_photo(folder / "other" / "disc.png", (20, 40, 220))
+    a_photo(folder / "disc.png")
+    a_photo(folder / "other" / "disc.png", (20, 40, 220))
     (folder / "bad.png").write_text("no picture")
     photos = ("disc.png", "bad.png", "other/disc.png")
     return folder, run(

@@ -66,8 +66,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             server.closing.wait(30)
         elif server.fault == "slow":
-            for start in range(0, len(server.body), 1 + len(server.body) // 200):
-                self.wfile.write(server.body[start : start + 1 + len(server.body) // 200])
+            piece = 1 + len(server.body) // 30
+            for start in range(0, len(server.body), piece):
+                self.wfile.write(server.body[start : start + piece])
                 self.wfile.flush()
                 time.sleep(0.05)
         elif server.fault == "endless":

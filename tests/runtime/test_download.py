@@ -97,7 +97,7 @@ def test_nobody_listening_is_said(tmp_path) -> None:
             fetch(f"http://127.0.0.1:{taken.getsockname()[1]}/", tmp_path)
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "models/", "http://[broken/", ""])
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "models/", ""])
 def test_an_address_that_is_none_is_said(tmp_path, url) -> None:
     with pytest.raises(TurnaroundError, match="TURNAROUND_REMBG_URL"):
         fetch(url, tmp_path)
@@ -164,7 +164,8 @@ def test_what_a_killed_process_left_is_swept_after_a_day(tmp_path) -> None:
     young.parent.mkdir()
     for path in (old, young):
         path.write_bytes(b"half")
-    os.utime(old, (time.time() - 90_000,) * 2)
+    yesterday = time.time() - 90_000
+    os.utime(old, (yesterday, yesterday))
     with file_server(BODY) as server:
         fetch(server.url, tmp_path)
     assert sorted(left_behind(tmp_path)) == ["b.part", "thing.onnx"]

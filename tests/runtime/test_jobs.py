@@ -114,7 +114,7 @@ def test_f13_a_reloaded_page_finds_its_job_and_misses_no_outcome(jobs: Jobs):
         if isinstance(event, Saved):
             break  # the page is closed when the first of two has finished
     found = jobs.find(job.id)
-    assert found is job
+    assert found is not None and found is job
     assert [event.method for event in end_of(found)] == ["flat", "slow"]
     assert [event.method for event in end_of(found)] == ["flat", "slow"], "also after its end"
 
@@ -185,7 +185,8 @@ def test_a_subject_of_another_run_is_never_mixed_in(jobs: Jobs):
     blue = a_subject(color=(20, 40, 220))
     job = jobs.start(blue, [(Flat(), Request(blue, orbit(2)))], "ben")
     other = start(jobs, Flat())
-    end_of(job), end_of(other)
+    for each in (job, other):
+        end_of(each)
     assert (jobs.archive.subject(job.id).rgba == blue.rgba).all()
     assert (jobs.archive.subject(other.id).rgba == SUBJECT.rgba).all()
     assert dataclasses.asdict(jobs.archive.subject(job.id).made) == dataclasses.asdict(blue.made)

@@ -32,7 +32,9 @@ class Rude(Flat):
 
 
 def house_methods() -> tuple[Any, ...]:
-    return (*METHODS, Slow(), Rude(), Raises(SystemExit("a method that exits")), Blocked())
+    slow = Slow()
+    slow.step_s = 0.5  # it has to last longer than a page takes to be reloaded on a busy machine
+    return (*METHODS, slow, Rude(), Raises(SystemExit("a method that exits")), Blocked())
 
 
 def a_photo(colour: tuple[int, int, int] = ORANGE, *, turned: bool = False) -> bytes:

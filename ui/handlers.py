@@ -15,7 +15,7 @@ from pipelines.core.cameras import DEFAULT_FILL, View, orbit
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import Photo
 from pipelines.core.subject import Subject, check_elevation
-from pipelines.runtime.compare import Failed, Progressed, apology
+from pipelines.runtime.compare import Failed, Progressed, sentence_of
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.jobs import Job, Saved
 from pipelines.runtime.method import Report, Request
@@ -87,7 +87,7 @@ class Handlers:
         try:
             taken = self.read_upload(photo)
         except BaseException as error:
-            yield self._still(prepared_id, sentence_for(error))
+            yield self._still(prepared_id, sentence_of(error))
             return
         yield SubjectPanel(photo=_shown(taken), elevation=0, cutout=cutout.nothing("Cutting out …"))
         yield from self._prepare(Prepared(taken, remover, fill), request)
@@ -133,7 +133,7 @@ class Handlers:
         try:
             entry = self.entry(prepared_id)
         except BaseException as error:
-            yield SubjectPanel(cutout=cutout.refused(sentence_for(error)), prepared="", stop=_hidden())
+            yield SubjectPanel(cutout=cutout.refused(sentence_of(error)), prepared="", stop=_hidden())
             return
         if entry.subject and (entry.remover, entry.fill) == (remover, fill):
             self.stop_preparing(request)
@@ -170,7 +170,7 @@ class Handlers:
                 if self._preparing.get(session) is running.cancelled:  # else a newer one has the page now
                     needs_model = wanted.remover in REMOVERS and REMOVERS[wanted.remover].model is not None
                     yield SubjectPanel(
-                        cutout=cutout.refused(sentence_for(error)),
+                        cutout=cutout.refused(sentence_of(error)),
                         prepared=self.shelf.put(wanted),
                         stop=_hidden(),
                         offer=gr.Button(visible=needs_model),
@@ -253,7 +253,7 @@ class Handlers:
         except GeneratorExit:
             raise
         except BaseException as error:
-            yield _at_rest(sentence_for(error))
+            yield _at_rest(sentence_of(error))
             return
         yield from self._follow(job, before)
 
@@ -301,7 +301,7 @@ class Handlers:
             views = chosen_views(camera, 0, elevation_deg, count)
             return status.said(cost(chosen, views, size_px, this_machine(self.studio.settings.data)))  # type: ignore[arg-type]
         except BaseException as error:
-            return status.outcome([sentence_for(error)])
+            return status.outcome([sentence_of(error)])
 
     def subject(self, prepared_id: str, photo_elevation_deg: float) -> Subject:
         if not prepared_id:
@@ -347,7 +347,7 @@ class Handlers:
         except GeneratorExit:
             raise
         except BaseException as error:
-            problems.append(sentence_for(error))
+            problems.append(sentence_of(error))
         yield (self._open(before) if before else _at_rest()._replace(run_id="", stage=result.EMPTY))._replace(
             status=status.outcome(problems)
         )
@@ -365,17 +365,13 @@ class Handlers:
                 sheet=result.sheet(stored, made),
             )
         except BaseException as error:
-            return _at_rest(sentence_for(error))._replace(run_id="", stage=result.EMPTY)
+            return _at_rest(sentence_of(error))._replace(run_id="", stage=result.EMPTY)
 
 
 def chosen_views(camera: str, azimuth_deg: float, elevation_deg: float, count: float) -> tuple[View, ...]:
     if camera == ORBIT:
         return orbit(int(count) if count == count and abs(count) < 1e6 else 0, elevation_deg)
     return (View(azimuth_deg, elevation_deg),)
-
-
-def sentence_for(error: BaseException) -> str:
-    return str(error) if isinstance(error, TurnaroundError) else apology(error)
 
 
 def new_visitor(known: str) -> str:

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from pipelines.core.errors import TurnaroundError
-from pipelines.runtime.compare import apology
+from pipelines.runtime.compare import sentence_of
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -48,10 +47,8 @@ def only_sentences() -> Iterator[None]:
         yield
     except (gr.Error, GeneratorExit, asyncio.CancelledError):
         raise
-    except TurnaroundError as error:
-        raise refusal(str(error)) from None
-    except BaseException as bug:
-        raise refusal(apology(bug)) from None
+    except BaseException as error:
+        raise refusal(sentence_of(error)) from None
 
 
 def refusal(sentence: str) -> gr.Error:

@@ -1,6 +1,7 @@
 """The command line: the same functions as the page, and files instead of a wall."""
 
 import argparse
+import itertools
 import json
 import sys
 import threading
@@ -11,17 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
-
 from pipelines.core.cameras import DEFAULT_FILL, View, orbit
 from pipelines.core.errors import TurnaroundError
-from pipelines.core.subject import Making, Subject, check_fill
+from pipelines.core.subject import ANY_SUBJECT, check_fill
 from pipelines.registry import METHODS, find_method
 from pipelines.runtime.archive import Archive
 from pipelines.runtime.compare import Event, Failed, Finished, Progressed, compare, sentence_of
 from pipelines.runtime.devices import this_machine, versions
 from pipelines.runtime.engine import InProcessEngine
 from pipelines.runtime.intake import Intake
+from pipelines.runtime.manifest import SUBJECT
 from pipelines.runtime.method import Method, Report, Request, describe, options_from
 from pipelines.runtime.prepare import check_remover, prepare
 from pipelines.runtime.removers import REMOVERS
@@ -57,9 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--size", type=int, default=576, metavar="PX", help="side of the frames; default 576")
     render.add_argument("--seed", type=int, default=0)
     render.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the methods")
-    render.add_argument("--remover", default="auto", metavar="NAME", help=f"auto, none, {', '.join(REMOVERS)}")
+    render.add_argument("--remover", default="auto", metavar="NAME", help=f"auto, alpha, none, {', '.join(REMOVERS)}")
     render.add_argument("--fill", type=float, default=DEFAULT_FILL, help="share of the frame the subject takes")
     render.add_argument("--out", type=Path, default=Path("turnarounds"), metavar="DIR")
+    render.add_argument("--depth", action="store_true", help="write depth pictures too, where the method has geometry")
+    render.add_argument("--normals", action="store_true", help="write pictures of the normals too, likewise")
     render.add_argument("--json", action="store_true", help="one JSON line per result on standard output")
 
     methods = commands.add_parser("methods", help="list the methods and their options")
@@ -72,8 +74,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_NOTHING = Subject(rgba=np.zeros((1, 1, 4), np.uint8), made=Making("", (1, 1), "none", (0, 0, 1, 1)))
-
 # --- render -----------------------------------------------------------------------------------------------------------
 
 
@@ -83,7 +83,7 @@ def _render(chosen: argparse.Namespace, settings: Settings) -> int:
     views, options = _views(chosen), _options(methods, chosen.set)
     check_remover(chosen.remover)
     check_fill(chosen.fill)
-    Request(_NOTHING, views, chosen.seed, None, chosen.size)
+    Request(ANY_SUBJECT, views, chosen.seed, None, chosen.size)
     View(0, chosen.photo_elevation)
 
     # 2. Photo by photo; a bad one fails alone
@@ -107,7 +107,7 @@ def _render(chosen: argparse.Namespace, settings: Settings) -> int:
             else:
                 requests = (Request(subject, views, chosen.seed, options[m.card.key], chosen.size) for m in methods)
                 outcomes = (
-                    _run(photo, method, request, folder, settings, bar)
+                    _run(photo, method, request, folder, chosen, settings, bar)
                     for method, request in zip(methods, requests, strict=True)
                 )
             for outcome in outcomes:
@@ -149,11 +149,15 @@ def _options(methods: Sequence[Method], given: Sequence[str]) -> dict[str, Any]:
 
 def _folders(photos: Sequence[Path], out: Path) -> Iterator[tuple[Path, Path]]:
     """Each photo with its own folder; photos of the same stem get -2, -3, ..."""
-    taken: dict[str, int] = {}
+    taken: set[str] = set()
     for photo in photos:
-        stem = photo.stem or "photo"
-        taken[stem] = taken.get(stem, 0) + 1
-        yield photo, out / (stem if taken[stem] == 1 else f"{stem}-{taken[stem]}")
+        stem = name = photo.stem.strip(". ") or "photo"  # "...png" must not name the folder above
+        for number in itertools.count(2):
+            if name.casefold() not in taken:  # some disks take upper and lower case for the same
+                break
+            name = f"{stem}-{number}"
+        taken.add(name.casefold())
+        yield photo, out / name
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,15 @@ class _Outcome:
         return self.photo + (f" by {self.method}" if self.method else "")
 
 
-def _run(photo: Path, method: Method, request: Request, folder: Path, settings: Settings, bar: "_Bar") -> _Outcome:
+def _run(
+    photo: Path,
+    method: Method,
+    request: Request,
+    folder: Path,
+    chosen: argparse.Namespace,
+    settings: Settings,
+    bar: "_Bar",
+) -> _Outcome:
     """One method on one photo: what it wrote, or why it did not."""
     key, ends = method.card.key, list[Finished | Failed]()
 
@@ -187,11 +199,14 @@ def _run(photo: Path, method: Method, request: Request, folder: Path, settings: 
     if isinstance(end, Failed):
         return _Outcome(str(photo), key, error=end.sentence)
     try:
-        written = write_turnaround(folder / key, end.turnaround, request, method.card)
-    except TurnaroundError as error:
-        return _Outcome(str(photo), key, error=str(error))
-    files = tuple(str(path) for path in written)
-    return _Outcome(str(photo), key, str(folder / key), files, round(end.turnaround.seconds, 3), end.turnaround.notes)
+        written = write_turnaround(
+            folder / key, end.turnaround, request, method.card, depth=chosen.depth, normals=chosen.normals
+        )
+    except Exception as error:
+        return _Outcome(str(photo), key, error=sentence_of(error))
+    files = tuple(str(path) for path in (folder / SUBJECT, *written))
+    notes = (*request.subject.made.notes, *written.manifest.notes)
+    return _Outcome(str(photo), key, str(folder / key), files, round(end.turnaround.seconds, 3), notes)
 
 
 def _tell(outcome: _Outcome, as_json: bool) -> None:
@@ -257,7 +272,7 @@ def _doctor(chosen: argparse.Namespace, settings: Settings) -> int:
         "versions": versions(),
         "data": {"folder": str(settings.data.absolute()), "problem": Archive(settings).blocker()},
         "methods": {m.card.key: list(m.blockers(machine)) for m in METHODS},
-        "removers": {key: remover.missing(settings) for key, remover in REMOVERS.items()},
+        "removers": {key: [*r.blockers(machine), *r.missing(settings)] for key, r in REMOVERS.items()},
     }
     able = any(not reasons for reasons in report["methods"].values())
     code = 0 if able and not report["data"]["problem"] else 1

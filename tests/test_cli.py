@@ -1,5 +1,6 @@
 """The command line, as a person runs it."""
 
+import io
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.core.images import encode_png
+from pipelines.runtime.results import png_bytes
 from tests.toy_methods import a_subject
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +25,7 @@ def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedP
 
 def a_photo(path: Path, color: tuple[int, int, int] = (200, 60, 40)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_png(a_subject(160, color).rgba))
+    path.write_bytes(png_bytes(a_subject(160, color).rgba))
     return path
 
 
@@ -82,13 +83,53 @@ def test_photos_of_the_same_name_do_not_overwrite_each_other(
     assert colors[0][0] > colors[0][2] and colors[1][2] > colors[1][0]
 
 
+def test_no_name_of_a_photo_leads_out_of_the_folder_or_onto_another_result(tmp_path: Path):
+    from pipelines.cli import _folders
+
+    photos = ("a-2.png", "a.png", "A.jpg", "...png", "..", "sub/photo.png", ".hidden")
+    folders = [folder for _, folder in _folders([Path(photo) for photo in photos], tmp_path / "out")]
+    assert len({str(folder).casefold() for folder in folders}) == len(photos)
+    assert all(folder.resolve().parent == (tmp_path / "out").resolve() for folder in folders)
+    assert [folder.name for folder in folders[:3]] == ["a-2", "a", "A-3"]
+
+
+def test_what_happened_to_the_photo_is_said_and_geometry_comes_when_asked_for(tmp_path: Path):
+    with Image.fromarray(a_subject(160).rgba) as first:
+        first.save(tmp_path / "moving.png", save_all=True, append_images=[first.rotate(9), first.rotate(20)])
+    done = run(tmp_path, "render", "moving.png", "--azimuth", "0", "--size", "64", "--depth", "--normals", "--json")
+    (line,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert any("first of 3 frames" in note for note in line["notes"])
+    names = {Path(path).name for path in line["files"]}
+    assert names >= {"subject.png", "view_000.png", "depth_000.png", "normals_000.png"}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_at_a_terminal_sees_a_bar_and_a_file_sees_none():
+    from pipelines.cli import _Bar
+
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        bar = _Bar("cup.jpg", stream)
+        bar.show(0.5, "Rendering", None, 12.0)
+        bar.clear()
+    assert "cup.jpg" in terminal.getvalue() and "50%" in terminal.getvalue() and "12 s left" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r\x1b[K"), "nothing of it stays on the screen"
+    assert file.getvalue() == ""
+
+
 def test_one_view_looks_from_where_it_was_asked(tmp_path: Path):
     a_photo(tmp_path / "disc.png")
     done = run(tmp_path, "render", "disc.png", "--azimuth", "35", "--elevation", "-5", "--size", "64")
     assert done.returncode == 0, done.stderr
     made = tmp_path / "turnarounds" / "disc" / "inflate"
     cameras = json.loads((made / "cameras.json").read_text())
-    assert "35" in json.dumps(cameras["frames"][0]) and not (made / "orbit.mp4").exists()
+    (frame,) = json.loads((made / "manifest.json").read_text())["frames"]
+    assert (frame["view"]["azimuth_deg"], frame["view"]["elevation_deg"]) == (35, -5)
+    assert len(cameras["frames"]) == 1 and not (made / "orbit.mp4").exists()
     assert "turnarounds/disc/inflate" in done.stdout and "guess" in done.stdout
 
 

@@ -17,16 +17,17 @@ from pipelines.core import cameras
 from pipelines.core.cameras import DEFAULT_FILL, View
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.files import disk_sentences, write_whole
-from pipelines.core.subject import Subject, check_elevation, check_fill
+from pipelines.core.subject import ANY_SUBJECT, Subject, check_elevation, check_fill
 from pipelines.runtime.compare import Failed, Progressed
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.jobs import Job
 from pipelines.runtime.manifest import SUBJECT
-from pipelines.runtime.method import Method, Request, describe, options_from
+from pipelines.runtime.method import Method, Report, Request, describe, options_from
 from pipelines.runtime.prepare import AUTO, check_remover
 from pipelines.runtime.removers import REMOVERS
 from pipelines.runtime.results import png_bytes
 from pipelines.runtime.shelf import Prepared
+from ui.background import Background
 from ui.files import stored_files
 from ui.handlers import Handlers
 from ui.safe import safe
@@ -54,7 +55,8 @@ class Endpoints:
         machine = this_machine(self._studio.settings.data)
         removers = [
             {"key": r.key, "title": r.title, "summary": r.summary, "licence": r.licence,
-             "download_bytes": r.model.size_bytes if r.missing(self._studio.settings) and r.model else 0}
+             "download_bytes": r.model.size_bytes if r.missing(self._studio.settings) and r.model else 0,
+             "blockers": r.blockers(machine)}
             for r in REMOVERS.values()
         ]  # fmt: skip
         return {"methods": [describe(method, machine) for method in self._studio.methods], "removers": removers}
@@ -123,12 +125,23 @@ class Endpoints:
         Returns:
             "state" "working" with "id", "method", "fraction", "message", "remaining_s"; at last what /reopen gives
         """
-        seen = self._subject(photo, subject, remover, photo_elevation_deg, fill)
+        # 1. Whatever can be refused is refused before anything is computed
+        visitor = f"api {request.session_hash or ''}"
+        chosen = self._chosen(methods, options)
+        photo_elevation = check_elevation(photo_elevation_deg)
+        Request(ANY_SUBJECT, _views(azimuth_deg, elevation_deg, orbit, photo_elevation), seed, None, size_px)
+        self._studio.jobs.check_room(visitor)
+
+        # 2. The subject
+        with Background(lambda report: self._subject(photo, subject, remover, photo_elevation, fill, report)) as ready:
+            for step in ready:
+                yield _working(None, None, step.fraction, step.message, None)
+            seen = ready.result()
+
+        # 3. The run
         views = _views(azimuth_deg, elevation_deg, orbit, seen.elevation_deg)
-        tasks = [
-            (method, Request(seen, views, seed, given, size_px)) for method, given in self._chosen(methods, options)
-        ]
-        job = self._studio.jobs.start(seen, tasks, f"api {request.session_hash or ''}")
+        tasks = [(method, Request(seen, views, seed, given, size_px)) for method, given in chosen]
+        job = self._studio.jobs.start(seen, tasks, visitor)
         try:
             yield from self._follow(job)
         finally:
@@ -157,41 +170,31 @@ class Endpoints:
     # --- Inside -------------------------------------------------------------------------------------------------------
 
     def _follow(self, job: Job) -> Iterator[dict[str, Any]]:
-        yield {
-            "state": "working",
-            "id": job.id,
-            "method": None,
-            "fraction": 0.0,
-            "message": "Starting",
-            "remaining_s": None,
-        }
+        yield _working(job.id, None, 0.0, "Starting", None)
         problems: list[str] = []
         for event in job.follow():
             if isinstance(event, Progressed):
-                yield {
-                    "state": "working",
-                    "id": job.id,
-                    "method": event.method,
-                    "fraction": event.fraction,
-                    "message": event.message,
-                    "remaining_s": event.remaining_s,
-                }
+                yield _working(job.id, event.method, event.fraction, event.message, event.remaining_s)
             elif isinstance(event, Failed):
                 problems.append(event.sentence)
         if job.state != "saved":
             raise TurnaroundError(job.problem or " ".join(problems))
 
-    def _prepared(self, photo: object, remover: object, elevation_deg: object, fill: object) -> "_Ready":
+    def _prepared(
+        self, photo: object, remover: object, elevation_deg: object, fill: object, report: Report | None = None
+    ) -> "_Ready":
         key, elevation, share = check_remover(remover), check_elevation(elevation_deg), check_fill(fill)
         wanted = Prepared(self._handlers.read_upload(photo), key, share)
-        subject = dataclasses.replace(self._handlers.cut_out(wanted), elevation_deg=elevation)
+        subject = dataclasses.replace(self._handlers.cut_out(wanted, report), elevation_deg=elevation)
         return _Ready(self._handlers.shelf.put(dataclasses.replace(wanted, subject=subject)), subject)
 
-    def _subject(self, photo: object, id: object, remover: object, elevation_deg: object, fill: object) -> Subject:
+    def _subject(
+        self, photo: object, id: object, remover: object, elevation_deg: object, fill: object, report: Report
+    ) -> Subject:
         if (photo is None) == (id is None):
             raise TurnaroundError('Give either "photo", an uploaded file, or "subject", an id from /prepare.')
         if photo is not None:
-            return self._prepared(photo, remover, elevation_deg, fill).subject
+            return self._prepared(photo, remover, elevation_deg, fill, report).subject
         subject = self._handlers.shelf.get(id).subject
         if subject is None:
             raise TurnaroundError("This photo is not cut out yet. Call /prepare with another remover.")
@@ -228,6 +231,19 @@ def _views(azimuth_deg: Any, elevation_deg: Any, orbit: Any, photo_elevation_deg
     if orbit is not None:
         raise TurnaroundError('Give "azimuth_deg" for one view or "orbit" for several, not both.')
     return (View(azimuth_deg, elevation),)
+
+
+def _working(
+    id: str | None, method: str | None, fraction: float, message: str, remaining_s: float | None
+) -> dict[str, Any]:
+    return {
+        "state": "working",
+        "id": id,
+        "method": method,
+        "fraction": fraction,
+        "message": message,
+        "remaining_s": remaining_s,
+    }
 
 
 def _file(path: Path) -> dict[str, Any]:

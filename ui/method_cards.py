@@ -6,18 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
-import numpy as np
 from gradio.components import Component
 
 from pipelines.core.cameras import View
 from pipelines.core.errors import TurnaroundError
-from pipelines.core.subject import Making, Subject
+from pipelines.core.subject import ANY_SUBJECT
 from pipelines.runtime.devices import Machine
 from pipelines.runtime.method import Method, Request, options_from
 from ui.status import duration
-
-# Stands in for a subject while none is chosen: estimates depend on views and size.
-_ANY_SUBJECT = Subject(np.full((64, 64, 4), 255, np.uint8), Making("", (64, 64), "none", (0, 0, 64, 64)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +68,7 @@ def read_method_cards(methods: tuple[Method, ...], values: Sequence[Any]) -> lis
 def cost(chosen: Sequence[tuple[Method, Any]], views: tuple[View, ...], size_px: int, machine: Machine) -> str:
     """What pressing Generate would take here, in words; a download is said before it is begun."""
     estimates = [
-        method.estimate(Request(_ANY_SUBJECT, views, 0, options, size_px), machine) for method, options in chosen
+        method.estimate(Request(ANY_SUBJECT, views, 0, options, size_px), machine) for method, options in chosen
     ]
     words = f"Takes {duration(sum(e.seconds for e in estimates))} here"
     if download := sum(e.download_bytes for e in estimates):

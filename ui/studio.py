@@ -22,4 +22,6 @@ class Studio:
 
 def open_studio(settings: Settings, methods: tuple[Method, ...] = METHODS) -> Studio:
     archive = Archive(settings)
-    return Studio(settings, methods, Intake(settings.limits), archive, Jobs(InProcessEngine(), archive, settings))
+    return Studio(
+        settings, methods, Intake(settings.limits, workers=2), archive, Jobs(InProcessEngine(), archive, settings)
+    )

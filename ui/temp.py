@@ -22,6 +22,9 @@ PREFIX = "turnaround-"
 UPLOAD = "photo"  # what every upload is called; what the page itself shows has other names
 ARRIVING = "arriving-"
 EMPTY_S = 60.0  # a place may be empty for a moment before its file comes
+# A living server touches its own folder every minute, or more often. Whatever we keep for how long, a neighbour that
+# was only slow, or held for a while, must not lose the photos it is at work on.
+NEIGHBOUR_S = 3600.0
 JUMP_S = 60.0  # a clock that moved by more than this against the time that passed was set
 
 
@@ -83,7 +86,7 @@ class Sweeper:
                 with suppress(OSError):  # not empty, mostly
                     place.rmdir()
         for other in _entries(self.folder.parent):
-            if other.name.startswith(PREFIX) and _age_s(other) > self.keep_s:
+            if other.name.startswith(PREFIX) and _age_s(other) > max(self.keep_s, NEIGHBOUR_S):
                 shutil.rmtree(other, ignore_errors=True)
 
     def _run(self) -> None:
@@ -106,9 +109,14 @@ class Sweeper:
 
 
 def _age_s(path: Path) -> float:
-    """Since its last change or touch; by ctime, since a copy keeps the mtime of its original."""
+    """Since it came or was last touched: the later of two times, as each tells one half of that on some system.
+
+    A copy keeps the mtime of its original. The ctime is new then; but on Windows it is the creation's, and a touch
+    moves the mtime only.
+    """
     try:
-        return time.time() - path.lstat().st_ctime
+        times = path.lstat()
+        return time.time() - max(times.st_ctime, times.st_mtime)
     except OSError:
         return 0.0
 
@@ -123,4 +131,5 @@ def _entries(folder: Path) -> list[Path]:
 def _touch(paths: list[Path]) -> None:
     for path in paths:
         with suppress(OSError):
-            os.utime(path, follow_symlinks=False)
+            # Windows can only follow, and raises when it is told not to.
+            os.utime(path, follow_symlinks=os.utime not in os.supports_follow_symlinks)

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipelines.core.errors import TurnaroundError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ELOOP}
+_FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP}
 
 
 class StorageError(TurnaroundError):
@@ -30,9 +30,14 @@ def _reason(problem: OSError) -> str:
     if problem.errno in _FULL:
         return "the disk is full. Delete old results or free some space, then try again; nothing half-written was kept."
     if problem.errno in _FORBIDDEN:
-        return "its folder cannot be written to. Check that it is a folder, and that the app may write there."
+        return (
+            "its place cannot be written to. Check that its folder is one, that nothing of its name is in the way, and "
+            "that the app may write there."
+        )
     if problem.errno == errno.ENOENT:
-        return "its folder was removed meanwhile. Try again; the folder is made anew."
+        return (
+            "its folder was removed meanwhile, or cannot be made there. Try again; if it stays, choose another place."
+        )
     name = errno.errorcode.get(problem.errno or 0, type(problem).__name__)
     return f"the disk reported an error ({name}). Try again; if it stays, check the disk."
 

@@ -1,4 +1,4 @@
-"""The intake of photos, as pure functions: hostile bytes in, clean pixels out; and the few image helpers all share.
+"""The intake of photos, as pure functions: hostile bytes in, clean pixels out; and their resizing.
 
 `decode_photo` judges and decodes. What it cannot bound by itself (a decoder that crashes, hangs or eats memory) is
 bounded by `runtime/intake.py`, which runs it in a child process; nothing else may hand it bytes from a stranger.
@@ -15,7 +15,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from pipelines.core.errors import TurnaroundError
@@ -293,14 +293,7 @@ def _check_shows_something(rgba: Pixels) -> None:
     )
 
 
-# --- Shared helpers ---------------------------------------------------------------------------------------------------
-
-
-def composite_over(rgba: Pixels, background: ArrayLike) -> Pixels:
-    """[H, W, 4] laid over one colour (0..255) or over a picture [H, W, 3]; gives [H, W, 3]."""
-    alpha = rgba[..., 3:].astype(np.float32) / 255
-    behind = np.asarray(background, dtype=np.float32)
-    return (behind + (rgba[..., :3] - behind) * alpha + 0.5).astype(np.uint8)
+# --- Resizing ---------------------------------------------------------------------------------------------------------
 
 
 def resize_rgba(rgba: Pixels, size_px: tuple[int, int]) -> Pixels:
@@ -328,22 +321,3 @@ def resize_rgba(rgba: Pixels, size_px: tuple[int, int]) -> Pixels:
 
 def _resize_plane(plane: NDArray[np.float32], size_px: tuple[int, int]) -> NDArray[np.float32]:
     return np.asarray(Image.fromarray(plane).resize(size_px, Image.Resampling.LANCZOS))
-
-
-def encode_png(pixels: Pixels, compress_level: int = 6) -> bytes:
-    """[H, W], [H, W, 3] or [H, W, 4], losslessly; like all of these without any metadata."""
-    return _encoded(pixels, "PNG", compress_level=compress_level)
-
-
-def encode_jpeg(rgb: Pixels, quality: int = 92) -> bytes:
-    return _encoded(rgb, "JPEG", quality=quality, subsampling="4:4:4")
-
-
-def encode_webp(pixels: Pixels, quality: int = 90) -> bytes:
-    return _encoded(pixels, "WEBP", quality=quality)
-
-
-def _encoded(pixels: Pixels, format: str, **options: Any) -> bytes:
-    file = BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, format, **options)
-    return file.getvalue()

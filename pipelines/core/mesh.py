@@ -142,10 +142,6 @@ def glb_bytes(mesh: Mesh) -> bytes:
     return export_glb(shape, include_normals=True, tree_postprocessor=finish)
 
 
-def save_glb(mesh: Mesh, path: str | os.PathLike[str]) -> None:
-    Path(path).write_bytes(glb_bytes(mesh))
-
-
 def obj_zip_bytes(mesh: Mesh) -> bytes:
     """model.obj, its material and its texture, zipped."""
     from trimesh.exchange.obj import export_obj

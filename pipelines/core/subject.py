@@ -4,7 +4,7 @@ The alpha (the photo's own, or a remover's) -> specks leave -> the old backgroun
 object is centred and scaled in one resampling -> its colours are bled outwards under the transparency.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,16 @@ class Subject:
     made: Making
     elevation_deg: float = 0.0
     """From how high the photo was taken; 0 is level."""
-    fill: float = field(default=DEFAULT_FILL)
+    fill: float = DEFAULT_FILL
+
+    def __post_init__(self) -> None:
+        rgba = self.rgba.view()
+        rgba.flags.writeable = False  # every method sees exactly the same subject, whatever the one before it did
+        object.__setattr__(self, "rgba", rgba)
+
+
+# Stands in where there is no subject yet: to check or estimate a request by its views and size.
+ANY_SUBJECT = Subject(np.full((64, 64, 4), 255, np.uint8), Making("", (64, 64), "none", (0, 0, 64, 64)))
 
 
 def make_subject(

@@ -17,6 +17,7 @@ import datetime
 import hashlib
 import logging
 import os
+import re
 import secrets
 import shutil
 import time
@@ -54,6 +55,7 @@ DAY_S = 86_400.0
 OPENED_S = 900.0  # a result opened this recently is not swept: the page that shows it may still be loading its files
 MAX_STEP_S = DAY_S  # what one jump of the computer's clock, or a time switched off, ages the store at most
 LOCK_S = 10.0  # the lock is held for milliseconds; whoever waits longer than this goes on with a sentence
+_LEFTOVER = re.compile(r"\.probe-[0-9a-f]{8}|\.[0-9a-f]{16}\.part")  # of `blocker`, and of `whole_file` for .clock
 _NOBODY = "0" * 44  # looked up in place of what is no id, so that every wrong link takes the same way
 
 
@@ -217,6 +219,7 @@ class Archive:
             interrupted = self._sweep_drafts(now_ms)
             for rest in _entries(self.root / ".trash"):
                 shutil.rmtree(rest, ignore_errors=True)
+            self._sweep_leftovers()
         return Swept(expired, over_size, interrupted)
 
     def _sweep_one(self, id: str) -> bool:
@@ -249,6 +252,14 @@ class Archive:
                         shutil.rmtree(folder / "result", ignore_errors=True)
                         emptied += 1
         return emptied
+
+    def _sweep_leftovers(self) -> None:
+        """What a killed process left beside the results. It was at work on it for milliseconds, not for a day."""
+        for path in _entries(self.root):
+            if _LEFTOVER.fullmatch(path.name):
+                with self._locked(), contextlib.suppress(OSError):  # .clock is written under the lock only
+                    if abs(path.lstat().st_mtime - self._clock()) > DAY_S:
+                        path.unlink()
 
     def _to_trash(self, id: str) -> Path:
         trash = self.root / ".trash"

@@ -49,28 +49,41 @@ def compare(
     tasks: Sequence[Task], engine: Engine, machine: Machine, emit: Callable[[Event], None], cancelled: threading.Event
 ) -> None:
     """Run every task, telling `emit` as it goes: any number of `Progressed`, then one `Finished` or `Failed` each."""
-    for method, request in sorted(tasks, key=lambda task: task[0].estimate(task[1], machine).seconds):
+    for method, request, estimated_s in _cheap_first(tasks, machine, emit):
         key = method.card.key
-        if blockers := method.blockers(machine):
-            emit(Failed(key, f"{method.card.title} cannot run here. {' '.join(blockers)}"))
-            continue
-        report = Report(_Clock(key, method.estimate(request, machine).seconds, emit), cancelled)
+        report = Report(_Clock(key, estimated_s, emit), cancelled)
         try:
+            if blockers := method.blockers(machine):
+                raise TurnaroundError(f"{method.card.title} cannot run here. {' '.join(blockers)}")
             turnaround = engine.run(method, request, report)
             report.check()  # a cancel in the very last moment still means: nothing is kept
-        except Cancelled as cancel:
-            emit(Failed(key, str(cancel), cancelled=True))
-        except TurnaroundError as error:
-            emit(Failed(key, str(error)))
-        except MemoryError:
-            log.exception("%s ran out of memory", key)
-            emit(Failed(key, f"{method.card.title} ran out of memory. Ask for fewer or smaller views."))
-        except BaseException as bug:
-            if threading.current_thread() is threading.main_thread() and isinstance(bug, KeyboardInterrupt):
-                raise  # Ctrl-C at the command line; in a worker a method that exits must not take the server along
-            emit(Failed(key, apology(bug)))
+        except BaseException as error:
+            emit(_failure(method, error))
         else:
             emit(Finished(key, request, turnaround))
+
+
+def _cheap_first(
+    tasks: Sequence[Task], machine: Machine, emit: Callable[[Event], None]
+) -> list[tuple[Method, Request, float]]:
+    estimated = []
+    for method, request in tasks:
+        try:
+            estimated.append((method, request, method.estimate(request, machine).seconds))
+        except BaseException as error:
+            emit(_failure(method, error))
+    return sorted(estimated, key=lambda task: task[2])
+
+
+def _failure(method: Method, error: BaseException) -> Failed:
+    """One failure stays one failure: whatever a method raises becomes its own sentence."""
+    key = method.card.key
+    if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+        raise error  # Ctrl-C at the command line; in a worker a method that exits must not take the server along
+    if isinstance(error, MemoryError):
+        log.error("%s ran out of memory", key, exc_info=error)
+        return Failed(key, f"{method.card.title} ran out of memory. Ask for fewer or smaller views.")
+    return Failed(key, sentence_of(error), cancelled=isinstance(error, Cancelled))
 
 
 def sentence_of(error: BaseException) -> str:

@@ -20,6 +20,7 @@ from pipelines.runtime.archive import Archive, Draft
 from pipelines.runtime.compare import Event, Failed, Finished, Progressed, Task, compare, sentence_of
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.engine import Engine
+from pipelines.runtime.method import Report
 from pipelines.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -98,30 +99,38 @@ class Jobs:
     def __init__(self, engine: Engine, archive: Archive, settings: Settings) -> None:
         self.engine, self.archive, self.settings = engine, archive, settings
         self._jobs: dict[str, Job] = {}
+        self._beginning: list[str] = []  # visitors whose jobs will be among `_jobs` in a moment
         self._lock = threading.Lock()
         self.draining = False
 
     def start(self, subject: Subject, tasks: Sequence[Task], visitor: str) -> Job:
         """Begin a job, or say why it cannot begin. `visitor` is any key that tells visitors apart."""
         with self._lock:
-            working = [job for job in self._jobs.values() if job.working]
-            if self.draining:
-                raise TurnaroundError(
-                    "The server is about to restart. Try again in a minute; nothing of yours is lost."
-                )
-            if sum(job.visitor == visitor for job in working) >= self.settings.max_queue_per_visitor:
-                raise TurnaroundError(
-                    f"You have {self.settings.max_queue_per_visitor} runs going already. "
-                    "Wait for one to finish, or cancel one."
-                )
-            if len(working) >= self.settings.max_queue:
-                raise TurnaroundError(f"{len(working)} runs are waiting already. Try again in a few minutes.")
-            draft = self.archive.begin(subject)
+            self._check_room(visitor)
+            self._beginning.append(visitor)
+        try:
+            draft = self.archive.begin(subject)  # writes to the disk, so not under the lock
             job = Job(draft.id, visitor)
-            self._jobs[job.id] = job
-            self._forget_old()
-        threading.Thread(target=self._work, args=(job, draft, tasks), name=f"job-{job.id[:6]}", daemon=True).start()
-        return job
+            worker = threading.Thread(
+                target=self._work, args=(job, draft, tasks), name=f"job-{job.id[:6]}", daemon=True
+            )
+            try:
+                worker.start()
+            except BaseException:  # no thread to be had
+                _discard(draft)
+                raise
+            with self._lock:
+                self._jobs[job.id] = job
+                self._forget_old()
+            return job
+        finally:
+            with self._lock:
+                self._beginning.remove(visitor)
+
+    def check_room(self, visitor: str) -> None:
+        """Say why a job of this visitor could not begin now, before anything costly is done for it."""
+        with self._lock:
+            self._check_room(visitor)
 
     def find(self, job_id: str) -> Job | None:
         with self._lock:
@@ -132,11 +141,11 @@ class Jobs:
         with self._lock:
             self.draining = True
         deadline = time.monotonic() + seconds
-        while any(job.working for job in self._all()) and time.monotonic() < deadline:
+        while self._busy() and time.monotonic() < deadline:
             time.sleep(0.05)
         for job in self._all():
             job.cancel()
-        while any(job.working for job in self._all()) and time.monotonic() < deadline + 1.0:
+        while self._busy() and time.monotonic() < deadline + 1.0:
             time.sleep(0.05)
 
     def _work(self, job: Job, draft: Draft, tasks: Sequence[Task]) -> None:
@@ -159,9 +168,9 @@ class Jobs:
 
         def save(event: Finished) -> Saved | Failed:
             try:
-                draft.add(event.turnaround, event.request, cards[event.method])
-                if job.cancelled.is_set():
-                    raise Cancelled
+                check = Report(cancelled=job.cancelled).check
+                draft.add(event.turnaround, event.request, cards[event.method], check=check)
+                check()
             except BaseException as error:
                 return Failed(event.method, sentence_of(error), cancelled=isinstance(error, Cancelled))
             frames = event.turnaround.frames
@@ -177,6 +186,22 @@ class Jobs:
             if not saved:
                 _discard(draft)
             job._end("saved" if saved else "ended", problem)
+
+    def _check_room(self, visitor: str) -> None:
+        visitors = [job.visitor for job in self._jobs.values() if job.working] + self._beginning
+        if self.draining:
+            raise TurnaroundError("The server is about to restart. Try again in a minute; nothing of yours is lost.")
+        if visitors.count(visitor) >= self.settings.max_queue_per_visitor:
+            raise TurnaroundError(
+                f"You have {self.settings.max_queue_per_visitor} runs going already. "
+                "Wait for one to finish, or cancel one."
+            )
+        if len(visitors) >= self.settings.max_queue:
+            raise TurnaroundError(f"{len(visitors)} runs are waiting already. Try again in a few minutes.")
+
+    def _busy(self) -> bool:
+        with self._lock:
+            return bool(self._beginning) or any(job.working for job in self._jobs.values())
 
     def _all(self) -> list[Job]:
         with self._lock:

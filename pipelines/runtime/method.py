@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipelines.core.cameras import FOV_DEG, MAX_VIEWS, View, angle_between, checked_number
 from pipelines.core.errors import Cancelled, TurnaroundError
-from pipelines.core.mesh import Mesh
+from pipelines.core.mesh import Mesh, checked_mesh
 from pipelines.core.subject import Subject
 from pipelines.runtime import devices
 from pipelines.runtime.devices import Machine
@@ -312,16 +312,23 @@ def _check_turnaround(made: Turnaround, request: Request, card: Card) -> None:
     if not made.frames and made.mesh is None:
         raise TurnaroundError(again)
     for frame in made.frames:
-        shape, kind = frame.rgba.shape, frame.rgba.dtype
-        if len(shape) != 3 or shape[2] != 4 or min(shape[:2]) < 1 or kind != np.uint8:
+        size = made.frames[0].rgba.shape[:2]
+        shapes = ((frame.rgba, (*size, 4)), (frame.depth, size), (frame.normals, (*size, 3)))
+        if frame.rgba.dtype != np.uint8 or any(
+            values is not None and values.shape != shape for values, shape in shapes
+        ):
             raise TurnaroundError(again)
-        if not all(np.isfinite(buffer).all() for buffer in (frame.depth, frame.normals) if buffer is not None):
+        if not all(np.isfinite(values).all() for values in (frame.depth, frame.normals) if values is not None):
             raise TurnaroundError(again)
-    if "any view" in card.renders and [f.asked for f in made.frames] != list(request.views):
+        if "any view" in card.renders and not frame.exact:
+            raise TurnaroundError(again)
+    if card.renders & {"any view", "orbit"} and [frame.asked for frame in made.frames] != list(request.views):
         raise TurnaroundError(again)
-    mesh = made.mesh
-    if mesh is not None and (len(mesh.faces) == 0 or not np.isfinite(mesh.vertices).all()):
-        raise TurnaroundError(again)
+    if made.mesh is not None:
+        try:
+            checked_mesh(made.mesh)
+        except TurnaroundError as problem:
+            raise TurnaroundError(again) from problem
 
 
 def describe(method: Method, machine: Machine) -> dict[str, Any]:

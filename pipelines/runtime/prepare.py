@@ -35,7 +35,7 @@ def prepare(
     """The cut-out that every method sees.
 
     "auto" keeps an alpha that cuts something out, and else takes the remover that needs no download: it never fetches
-    anything, and gives the same answer on every machine. "none" takes the whole picture as the subject. A remover
+    anything, and gives the same answer on every machine. "alpha" insists on the photo's own. "none" takes the whole picture as the subject. A remover
     chosen by name is used or refused in words, never replaced. `Subject.made.remover` says what was used.
     """
     report = report or Report()
@@ -46,6 +46,8 @@ def prepare(
     useful = has_useful_alpha(own)
     if remover == AUTO:
         remover = ALPHA if useful else OUTLINE
+    elif remover == ALPHA and own.min() == 255:
+        raise TurnaroundError("This photo has no transparency of its own. Choose another background remover, or auto.")
     alpha = own.astype(np.float32) / 255
     if remover not in (ALPHA, NONE):
         with report.stage("remove the background"):
@@ -58,8 +60,8 @@ def prepare(
 
 
 def check_remover(key: object) -> str:
-    if key not in (AUTO, NONE, *REMOVERS):
-        known = ", ".join((AUTO, NONE, *REMOVERS))
+    if key not in (AUTO, ALPHA, NONE, *REMOVERS):
+        known = ", ".join((AUTO, ALPHA, NONE, *REMOVERS))
         raise TurnaroundError(f"There is no background remover {str(key)[:40]!r}. Choose one of: {known}.")
     return str(key)
 

@@ -8,6 +8,7 @@ file put there by hand under its name is as good as a fetched one.
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,12 +17,15 @@ from numpy.typing import NDArray
 
 from pipelines.core.cutout import outline
 from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.devices import Machine, this_machine
 from pipelines.runtime.download import LISTEN_S, PATIENCE_S, download, is_intact, megabytes
 from pipelines.runtime.method import Report
 from pipelines.runtime.settings import Settings
 
 T = TypeVar("T")
 OUTLINE = "outline"
+TURNS = 2  # heavy calls at once, whoever asks: each takes up to 0.5 GB and a core
+_turns = threading.BoundedSemaphore(TURNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,21 @@ class Remover:
     summary: str
     licence: str
     model: ModelFile | None = None
+    memory_bytes: int = 0
+    """At its peak, where that is more than any machine has that runs the app at all."""
 
     def path(self, settings: Settings) -> Path | None:
         return settings.data / "models" / "rembg" / self.model.name if self.model else None
+
+    def blockers(self, machine: Machine) -> tuple[str, ...]:
+        """Every reason why it cannot run here, in words; empty when it can. Imports nothing."""
+        reasons = []
+        if machine.memory_bytes and self.memory_bytes > machine.memory_bytes:
+            needed, there = self.memory_bytes / 1e9, machine.memory_bytes / 1e9
+            reasons.append(f"It needs about {needed:.0f} GB of memory, and this machine has {there:.0f} GB.")
+        if self.model and not all(find_spec(package) for package in ("rembg", "onnxruntime")):
+            reasons.append("rembg or onnxruntime is not installed here: pip install -r requirements.txt brings them.")
+        return tuple(reasons)
 
     def missing(self, settings: Settings) -> tuple[str, ...]:
         """What has to be fetched before it can run, in words; empty when it is ready. Cheap: opens no file."""
@@ -120,6 +136,7 @@ REMOVERS: dict[str, Remover] = {
                 972_666_916,
                 "sha256:58f621f00f5d756097615970a88a791584600dcf7c45b18a0a6267535a1ebd3c",
             ),
+            memory_bytes=12_000_000_000,  # as others report of it; never measured by us
         ),
     )
 }
@@ -141,6 +158,8 @@ def remove_background(
     if remover.model is None:
         report(0.1, "Finding the object")
         return while_reporting(report, 0.3, "Finding the object", lambda: outline(rgb))
+    if blockers := remover.blockers(this_machine(settings.data)):
+        raise TurnaroundError(f"{remover.title} cannot run here. {' '.join(blockers)} {_instead(removers)}")
     session = _session(remover, settings, report, removers, patience_s)
     return while_reporting(report, 0.8, f"{remover.title} looks for the object", lambda: session.mask(rgb))
 
@@ -148,16 +167,23 @@ def remove_background(
 def while_reporting(report: Report, fraction: float, message: str, work: Callable[[], T]) -> T:
     """`work()` on a thread of its own, so that a Cancel is heard during calls that cannot be interrupted.
 
-    After a Cancel such a call runs out unheeded.
+    After a Cancel such a call runs out unheeded, but it keeps its turn until then: however many visitors come and go,
+    no more than `TURNS` calls ever run.
     """
     outcome: list[T] = []
     failure: list[BaseException] = []
 
     def run() -> None:
+        while not _turns.acquire(timeout=LISTEN_S):
+            if report.cancelled.is_set():
+                return
         try:
+            report.check()
             outcome.append(work())
         except BaseException as problem:
             failure.append(problem)
+        finally:
+            _turns.release()
 
     report(fraction, message)
     worker = threading.Thread(target=run, daemon=True, name="remover")
@@ -165,6 +191,7 @@ def while_reporting(report: Report, fraction: float, message: str, work: Callabl
     while worker.is_alive():
         worker.join(LISTEN_S)
         report(fraction, message)
+    report.check()
     if failure:
         raise failure[0]
     return outcome[0]
@@ -198,8 +225,9 @@ class _Session:
         return np.asarray(mask, np.float32) / np.float32(255)
 
 
-_sessions: dict[tuple[str, Path, str], _Session] = {}
-_preparing: dict[str, threading.Lock] = {}
+_sessions: dict[tuple[str, Path, str], _Session] = {}  # one at most: each holds its model in memory
+_loading = threading.Lock()
+_fetching: dict[str, threading.Lock] = {}
 
 
 def _session(
@@ -209,23 +237,26 @@ def _session(
     path = remover.path(settings)
     assert path is not None and remover.model is not None
     name = (remover.key, path.absolute(), remover.model.digest)
-    if name in _sessions:
-        return _sessions[name]
-    lock = _preparing.setdefault(remover.key, threading.Lock())
-    while not lock.acquire(timeout=LISTEN_S):
-        report(0.0, f"Waiting: {remover.title} is being prepared for another visitor")
+    if session := _sessions.get(name):
+        return session
+
+    fetching = _fetching.setdefault(remover.key, threading.Lock())
+    while not fetching.acquire(timeout=LISTEN_S):
+        report(0.0, f"Waiting: {remover.title} is being fetched for another visitor")
     try:
         if name not in _sessions:
             _fetch(remover, path, settings, report, removers, patience_s)
-            message = "Preparing the background remover for the first time (about a minute)"
-            _sessions[name] = while_reporting(report, 0.6, message, lambda: _Session(remover.key, path))
-        return _sessions[name]
-    except ImportError as problem:
-        raise TurnaroundError(
-            f"{remover.title} cannot run here: rembg or onnxruntime is not installed. {_instead(removers)}"
-        ) from problem
     finally:
-        lock.release()
+        fetching.release()
+
+    def load() -> _Session:
+        with _loading:  # held here, where the work is: a visitor who cancels does not let a second load begin
+            if name not in _sessions:
+                _sessions.clear()
+                _sessions[name] = _Session(remover.key, path)
+            return _sessions[name]
+
+    return while_reporting(report, 0.6, "Preparing the background remover for the first time (about a minute)", load)
 
 
 def _fetch(
@@ -250,5 +281,5 @@ def _fetch(
 
 
 def _instead(removers: Mapping[str, Remover]) -> str:
-    title = next(remover.title for remover in removers.values() if remover.model is None)
-    return f"Meanwhile, choose the remover “{title}”."
+    ready = next(remover for remover in removers.values() if remover.model is None)
+    return f"Meanwhile, choose the remover “{ready.title}” ({ready.key})."

@@ -49,7 +49,7 @@ from pipelines.runtime.manifest import (
 )
 from pipelines.runtime.method import Card, Request, Turnaround
 
-ORBIT_S = 2.5  # seconds one orbit lasts in the video, whatever its number of frames
+ORBIT_S = 2.5  # seconds one orbit of 10 to 125 frames lasts in the video; others keep to 4 or 50 frames a second
 DEPTH_UNIT = 1e-4  # of the world; 16 bits then reach 6.5, and the camera of distance 1 stands at about 2
 _DEPTH_STEPS = 65535
 
@@ -88,9 +88,11 @@ def write_turnaround(
     background: Colour = WHITE,
     depth: bool = False,
     normals: bool = False,
+    check: Callable[[], None] = lambda: None,
 ) -> Written:
     """All files of one turnaround; those of an earlier one in the same folder leave first.
 
+    `check` is called between files; what it raises, `Cancelled` for instance, stops the writing.
     Any failure leaves none of them, except that of the video alone: then a note in the manifest names it.
     """
     _check(turnaround)
@@ -98,7 +100,7 @@ def write_turnaround(
         folder.mkdir(parents=True, exist_ok=True)
         clear_turnaround(folder)
         try:
-            return _write(folder, turnaround, request, card, background, depth, normals)
+            return _write(folder, turnaround, request, card, background, depth, normals, check)
         except BaseException:
             clear_turnaround(folder)
             raise
@@ -122,6 +124,7 @@ def _write(
     background: Colour,
     depth: bool,
     normals: bool,
+    check: Callable[[], None],
 ) -> Written:
     # 1. Pictures, in threads: zlib and the disk leave Python free to encode the video meanwhile
     files, frames = _Folder(folder), turnaround.frames
@@ -139,10 +142,12 @@ def _write(
                 shot = dataclasses.replace(shot, normals_file=f"normals_{i:03d}.png")
                 pictures[f"normals_{i:03d}.png"] = lambda values=frame.normals: _normals_as_16_bits(values)
             shots.append(shot)
-        written = [
-            pool.submit(lambda name=name, make=make: files.put(name, png_bytes(make())))
-            for name, make in pictures.items()
-        ]
+
+        def put_picture(name: str, make: Callable[[], NDArray[Any]]) -> None:
+            check()
+            files.put(name, png_bytes(make()))
+
+        written = [pool.submit(put_picture, name, make) for name, make in pictures.items()]
 
         # 2. Video and model; the pictures are delivered even if the video cannot be
         notes = list(turnaround.notes)
@@ -158,6 +163,7 @@ def _write(
             files.put(MODEL, glb_bytes(turnaround.mesh))
         for task in written:
             task.result()
+    check()
 
     # 3. Cameras
     unit_distance = photo_distance(request.subject.fill, card.fov_deg)

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import warnings
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,7 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import (
     Limits,
     Photo,
-    composite_over,
     decode_photo,
-    encode_jpeg,
-    encode_png,
-    encode_webp,
     resize_rgba,
 )
 from tests.bad_files import BAD_FILES, FORMATS, bomb, encoded, lying_headers, scene, scene_rgba
@@ -163,14 +158,7 @@ def test_making_a_photo_leaves_the_callers_array_writable() -> None:
     pixels[0, 0] = 1
 
 
-# --- Helpers ----------------------------------------------------------------------------------------------------------
-
-
-def test_composite_over_a_colour_and_over_a_picture() -> None:
-    rgba = np.array([[[200, 100, 0, 255], [200, 100, 0, 0], [200, 100, 0, 51]]], np.uint8)
-    assert composite_over(rgba, (0, 50, 100)).tolist() == [[[200, 100, 0], [0, 50, 100], [40, 60, 80]]]
-    picture = np.array([[[1, 2, 3], [4, 5, 6], [0, 0, 255]]], np.uint8)
-    assert composite_over(rgba, picture).tolist() == [[[200, 100, 0], [4, 5, 6], [40, 20, 204]]]
+# --- Resizing ---------------------------------------------------------------------------------------------------------
 
 
 def test_resizing_takes_no_colour_from_what_is_transparent() -> None:
@@ -209,12 +197,3 @@ def test_resizing_keeps_pixel_centres_at_halves(size: tuple[int, int], opaque: b
 
 def test_resizing_to_the_same_size_changes_nothing() -> None:
     assert np.array_equal(resize_rgba(scene_rgba(), (96, 72)), scene_rgba())
-
-
-def test_png_gives_back_every_byte_and_the_others_nearly() -> None:
-    for pixels in (scene(), scene_rgba(), scene()[..., 0]):
-        assert np.array_equal(np.asarray(Image.open(BytesIO(encode_png(pixels)))), pixels)
-    for data in (encode_jpeg(scene()), encode_webp(scene())):
-        assert np.abs(np.asarray(Image.open(BytesIO(data))).astype(int) - scene()).mean() < 2
-    webp = np.asarray(Image.open(BytesIO(encode_webp(scene_rgba()))))
-    assert np.array_equal(webp[..., 3], scene_rgba()[..., 3])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pipelines.core.images import Limits, Photo, Pixels, decode_photo, encode_png
+from pipelines.core.images import Limits, Photo, Pixels, decode_photo
 from tests.bad_files import FORMATS, LOSSLESS, animation, encoded, png, png_chunk, scene, scene_rgba
 
 
@@ -196,7 +196,7 @@ def premultiplied(rgba: Pixels) -> Pixels:
 
 def test_colours_stored_premultiplied_are_recognised_and_undone() -> None:
     bright = scene_rgba(200, 150)
-    photo = decode_photo(encode_png(premultiplied(bright)))
+    photo = decode_photo(encoded(premultiplied(bright), "PNG"))
     assert "multiplied" in photo.notes[0]
     soft = (bright[..., 3] > 60) & (bright[..., 3] < 255)
     assert np.abs(photo.rgba[soft].astype(int) - bright[soft]).mean() < 2
@@ -206,14 +206,14 @@ def test_a_dark_subject_with_straight_alpha_is_left_as_it_is() -> None:
     """No channel exceeds alpha here either, but the soft edge has the colour of the inside."""
     dark = scene_rgba(200, 150).copy()
     dark[..., :3] //= 12
-    photo = decode_photo(encode_png(dark))
+    photo = decode_photo(encoded(dark, "PNG"))
     assert photo.notes == ()
     seen = dark[..., 3] > 0
     assert np.array_equal(photo.rgba[seen], dark[seen])
 
 
 def test_what_lies_under_full_transparency_does_not_come_out() -> None:
-    rgba = decode_photo(encode_png(scene_rgba())).rgba
+    rgba = decode_photo(encoded(scene_rgba(), "PNG")).rgba
     hidden = scene_rgba()[..., 3] == 0
     assert hidden.any()
     assert scene_rgba()[hidden][:, :3].any()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
-from pipelines.core.images import Limits, Photo, Pixels, decode_photo, encode_jpeg, encode_png, encode_webp, resize_rgba
+from pipelines.core.images import Limits, Photo, Pixels, decode_photo
+from pipelines.runtime.results import png_bytes
 from tests.bad_files import encoded, scene
 
 ORIENTATION, GPS = 0x0112, 0x8825
@@ -134,14 +135,13 @@ def telling_files() -> dict[str, bytes]:
 @pytest.mark.parametrize(("name", "data"), telling_files().items(), ids=telling_files())
 def test_nothing_a_photo_tells_beside_its_pixels_comes_out(name: str, data: bytes) -> None:
     photo = decode_photo(data)
-    small = resize_rgba(photo.rgba, (80, 60))
-    out = [encode_png(photo.rgba), encode_webp(small), encode_jpeg(small[..., :3]), repr(vars(photo)).encode()]
-    for written in out:
+    picture = png_bytes(photo.rgba)  # as every picture leaves
+    for written in (picture, repr(vars(photo)).encode()):
         assert not any(secret in written for secret in SECRETS)
         assert not any(
             mark in written for mark in (b"Exif", b"EXIF", b"GPS", b"xmp", b"XMP", b"tEXt", b"iTXt", b"ICCP", b"iCCP")
         )
-    reopened = Image.open(BytesIO(out[0]))
+    reopened = Image.open(BytesIO(picture))
     reopened.load()
     assert not reopened.info
     assert not reopened.getexif()

@@ -48,6 +48,28 @@ def boxes(path: Path) -> list[bytes]:
 # --- MP4 --------------------------------------------------------------------------------------------------------------
 
 
+def test_the_same_frames_make_the_same_bytes_in_every_process(tmp_path: Path):
+    """What x264 leaves to chance shows in one encode of three on a small noisy orbit: 30 equal ones are no accident."""
+    program = """
+import hashlib, sys
+from pathlib import Path
+import numpy as np
+from pipelines.core.video import write_mp4
+y, x = np.mgrid[:64, :64] + 0.5
+frames = []
+for i in range(8):
+    blue = np.random.default_rng(i).integers(0, 255, (64, 64))
+    planes = [128 + 120 * np.sin(x / 9 + i / 3), 128 + 120 * np.cos(y / 7 - i / 5), blue]
+    frames.append(np.dstack([*planes, 255 * (np.hypot(x - 32 - i / 3, y - 32) < 27)]).astype(np.uint8))
+for _ in range(15):
+    write_mp4(frames, Path(sys.argv[1]), 8.4)
+    print(hashlib.sha256(Path(sys.argv[1]).read_bytes()).hexdigest())
+"""
+    commands = [[sys.executable, "-c", program, str(tmp_path / f"{i}.mp4")] for i in range(2)]
+    said = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() for command in commands]
+    assert [len(hashes) for hashes in said] == [15, 15] and len({*said[0], *said[1]}) == 1
+
+
 def test_an_mp4_has_the_frames_in_order_and_the_colours_of_the_pictures(tmp_path: Path):
     path, made = tmp_path / "orbit.mp4", frames(7)
     write_mp4(made, path, 12, background=(250, 245, 240))

@@ -107,6 +107,34 @@ def test_a_result_that_lost_a_file_before_it_was_finished_gets_no_name(tmp_path:
     assert archive.list() == ()
 
 
+def test_everything_is_on_the_disk_before_a_result_has_its_name_and_its_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """In this order a power cut leaves all of it or none. The calls to the system are made, and written down."""
+    happened: list[tuple[str, str]] = []
+    fsync, rename = os.fsync, os.rename
+
+    def recorded_fsync(handle: int) -> None:
+        happened.append(("sync", os.readlink(f"/proc/self/fd/{handle}")))
+        fsync(handle)
+
+    def recorded_rename(source: Path, target: Path) -> None:
+        happened.append(("name", str(target)))
+        rename(source, target)
+
+    archive, subject = an_archive(tmp_path), a_subject()
+    with archive.begin(subject) as draft:
+        draft.add(*a_run(subject, 2), a_card())
+        made = draft._result
+        monkeypatch.setattr(os, "fsync", recorded_fsync)
+        monkeypatch.setattr(os, "rename", recorded_rename)
+        final = draft.finish().folder
+    named = happened.index(("name", str(final)))
+    synced = {path for what, path in happened[:named] if what == "sync"}
+    assert synced == {str(made / path.relative_to(final)) for path in [final, *final.rglob("*")]}
+    assert len(synced) > 6 and happened[named + 1 :] == [("sync", str(archive.root))]
+
+
 def test_a_method_is_kept_once(tmp_path: Path):
     subject = a_subject()
     with an_archive(tmp_path).begin(subject) as draft:

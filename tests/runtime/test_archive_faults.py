@@ -19,7 +19,8 @@ from pipelines.runtime.archive import INTERRUPTED, NOT_FOUND
 from tests.runtime.archive_helpers import Clock, a_card, a_run, a_subject, an_archive, assert_whole, copies, save
 
 ROOT = Path(__file__).parents[2]
-YEAR_S = 365 * 86_400.0
+DAY_S = 86_400.0
+YEAR_S = 365 * DAY_S
 
 
 def python(program: str, *arguments: object, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
@@ -121,6 +122,53 @@ print(*ids)
     assert {entry.id for entry in archive.list(limit=100)} == set(ids)
     for id in ids:
         assert_whole(archive.open(id))
+
+
+def test_what_a_killed_process_left_beside_the_results_goes_after_a_day(tmp_path: Path):
+    clock = Clock()
+    archive = an_archive(tmp_path, clock)
+    saved, gone = save(archive), save(archive)
+    (archive._to_trash(gone.id) / "deep").mkdir()  # a crash in the middle of deleting
+    names = [".probe-0123abcd", ".0123456789abcdef.part"]
+    for folder in (archive.root, archive.root / "mine"):
+        folder.mkdir(exist_ok=True)
+        for name in [*names, ".part", ".probe", ".probe-notes", "my.part"]:
+            (folder / name).write_text("x")
+            os.utime(folder / name, (clock.now_s, clock.now_s))
+    before = {path.relative_to(archive.root) for path in archive.root.rglob("*")}
+    clock.now_s += 0.9 * DAY_S
+    archive.sweep()
+    assert not any((archive.root / ".trash").iterdir())
+    trash = {path for path in before if path.is_relative_to(".trash/")} - {Path(".trash")}
+    assert {path.relative_to(archive.root) for path in archive.root.rglob("*")} == before - trash
+    clock.now_s += 0.2 * DAY_S
+    archive.sweep()
+    assert {path.relative_to(archive.root) for path in archive.root.rglob("*")} == before - trash - {
+        Path(name) for name in names
+    }
+    assert_whole(archive.open(saved.id))
+
+
+def test_killed_writes_of_the_clock_and_the_probe_are_known_by_their_names(tmp_path: Path):
+    """The names themselves come from other places: here both are left by a process that dies in the write."""
+    program = """
+import os, sys
+from pathlib import Path
+from tests.runtime.archive_helpers import an_archive
+def die(path, data):
+    path.touch()
+    os._exit(0)
+archive = an_archive(Path(sys.argv[1]))
+archive.root.mkdir(exist_ok=True)
+Path.write_bytes = die
+archive.blocker() if sys.argv[2] == "probe" else archive._tick()
+"""
+    for what in ("probe", "clock"):
+        finished(python(program, tmp_path, what))
+    archive = an_archive(tmp_path, lambda: time.time() + 2 * DAY_S)
+    assert len(left := set(os.listdir(archive.root))) == 2, left
+    archive.sweep()
+    assert not left & set(os.listdir(archive.root))
 
 
 # --- The disk ---------------------------------------------------------------------------------------------------------

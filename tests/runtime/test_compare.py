@@ -93,14 +93,60 @@ def frame(view: View) -> Frame:
         Turnaround((frame(View()),), mesh=a_nan_mesh()),
         Turnaround((Frame(View(), np.zeros((8, 8, 3), np.uint8), View()),)),
         Turnaround((Frame(View(), np.full((8, 8, 4), np.nan, np.float32), View()),)),  # type: ignore[arg-type]
+        Turnaround((frame(View()), Frame(View(), np.zeros((9, 8, 4), np.uint8), View()))),
+        Turnaround((dataclasses.replace(frame(View()), depth=np.ones((4, 8), np.float32)),)),
         Turnaround((dataclasses.replace(frame(View()), depth=np.full((8, 8), np.inf, np.float32)),)),
         Turnaround((dataclasses.replace(frame(View()), normals=np.full((8, 8, 3), np.nan, np.float32)),)),
     ],
-    ids=["nothing", "nan mesh", "no alpha", "float image", "infinite depth", "nan normals"],
+    ids=["nothing", "nan mesh", "no alpha", "float image", "two sizes", "small depth", "infinite depth", "nan normals"],
 )
 def test_f36_a_broken_result_is_a_failure_with_words(made: Turnaround):
     failed = outcomes(run((Returns(made), REQUEST)))["returns"]
     assert isinstance(failed, Failed) and "unusable" in failed.sentence
+
+
+class Uncertain(Flat):
+    """Does not even know how long it takes, or whether it can run."""
+
+    card = a_card("uncertain")
+
+    def __init__(self, when: str) -> None:
+        self.when = when
+
+    def estimate(self, request: Request, machine):
+        if self.when == "estimating":
+            raise ZeroDivisionError
+        return super().estimate(request, machine)
+
+    def blockers(self, machine):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("when", ["estimating", "asked whether it can run"])
+def test_a_method_that_breaks_before_it_runs_leaves_the_others(when: str):
+    end = outcomes(run((Uncertain(when), REQUEST), (Flat(), REQUEST)))
+    assert isinstance(end["flat"], Finished)
+    failed = end["uncertain"]
+    assert isinstance(failed, Failed) and "reference" in failed.sentence
+
+
+class Elsewhere(Flat):
+    """Renders another camera than the one asked for."""
+
+    card = a_card("elsewhere")
+
+    def _run(self, request: Request, report) -> Turnaround:
+        made = super()._run(request, report)
+        return dataclasses.replace(made, frames=tuple(dataclasses.replace(f, view=View(90, 0)) for f in made.frames))
+
+
+def test_a_method_for_any_view_that_renders_another_one_is_found_out():
+    assert isinstance(outcomes(run((Elsewhere(), REQUEST)))["elsewhere"], Failed)
+
+
+def test_no_method_can_change_the_subject_the_next_one_sees():
+    with pytest.raises(ValueError, match="read-only"):
+        REQUEST.subject.rgba[0, 0] = 1
 
 
 class Lazy(Flat):

@@ -82,6 +82,30 @@ def test_f9_a_cancelled_job_stops_and_leaves_nothing(jobs: Jobs, after_s: float)
     assert not list(jobs.archive.list()) and not list(jobs.settings.results.glob("*/slow"))
 
 
+def test_f9_a_cancel_while_the_result_is_being_saved_leaves_nothing(jobs: Jobs):
+    views = orbit(60)
+    job = jobs.start(SUBJECT, [(Flat(), Request(SUBJECT, views))], "anna")
+    drafts = jobs.settings.results / ".drafts"
+    wait_until(lambda: list(drafts.glob("*/result/flat/view_*.png")))
+    job.cancel()
+    (failed,) = end_of(job)
+    assert isinstance(failed, Failed) and failed.cancelled
+    assert not jobs.archive.list() and not list(jobs.settings.results.rglob("view_*"))
+
+
+def test_when_no_thread_can_be_had_the_place_in_the_queue_is_given_back(jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    for _ in range(3):
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", no_thread)
+            with pytest.raises(RuntimeError):
+                start(jobs, Flat())
+    assert isinstance(end_of(start(jobs, Flat()))[0], Saved)
+    assert len(jobs.archive.list()) == 1
+
+
 def test_f10_cancel_then_start_at_once_never_runs_two(jobs: Jobs):
     slow = Slow()
     slow.step_s = 0.02

@@ -98,6 +98,22 @@ def test_a_transparent_frame_of_a_pixel_neither_counts_nor_disturbs(settings) ->
     assert subject.made.remover == OUTLINE and roundness(subject.rgba) > 0.97
 
 
+def test_a_hole_in_an_alpha_that_cuts_nothing_out_stays_a_hole(settings) -> None:
+    rgba = photograph(ball()).rgba.copy()
+    rgba[114:126, 129:141, 3] = 0  # 12 px in the ball's middle: less than 2 % of the photo
+    subject = prepare(Photo.of(rgba, (300, 240)), settings=settings)
+    assert subject.made.remover == OUTLINE
+    assert subject.rgba[512, 512, 3] == 0 and subject.rgba[512, 700, 3] == 255
+
+
+@pytest.mark.parametrize("shade", [10, 245])
+def test_a_dark_cut_out_is_shown_to_a_remover_on_white_and_a_light_one_on_black(settings, shade) -> None:
+    rgba = cut_out(ball()).rgba.copy()
+    rgba[rgba[..., 3] > 0, :3] = shade
+    subject = prepare(Photo.of(rgba, (300, 240)), remover=OUTLINE, settings=settings)
+    assert subject.made.remover == OUTLINE and roundness(subject.rgba) > 0.97
+
+
 def test_a_remover_asked_for_by_name_works_on_a_cut_out_too(settings) -> None:
     subject = prepare(cut_out(ball()), remover=OUTLINE, settings=settings)
     assert subject.made.remover == OUTLINE and roundness(subject.rgba) > 0.97

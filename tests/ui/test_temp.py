@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -49,7 +50,10 @@ def test_a_copy_of_an_old_file_is_new(folder: Path) -> None:
     assert copied.exists()
 
 
-def test_f33_what_dead_servers_left_goes_and_what_others_have_stays(folder: Path) -> None:
+def test_f33_what_dead_servers_left_goes_and_what_others_have_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temp, "NEIGHBOUR_S", 0.0)
     dead, alive, strange = (folder.parent / name for name in (f"{PREFIX}dead", f"{PREFIX}alive", "holiday"))
     for other in (dead, alive, strange):
         other.mkdir()
@@ -60,6 +64,45 @@ def test_f33_what_dead_servers_left_goes_and_what_others_have_stays(folder: Path
         theirs.sweep()
     Sweeper(folder, keep_s=0.5).sweep()
     assert not dead.exists() and alive.exists() and strange.exists()
+
+
+def test_a_neighbour_is_not_judged_by_how_briefly_we_keep_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It touches its folder every minute; with 36 s of our own it would look dead."""
+    alive, now, passed = folder.parent / f"{PREFIX}alive", time.time, time.monotonic
+    alive.mkdir()
+    photo, sweeper = put(alive, "a" * 64), Sweeper(folder, keep_s=36)
+    for later_s, stays in ((60, True), (1800, True), (3700, False)):
+        monkeypatch.setattr(temp.time, "time", lambda later_s=later_s: now() + later_s)
+        monkeypatch.setattr(temp.time, "monotonic", lambda later_s=later_s: passed() + later_s)
+        sweeper.sweep()
+        assert photo.exists() == stays
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_touching_and_ages_hold_on_windows_too(folder: Path, monkeypatch: pytest.MonkeyPatch, copied: bool) -> None:
+    """There `os.utime` cannot but follow, and the ctime is when the file was made."""
+    utime, lstat = os.utime, Path.lstat
+    file, sweeper = put(folder, "a" * 64), Sweeper(folder, keep_s=30)
+    sweeper.start()
+    made_s = time.time() - (0 if copied else 3600)
+
+    def windows_utime(path: Path, times: tuple[float, float] | None = None, *, follow_symlinks: bool = True) -> None:
+        if not follow_symlinks:
+            raise NotImplementedError("utime: follow_symlinks unavailable on this platform")
+        utime(path, times)
+
+    def windows_lstat(path: Path) -> SimpleNamespace:
+        return SimpleNamespace(st_ctime=made_s, st_mtime=lstat(path).st_mtime, st_mode=lstat(path).st_mode)
+
+    monkeypatch.setattr(os, "utime", windows_utime)
+    monkeypatch.setattr(Path, "lstat", windows_lstat)
+    utime(file, (0, 0))
+    sweeper.sweep()  # touches what the page itself shows
+    assert file.exists()
+    utime(file, (0, 0))
+    assert (temp._age_s(file) < 30) == copied
+    os.utime(file)
+    assert temp._age_s(file) < 30
 
 
 def test_f31_a_clock_that_jumps_expires_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

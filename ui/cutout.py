@@ -24,6 +24,8 @@ def nothing(sentence: str = "The cut-out appears here.") -> str:
 
 def refused(sentence: str, kept: Subject | None = None) -> str:
     """Why there is no new cut-out; the one that still holds, if any, stays in sight."""
+    if sentence == "Stopped.":  # asked for, no alarm
+        return cutout(kept) if kept else nothing(sentence)
     return problem(sentence) + (cutout(kept) if kept else "")
 
 

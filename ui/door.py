@@ -24,10 +24,11 @@ TOTAL_S = 600.0  # and one that trickles, after this: 25 MB in that time need 0.
 DRAIN_BYTES, DRAIN_S = 64_000_000, 5.0  # of a refused body, read so that the sender gets to see the answer
 API = "/gradio_api"
 
-# Gradio's routes that this page does not use: recording, proxying, other people's histories, editing the app.
+# Gradio's routes that this page does not use: recording, proxying, other people's histories, editing the app. And
+# files with a dot before their name: what the archive keeps for itself lies beside the results.
 _CLOSED = re.compile(
     rf"{API}/(proxy=|file=\s*[a-z][a-z0-9+.-]+:|stream/|process_recording|deep_link|vibe-|undo-vibe|run-history|runs"
-    rf"|profiling)|/monitoring",
+    rf"|profiling)|{API}/file=.*/\.|/monitoring",
     re.IGNORECASE,
 )
 _SENDS_FILES = re.compile(rf"{API}/(upload|component_server)/?")

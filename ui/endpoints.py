@@ -74,7 +74,8 @@ class Endpoints:
         Returns:
             "subject", an id for /render, held for about an hour; "cutout", the picture every method sees; "notes"
         """
-        subject = self._prepared(photo, remover, elevation_deg, fill)
+        with self._handlers.forgetting(photo):
+            subject = self._prepared(photo, remover, elevation_deg, fill)
         path = Path(get_upload_folder()) / secrets.token_hex(32) / SUBJECT
         with disk_sentences("The cut-out could not be saved"):
             path.parent.mkdir(mode=0o700, parents=True)
@@ -113,7 +114,7 @@ class Endpoints:
             photo: an uploaded file, or
             subject: an id from /prepare; then remover, photo_elevation_deg and fill are as they were there
             methods: keys of /methods; all see the same subject and cameras. The first that can run, if not given
-            azimuth_deg: for one view: 0 is the photo's side, positive moves the camera to its right; -180 to 180
+            azimuth_deg: for one view: 0 is the photo's side, positive moves the camera to its right; -360 to 360
             elevation_deg: 0 is level, positive looks down from above; the photo's own, if not given
             orbit: for that many views all round instead; 21 if neither this nor azimuth_deg is given
             seed: 0 to 2147483647; the same seed gives the same result
@@ -125,18 +126,21 @@ class Endpoints:
         Returns:
             "state" "working" with "id", "method", "fraction", "message", "remaining_s"; at last what /reopen gives
         """
-        # 1. Whatever can be refused is refused before anything is computed
-        visitor = f"api {request.session_hash or ''}"
-        chosen = self._chosen(methods, options)
-        photo_elevation = check_elevation(photo_elevation_deg)
-        Request(ANY_SUBJECT, _views(azimuth_deg, elevation_deg, orbit, photo_elevation), seed, None, size_px)
-        self._studio.jobs.check_room(visitor)
+        with self._handlers.forgetting(photo):
+            # 1. Whatever can be refused is refused before anything is computed
+            visitor = f"api {request.session_hash or ''}"
+            chosen = self._chosen(methods, options)
+            photo_elevation = check_elevation(photo_elevation_deg)
+            Request(ANY_SUBJECT, _views(azimuth_deg, elevation_deg, orbit, photo_elevation), seed, None, size_px)
+            self._studio.jobs.check_room(visitor)
 
-        # 2. The subject
-        with Background(lambda report: self._subject(photo, subject, remover, photo_elevation, fill, report)) as ready:
-            for step in ready:
-                yield _working(None, None, step.fraction, step.message, None)
-            seen = ready.result()
+            # 2. The subject
+            with Background(
+                lambda report: self._subject(photo, subject, remover, photo_elevation, fill, report)
+            ) as ready:
+                for step in ready:
+                    yield _working(None, None, step.fraction, step.message, None)
+                seen = ready.result()
 
         # 3. The run
         views = _views(azimuth_deg, elevation_deg, orbit, seen.elevation_deg)

@@ -90,7 +90,7 @@ def _dictionaries(value: Any, max_values: int | None = MAX_VALUES) -> Iterator[d
 
 def _check_file(file: dict[str, Any]) -> None:
     path = file["path"]
-    if not isinstance(path, str) or _is_foreign(path) or _is_embedded(file.get("url")):
+    if not isinstance(path, str) or _is_foreign(path):
         raise refusal(NO_ADDRESSES)
     if not is_ours(path):
         raise refusal(NOT_OURS)
@@ -119,7 +119,3 @@ def is_ours(path: str) -> bool:
 
 def _is_foreign(address: object) -> bool:
     return isinstance(address, str) and bool(_FOREIGN.match(address))
-
-
-def _is_embedded(address: object) -> bool:
-    return isinstance(address, str) and address.lstrip()[:5].lower() == "data:"

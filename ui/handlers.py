@@ -4,6 +4,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,11 +43,25 @@ NO_PHOTO = "There is no photo yet. Upload one, or choose an example."
 NOT_CUT_OUT = "The photo is not cut out yet. See the message beside it, then press Generate again."
 
 
-class SubjectPanel(NamedTuple):
-    """What may change on the page when the subject does, in the order of the outputs."""
+class PhotoPanel(NamedTuple):
+    """What changes on the page when another photo comes, in the order of the outputs.
+
+    Apart from `SubjectPanel`, because Gradio spoils an image that a stream sets once and then skips.
+    """
 
     photo: Any = gr.skip()
     elevation: Any = gr.skip()
+    cutout: Any = gr.skip()
+    prepared: Any = gr.skip()
+    stop: Any = gr.skip()
+    offer: Any = gr.skip()
+    unprepared: Any = ""
+    """What is to be cut out next, by `prepare_again`; nothing, mostly."""
+
+
+class SubjectPanel(NamedTuple):
+    """What may change on the page while a photo is cut out, in the order of the outputs."""
+
     cutout: Any = gr.skip()
     prepared: Any = gr.skip()
     stop: Any = gr.skip()
@@ -77,56 +92,45 @@ class Handlers:
 
     # --- The subject --------------------------------------------------------------------------------------------------
 
-    def take_photo(
-        self, photo: Any, prepared_id: str, remover: str, fill: float, request: gr.Request
-    ) -> Iterator[SubjectPanel]:
+    def take_photo(self, photo: Any, prepared_id: str) -> PhotoPanel:
         """A photo was uploaded, pasted or taken: a file object, not opened yet. It goes once its pixels are known."""
         if photo is None or Path(str(photo.get("path"))).stem != UPLOAD:  # taken away, or what we show ourselves
-            yield SubjectPanel()
-            return
+            return PhotoPanel()
         try:
             taken = self.read_upload(photo)
         except BaseException as error:
-            yield self._still(prepared_id, sentence_of(error))
-            return
-        yield SubjectPanel(photo=_shown(taken), elevation=0, cutout=cutout.nothing("Cutting out …"))
-        yield from self._prepare(Prepared(taken, remover, fill), request)
+            return self._still(prepared_id, sentence_of(error))
+        bare = self.shelf.put(Prepared(taken, AUTO, DEFAULT_FILL))
+        return PhotoPanel(_shown(taken), 0, cutout.nothing("Cutting out …"), bare, _hidden(), _hidden(), bare)
 
     def clear_photo(self, request: gr.Request) -> SubjectPanel:
-        self.stop_preparing(request)
+        if running := self._preparing.pop(_session(request), None):  # the page is not its own any more
+            running.set()
         return SubjectPanel(cutout=cutout.nothing(), prepared="", stop=_hidden(), offer=_hidden())
 
-    def first_subject(
-        self, link: str, prepared_id: str, remover: str, fill: float, request: gr.Request
-    ) -> Iterator[SubjectPanel]:
+    def first_subject(self, link: str, prepared_id: str) -> PhotoPanel:
         """A page is opened, perhaps with a result's link: then with that result's subject, ready for other views."""
         try:
             subject = self.studio.archive.subject(link) if link else None
         except BaseException:  # `arrive` says why
             subject = None
         if subject is None:
-            yield from self.prepare_again(prepared_id, remover, fill, request)
-            return
+            return PhotoPanel(unprepared=prepared_id)
         photo = Photo.of(subject.rgba, subject.made.photo_size_px)
-        yield SubjectPanel(
+        return PhotoPanel(
             photo=_shown(photo),
             elevation=subject.elevation_deg,
             cutout=cutout.cutout(subject),
             prepared=self.shelf.put(Prepared(photo, AUTO, subject.fill, subject)),
         )
 
-    def tapped(self, example_id: str) -> Callable[..., Iterator[SubjectPanel]]:
+    def tapped(self, example_id: str) -> Callable[[], PhotoPanel]:
         """What a tap on an example does."""
-
-        def take_example(remover: str, fill: float, request: gr.Request) -> Iterator[SubjectPanel]:
-            example = EXAMPLE_IDS[example_id]
-            yield SubjectPanel(photo=str(example.path), elevation=example.elevation_deg)
-            yield from self.prepare_again(example_id, remover, fill, request)
-
-        return take_example
+        example = EXAMPLE_IDS[example_id]
+        return lambda: PhotoPanel(str(example.path), example.elevation_deg, prepared=example_id, unprepared=example_id)
 
     def prepare_again(self, prepared_id: str, remover: str, fill: float, request: gr.Request) -> Iterator[SubjectPanel]:
-        """The remover or the share of the frame was changed, or an example is to be seen."""
+        """There is another photo, or the remover or the share of the frame was changed."""
         if not prepared_id:
             yield SubjectPanel()
             return
@@ -189,11 +193,18 @@ class Handlers:
             raise TurnaroundError("A photo is missing. Upload one as a file.")
         if not is_ours(path):
             raise TurnaroundError(NOT_OURS)
-        file = Path(path)
+        with self.forgetting(photo):
+            return self.studio.intake.read(Path(path))
+
+    @contextmanager
+    def forgetting(self, photo: Any) -> Iterator[None]:
+        """However the block ends, the raw upload is gone then."""
         try:
-            return self.studio.intake.read(file)
+            yield
         finally:
-            forget_upload(file)
+            path = photo.get("path") if isinstance(photo, dict) else None
+            if isinstance(path, str) and is_ours(path):
+                forget_upload(Path(path))
 
     def cut_out(self, wanted: Prepared, report: Report | None = None) -> Subject:
         settings = self.studio.settings
@@ -211,13 +222,13 @@ class Handlers:
             self._examples[prepared_id] = self.shelf.put(known)
         return known
 
-    def _still(self, prepared_id: str, sentence: str) -> SubjectPanel:
+    def _still(self, prepared_id: str, sentence: str) -> PhotoPanel:
         """A photo was refused: the one before it, if any, is still the subject."""
         try:
             kept = self.entry(prepared_id)
         except BaseException:  # there is none
             kept = None
-        return SubjectPanel(
+        return PhotoPanel(
             photo=_shown(kept.photo) if kept else None,
             cutout=cutout.refused(sentence, kept.subject if kept else None),
             prepared=prepared_id if kept else "",

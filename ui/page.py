@@ -12,7 +12,17 @@ from pipelines.runtime.removers import OUTLINE, REMOVERS
 from ui import cutout, result
 from ui.endpoints import add_endpoints
 from ui.examples import EXAMPLES
-from ui.handlers import EXAMPLE_IDS, FIRST_EXAMPLE, ONE_VIEW, ORBIT, Handlers, RunPanel, SubjectPanel, new_visitor
+from ui.handlers import (
+    EXAMPLE_IDS,
+    FIRST_EXAMPLE,
+    ONE_VIEW,
+    ORBIT,
+    Handlers,
+    PhotoPanel,
+    RunPanel,
+    SubjectPanel,
+    new_visitor,
+)
 from ui.look import page_look
 from ui.method_cards import draw_method_cards
 from ui.safe import safe
@@ -157,21 +167,25 @@ def build_page(studio: Studio) -> gr.Blocks:
 
         # --- What happens when ---------------------------------------------------------------------------------------
 
-        subject_panel = list(SubjectPanel(photo, photo_elevation, cut, prepared, stop, offer))
-        wish = [prepared, remover, fill]
+        unprepared = gr.State("")
+        photo_panel = list(PhotoPanel(photo, photo_elevation, cut, prepared, stop, offer, unprepared))  # type: ignore
+        subject_panel = list(SubjectPanel(cut, prepared, stop, offer))
+        wish, new_wish = [prepared, remover, fill], [unprepared, remover, fill]
         # "change" is all that the webcam tells; it also tells of what we put there ourselves. `preprocess` would open
         # the file right here, in the server: a stranger's bytes belong into the intake's child.
         photo.change(
             safe(handlers.take_photo),
-            [photo, *wish],
-            subject_panel,
+            [photo, prepared],
+            photo_panel,
             preprocess=False,
             trigger_mode="multiple",
             **CUT_OUT,
-        )
+        ).then(safe(handlers.prepare_again), new_wish, subject_panel, **CUT_OUT)
         photo.clear(safe(handlers.clear_photo), None, subject_panel, **PRIVATE)
         for example_id, tap in zip(EXAMPLE_IDS, taps, strict=True):
-            tap.click(safe(handlers.tapped(example_id)), [remover, fill], subject_panel, **CUT_OUT)
+            tap.click(safe(handlers.tapped(example_id)), None, photo_panel, **CUT_OUT).then(
+                safe(handlers.prepare_again), new_wish, subject_panel, **CUT_OUT
+            )
         remover.input(safe(handlers.prepare_again), wish, subject_panel, **CUT_OUT)
         fill.release(safe(handlers.prepare_again), wish, subject_panel, **CUT_OUT)
         stop.click(safe(handlers.stop_preparing), None, None, **PRIVATE)
@@ -203,7 +217,9 @@ def build_page(studio: Studio) -> gr.Blocks:
             safe(handlers.show_model), [run_id, shown], model, **PRIVATE
         )
         arrived = page.load(safe(arriving), [run_id, visitor], [run_id, visitor], js=READ_LINK, **PRIVATE)
-        arrived.then(safe(handlers.first_subject), [run_id, *wish], subject_panel, **CUT_OUT)
+        arrived.then(safe(handlers.first_subject), [run_id, prepared], photo_panel, **CUT_OUT).then(
+            safe(handlers.prepare_again), new_wish, subject_panel, **CUT_OUT
+        )
         arrived.then(safe(handlers.arrive), run_id, run_panel, **FOLLOW).then(
             safe(handlers.show_model), [run_id, shown], model, **PRIVATE
         )

@@ -29,6 +29,7 @@ from ui.uploads import Uploads
 log = logging.getLogger(__name__)
 
 CLOSE_S = 2  # connections that do not end by themselves are cut after this
+SAME_S = 1.0  # two signals within this are one: `make` hands its own on, and a service manager signals every process
 SWEEP_S = 600.0  # between two looks at which results are to go
 DELIVER_S = 1.0  # for results to reach their pages before the connections close
 NOT_UNDERSTOOD = "This request could not be understood. The API page at the foot of the app says what can be sent."
@@ -115,11 +116,12 @@ class Server:
 
 def serve_until_told(server: Server, **look: Any) -> NoReturn:
     """Serve until SIGTERM or Ctrl-C, then drain and leave with 0; the second signal ends everything at once."""
-    told = threading.Event()
+    told, first = threading.Event(), list[float]()
 
     def on_signal(number: int, _frame: object) -> None:
-        if told.is_set():
+        if told.is_set() and time.monotonic() - first[0] > SAME_S:
             leave(128 + number)
+        first.append(time.monotonic())
         told.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -25,7 +25,13 @@ def _bar(said: str, left: str = "", value: str = "") -> str:
 
 def outcome(sentences: list[str]) -> str:
     """What a visitor has to know after a run; nothing when all went well."""
-    return "".join(problem(sentence) for sentence in sentences)
+    return "".join(_asked_for(sentence) or problem(sentence) for sentence in sentences)
+
+
+def _asked_for(sentence: str) -> str:
+    """A stop is what the visitor wanted, no alarm."""
+    stop = sentence == "Stopped." or sentence.startswith("Cancelled")
+    return f'<p class="problem said" role="status">{text(sentence)}</p>' if stop else ""
 
 
 def said(sentence: str) -> str:

@@ -35,9 +35,7 @@ def _reason(problem: OSError) -> str:
             "that the app may write there."
         )
     if problem.errno == errno.ENOENT:
-        return (
-            "its folder was removed meanwhile, or cannot be made there. Try again; if it stays, choose another place."
-        )
+        return "its folder was removed meanwhile, or cannot be made. Try again; if it stays, choose another place."
     name = errno.errorcode.get(problem.errno or 0, type(problem).__name__)
     return f"the disk reported an error ({name}). Try again; if it stays, check the disk."
 

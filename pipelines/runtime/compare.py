@@ -111,7 +111,8 @@ class _Clock:
             self._emit(Progressed(self._key, 0.0, message, None, preview))
             return
         elapsed = time.monotonic() - (self._start or time.monotonic())
-        # What was measured counts for more the further the run is; at the start only the estimate is known.
-        measured = elapsed * (1 - fraction) / fraction
-        estimated = max(0.0, self._estimated_s - elapsed)
-        self._emit(Progressed(self._key, fraction, message, fraction * measured + (1 - fraction) * estimated, preview))
+        # What was measured counts for more the further the run is; at the start only the estimate is known, and once it
+        # has been passed it is known to be wrong.
+        measured, estimated = elapsed * (1 - fraction) / fraction, self._estimated_s - elapsed
+        remaining = fraction * measured + (1 - fraction) * estimated if estimated > 0 else measured
+        self._emit(Progressed(self._key, fraction, message, remaining, preview))

@@ -130,6 +130,7 @@ class _Reader:
                     [sys.executable, "-m", __spec__.name, json.dumps(asdict(self._limits)), str(os.getpid())],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
+                    start_new_session=True,  # Ctrl-C in a terminal is for the parent, which ends the child itself
                     cwd=_HOUSE,
                     env=_child_environment(os.environ),
                 )

@@ -161,7 +161,7 @@ class Request:
         ):
             number = checked_number(name, value)
             if number != int(number) or not low <= number <= high:
-                raise TurnaroundError(f"{name} must be a whole number between {low} and {high}, not {number:g}.")
+                raise TurnaroundError(f"{name} must be a whole number between {low} and {high}, not {number:.12g}.")
         object.__setattr__(self, "seed", int(self.seed))
         object.__setattr__(self, "size_px", int(self.size_px))
         if len(self.views) * self.size_px**2 > MAX_PIXELS:

@@ -35,8 +35,9 @@ def prepare(
     """The cut-out that every method sees.
 
     "auto" keeps an alpha that cuts something out, and else takes the remover that needs no download: it never fetches
-    anything, and gives the same answer on every machine. "alpha" insists on the photo's own. "none" takes the whole picture as the subject. A remover
-    chosen by name is used or refused in words, never replaced. `Subject.made.remover` says what was used.
+    anything, and gives the same answer on every machine. "alpha" insists on the photo's own. "none" takes the whole
+    picture as the subject. A remover chosen by name is used or refused in words, never replaced. `Subject.made.remover`
+    says what was used.
     """
     report = report or Report()
     check_remover(remover)

@@ -140,10 +140,16 @@ def test_a_file_that_is_no_photo_is_refused_where_it_was_dropped_and_the_page_go
     refusal = page.locator("#cutout .problem")
     expect(refusal).to_be_visible()
     assert "Traceback" not in refusal.inner_text() and refusal.inner_text().count(".") >= 1
-    upload(page, a_photo())
-    page.wait_for_selector("#cutout:not(:has(.problem)) .board img")
+    upload(page, b"<svg xmlns='http://www.w3.org/2000/svg'><circle r='9'/></svg>", "drawing.svg")
+    expect(refusal).to_contain_text("SVG")
+    for colour in (ORANGE, BLUE, ORANGE):  # one photo after another, as people try them
+        upload(page, a_photo(colour))
+        page.wait_for_selector("#cutout:not(:has(.problem)) .board img")
+        page.wait_for_timeout(1500)  # for a late refusal to show
+    expect(page.locator(".toast-body")).to_have_count(0)
     generate(page)
     result_shown(page)
+    expect(page.locator(".toast-body")).to_have_count(0)
 
 
 def test_cancel_brings_the_page_to_rest_and_the_next_run_starts_at_once(visitor: Visitors):

@@ -61,10 +61,8 @@ def stork() -> np.ndarray:
 @pytest.mark.parametrize("shape", [shapes.animal, stork], ids=["animal", "stork"])
 def test_the_photos_own_camera_sees_the_photo_at_any_fill_and_at_full_size(shape, fill: float):
     """The subject as `make_subject` frames it: `fill` is what its longest side takes of the frame."""
-    small = shapes.painted(shape())
-    made = make_subject(
-        Photo.of(small, (shapes.SIZE, shapes.SIZE)), small[..., 3] / np.float32(255), "alpha", fill=fill
-    )
+    rgba = shapes.painted(shape())
+    made = make_subject(Photo.of(rgba, rgba.shape[1::-1]), rgba[..., 3] / np.float32(255), "alpha", fill=fill)
     frame = run(made, View(0, 0, 1.0), size_px=576).frames[0]
     iou, psnr_db = agreement(made.rgba, frame.rgba)
     assert iou >= 0.985 and psnr_db >= 30

@@ -106,7 +106,7 @@ def test_a_hole_in_an_alpha_that_cuts_nothing_out_stays_a_hole(settings) -> None
     assert subject.rgba[512, 512, 3] == 0 and subject.rgba[512, 700, 3] == 255
 
 
-@pytest.mark.parametrize("shade", [10, 245])
+@pytest.mark.parametrize("shade", [1, 254])
 def test_a_dark_cut_out_is_shown_to_a_remover_on_white_and_a_light_one_on_black(settings, shade) -> None:
     rgba = cut_out(ball()).rgba.copy()
     rgba[rgba[..., 3] > 0, :3] = shade

@@ -25,7 +25,7 @@ from tests.ui.hostile.server import file_object
 from tests.ui.house import MARKUP, a_photo
 from ui import handlers as page
 from ui.background import Background
-from ui.handlers import FIRST_EXAMPLE, ONE_VIEW, ORBIT, Handlers, RunPanel, SubjectPanel
+from ui.handlers import FIRST_EXAMPLE, ONE_VIEW, ORBIT, Handlers, PhotoPanel, RunPanel, SubjectPanel
 from ui.method_cards import read_method_cards
 from ui.studio import Studio, open_studio
 
@@ -87,43 +87,49 @@ def generate(handlers: Handlers, *chosen: Any, before: str = "", **changes: Any)
     return list(handlers.generate(*given.values(), *(chosen or (True, False, 50))))
 
 
-def sentences(panel: RunPanel | SubjectPanel) -> str:
+def sentences(panel: PhotoPanel | RunPanel | SubjectPanel) -> str:
     shown = panel.status if isinstance(panel, RunPanel) else panel.cutout
-    return " ".join(re.findall(r'class="problem"[^>]*>([^<]*)<', str(shown)))
+    return " ".join(re.findall(r'class="problem[^"]*"[^>]*>([^<]*)<', str(shown)))
 
 
 def is_at_rest(panel: RunPanel) -> bool:
     return panel.go.visible is True and panel.cancel.visible is False
 
 
+def cut_out(handlers: Handlers, unprepared: str) -> SubjectPanel:
+    return list(handlers.prepare_again(unprepared, "auto", 0.8, VISITOR))[-1]
+
+
 def test_an_upload_becomes_a_cut_out_and_the_file_goes(studio: Studio):
     handlers, upload = Handlers(studio), an_upload()
-    panels = list(handlers.take_photo(upload, "", "auto", 0.8, VISITOR))
+    taken = handlers.take_photo(upload, "")
     assert not Path(upload["path"]).exists() and not Path(upload["path"]).parent.exists()
-    assert "data:image/webp" in panels[-1].cutout
-    prepared = handlers.shelf.get(panels[-1].prepared)
+    assert taken.photo is not None and taken.elevation == 0
+    shown = cut_out(handlers, taken.unprepared)
+    assert "data:image/webp" in shown.cutout
+    prepared = handlers.shelf.get(shown.prepared)
     assert prepared.subject is not None and prepared.subject.made.remover == "outline"
 
 
 def test_a_bad_photo_leaves_the_one_before_in_place(studio: Studio):
     handlers = Handlers(studio)
-    good = list(handlers.take_photo(an_upload(), "", "auto", 0.8, VISITOR))[-1].prepared
-    (panel,) = handlers.take_photo(an_upload(b"no photo"), good, "auto", 0.8, VISITOR)
-    assert sentences(panel) and panel.prepared == good and panel.photo is not None
-    (panel,) = handlers.take_photo(an_upload(b"no photo"), "", "auto", 0.8, VISITOR)
+    good = cut_out(handlers, handlers.take_photo(an_upload(), "").unprepared).prepared
+    panel = handlers.take_photo(an_upload(b"no photo"), good)
+    assert sentences(panel) and panel.prepared == good and panel.photo is not None and panel.unprepared == ""
+    panel = handlers.take_photo(an_upload(b"no photo"), "")
     assert sentences(panel) and panel.prepared == "" and panel.photo is None
 
 
 def test_what_the_page_shows_itself_is_no_new_photo(studio: Studio, tmp_path: Path):
     handlers = Handlers(studio)
     for shown in (None, file_object(str(tmp_path / "image.webp"))):
-        assert list(handlers.take_photo(shown, "", "auto", 0.8, VISITOR)) == [SubjectPanel()]
+        assert handlers.take_photo(shown, "") == PhotoPanel()
 
 
 def test_a_path_that_is_no_upload_is_not_read(studio: Studio, tmp_path: Path):
     secret = tmp_path / "photo.jpg"
     secret.write_bytes(a_photo())
-    (panel,) = Handlers(studio).take_photo(file_object(str(secret)), "", "auto", 0.8, VISITOR)
+    panel = Handlers(studio).take_photo(file_object(str(secret)), "")
     assert "not uploaded here" in sentences(panel) and secret.exists()
 
 
@@ -132,7 +138,7 @@ def test_no_exception_of_any_kind_leaves_a_handler(studio: Studio, problem: Base
     broken = replace(studio, intake=Exits(), methods=(Flat(), Raises(problem), Costs(problem)))
     broken.intake.problem = problem  # type: ignore[attr-defined] - it is an `Exits`
     handlers = Handlers(broken)
-    (panel,) = handlers.take_photo(an_upload(), "", "auto", 0.8, VISITOR)
+    panel = handlers.take_photo(an_upload(), "")
     assert "Something went wrong on our side" in sentences(panel) and "secret" not in sentences(panel)
     last = generate(handlers, True, False, False)[-1]  # the example cannot be read
     assert is_at_rest(last) and sentences(last)

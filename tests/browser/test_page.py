@@ -30,7 +30,9 @@ def upload(page: Page, data: bytes, name: str = FILE_NAME) -> None:
     clear = page.get_by_role("button", name="Remove Image")
     if clear.count():
         clear.click()
-    page.locator("#photo input[type=file]").set_input_files({"name": name, "mimeType": "image/jpeg", "buffer": data})
+    page.locator("#photo input[type=file]").set_input_files(
+        {"name": name, "mimeType": "image/svg+xml" if name.endswith(".svg") else "image/jpeg", "buffer": data}
+    )
 
 
 def cutout_shown(page: Page) -> None:

@@ -105,24 +105,29 @@ def test_health_tells_loop_and_worker_and_nothing_else(server: Running) -> None:
 
 def test_health_answers_within_a_second_while_the_intake_hangs_and_recovers(server: Running) -> None:
     assert until(lambda: is_well(server))
-    (child,) = children(server)
-    child.send_signal(signal.SIGSTOP)
+    readers = children(server)
+    for child in readers:
+        child.send_signal(signal.SIGSTOP)
     time.sleep(health.FRESH_S)
     start = time.monotonic()
     answer = server.client.get("/healthz")
     assert answer.status_code == 503 and answer.json()["checks"]["intake"] is False
     assert answer.json()["checks"]["data"] is True
     assert time.monotonic() - start < 10 * HEALTH_S  # the machine may be busy; what is meant is not the ping's 5 s
-    assert until(lambda: is_well(server))  # the hanging child was replaced
-    assert child.pid not in [other.pid for other in children(server)]
+    assert until(lambda: is_well(server))  # the hanging child that was asked was replaced
+    assert not {child.pid for child in readers} <= {other.pid for other in children(server)}
+    for child in readers:
+        if child.is_running():
+            child.send_signal(signal.SIGCONT)
 
 
 def test_f8_health_survives_the_death_of_the_intake(server: Running) -> None:
     assert until(lambda: is_well(server))
-    for child in children(server):
+    readers = children(server)
+    for child in readers:
         child.kill()
     assert until(lambda: is_well(server))
-    assert until(lambda: len(children(server)) == 1)
+    assert until(lambda: len(children(server)) == len(readers))
 
 
 def test_f30_a_data_folder_that_vanishes_is_made_again(server: Running) -> None:
@@ -180,7 +185,7 @@ def health_view() -> Any:
 def test_f3_sigterm_lets_running_work_finish_and_leaves_with_0(tmp_path: Path) -> None:
     with serving(tmp_path / "data", TURNAROUND_DRAIN_S=60) as server:
         server.upload(a_picture())
-        assert until(lambda: len(children(server)) == 1)
+        assert until(lambda: bool(children(server)))  # who reads the photos
         family = children(server)
         event = begin(server, tenths=20)
         told: list[str] = []
@@ -210,7 +215,7 @@ def test_f3_ctrl_c_cuts_what_does_not_finish_in_time_and_leaves_no_half_result(t
 def test_f3_the_second_signal_ends_everything_at_once(tmp_path: Path) -> None:
     with serving(tmp_path / "data", TURNAROUND_DRAIN_S=600) as server:
         server.upload(a_picture())
-        assert until(lambda: len(children(server)) == 1)
+        assert until(lambda: bool(children(server)))  # who reads the photos
         family = children(server)
         begin(server, tenths=600)
         server.process.send_signal(signal.SIGTERM)

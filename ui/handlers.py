@@ -255,7 +255,8 @@ class Handlers:
     ) -> Iterator[RunPanel]:
         """Start a run and follow it. `before` is the result on the page, which comes back if this run is cancelled."""
         try:
-            yield RunPanel(go=_hidden(), cancel=_ready("Cancel"), status=status.starting())
+            # Cancel can be pressed once there is a run to cancel, not before
+            yield RunPanel(_hidden(), gr.Button("Cancel", visible=True, interactive=False), status.starting())
             subject = self.subject(prepared_id, photo_elevation_deg)
             views = chosen_views(camera, azimuth_deg, elevation_deg, count)
             chosen = read_method_cards(self.studio.methods, method_values)

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 PREFIX = "turnaround-"
 UPLOAD = "photo"  # what every upload is called; what the page itself shows has other names
 ARRIVING = "arriving-"
+RAW_S = 600.0  # an upload that nobody has asked to read by then: it may carry where it was taken
 EMPTY_S = 60.0  # a place may be empty for a moment before its file comes
 # A living server touches its own folder every minute, or more often. Whatever we keep for how long, a neighbour that
 # was only slow, or held for a while, must not lose the photos it is at work on.
@@ -78,7 +79,7 @@ class Sweeper:
             return
         _touch([self.folder, *self._lasting])
         for file in self._files():
-            if _age_s(file) > self.keep_s:
+            if _age_s(file) > (min(RAW_S, self.keep_s) if file.stem == UPLOAD else self.keep_s):
                 with suppress(OSError):
                     file.unlink()
         for place in _entries(self.folder):

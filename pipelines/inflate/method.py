@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pipelines.core.cameras import photo_distance
 from pipelines.runtime.method import Card, Estimate, Frame, Machine, Method, Report, Request, Turnaround, option
 
-# Measured with 13 photos of 1024 px on one core of an AMD EPYC (Zen 4), 16,000 to 35,000 triangles; a little more than that,
+# Measured with 13 photos of 1024 px on one core of an AMD EPYC (Zen 4), 16,000 to 35,000 triangles; a little more,
 # because the same cores also serve the page.
 MODEL_SECONDS = 0.2
 SECONDS_A_MEGAPIXEL = 0.25

@@ -30,9 +30,7 @@ CPU_S = 10  # of processor time for one photo; a 48-megapixel HEIC takes about 2
 WALL_S = 25  # the same on a busy machine, or a child that hangs without using the processor
 START_S = 60  # importing the decoders, from a cold disk
 PING_S = 5
-BYTES_PER_PIXEL = (
-    22  # of memory, per pixel accepted: 1.1 GB for 50 megapixels, of which WebP takes 0.8, the others less
-)
+BYTES_PER_PIXEL = 22  # of memory, per pixel accepted: 1.1 GB for 50 megapixels; WebP takes 0.8, the others less
 DECODER_THREADS = 2  # each thread reserves address space, which is what the memory limit counts
 
 _HOUSE = Path(__file__).resolve().parents[2]
@@ -72,15 +70,17 @@ class Intake:
                 reader.start()
 
     def alive(self) -> bool:
-        """Whether a child answers (it is started if need be), or is at work, which its time limit bounds."""
+        """Whether every child answers (it is started if need be), or is at work, which its time limit bounds."""
+        idle: list[_Reader] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                idle.append(self._idle.get_nowait())
         try:
-            reader = self._idle.get_nowait()
-        except queue.Empty:
-            return True
-        try:
-            return reader.answers()
+            answered = [reader.answers() for reader in idle]  # all are asked: each that hangs is replaced
+            return all(answered)
         finally:
-            self._idle.put(reader)
+            for reader in idle:
+                self._idle.put(reader)
 
     def close(self) -> None:
         for reader in self._readers:

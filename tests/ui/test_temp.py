@@ -41,6 +41,15 @@ def test_what_is_unused_goes_and_what_is_in_use_stays(folder: Path, monkeypatch:
     assert not folder.exists()
 
 
+def test_a_raw_upload_nobody_reads_goes_sooner(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(temp, "RAW_S", 0.3)
+    raw, shown = put(folder, "a" * 64), put(folder, "b" * 64, "image.webp")
+    sweeper = Sweeper(folder, keep_s=60)
+    time.sleep(0.5)
+    sweeper.sweep()
+    assert not raw.exists() and shown.exists()
+
+
 def test_a_copy_of_an_old_file_is_new(folder: Path) -> None:
     """Gradio copies files with their times."""
     sweeper = Sweeper(folder, keep_s=30)

@@ -199,7 +199,7 @@ def test_a_run_that_fails_says_so_in_words_and_keeps_photo_and_settings(visitor:
     expect(page.locator("#status .problem")).to_contain_text("No method is chosen")
 
 
-def test_what_a_method_says_is_shown_and_never_run(visitor: Visitors):
+def test_55_what_a_method_says_is_shown_and_never_run(visitor: Visitors):
     page = visitor()
     cutout_shown(page)
     choose_only(page, "Rude")

@@ -192,7 +192,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("given", "sentence"), BAD, ids=lambda value: str(value)[:48])
-def test_a_bad_value_is_refused_with_its_own_sentence(
+def test_56_to_64_a_bad_value_is_refused_with_its_own_sentence(
     house: Running, prepared: dict[str, Any], given: dict[str, Any], sentence: str
 ):
     values = render(house, **{"subject": prepared["subject"]} | given)
@@ -225,7 +225,7 @@ def test_prepare_takes_uploads_only(house: Running, photo: Any):
 
 
 @pytest.mark.parametrize("id", ["", "0" * 44, "../x", "%2e%2e%2f", "x" * 10_000, "０" * 44, None, 7, ["a"]], ids=str)
-def test_reopen_answers_every_wrong_id_alike(house: Running, id: Any):
+def test_53_reopen_answers_every_wrong_id_alike(house: Running, id: Any):
     assert refusal(house, "reopen", id) == refusal(house, "reopen", "f" * 44)
 
 

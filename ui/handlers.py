@@ -301,7 +301,8 @@ class Handlers:
     def cancel(self, run_id: str, visitor: str, request: gr.Request) -> Any:
         """Stop the run if it is this visitor's own; the page that follows it comes to rest by itself."""
         job = self.studio.jobs.find(run_id)
-        if job and job.working and job.visitor == (visitor or _session(request)):
+        # The page may have been given its visitor's key only after the run began, which then goes by the session
+        if job and job.working and job.visitor in (visitor, _session(request)):
             job.cancel()
             return gr.Button("Stopping …", interactive=False)
         return gr.skip()

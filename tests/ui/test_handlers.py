@@ -206,6 +206,15 @@ def test_cancel_stops_ones_own_run_and_brings_back_the_result_before(studio: Stu
     assert handlers.cancel("nonsense", "one", VISITOR) == gr.skip()
 
 
+def test_a_run_begun_before_the_page_knew_its_visitor_can_be_cancelled(studio: Studio):
+    handlers = Handlers(studio)
+    panels = handlers.generate(FIRST_EXAMPLE, 0, ONE_VIEW, 0, 0, 4, 0, 64, "", "", VISITOR, False, True, 1000)
+    run_id = next(panel.run_id for panel in panels if isinstance(panel.run_id, str))
+    assert handlers.cancel(run_id, "two", OTHER) == gr.skip()
+    assert handlers.cancel(run_id, "a key that came later", VISITOR) != gr.skip()
+    assert "Cancelled" in sentences(list(panels)[-1])
+
+
 def test_a_visitor_who_leaves_does_not_stop_the_run_and_finds_it_again(studio: Studio):
     handlers = Handlers(studio)
     panels = handlers.generate(FIRST_EXAMPLE, 0, ONE_VIEW, 0, 0, 4, 0, 64, "one", "", VISITOR, False, True, 5)

@@ -178,15 +178,23 @@ def test_a_full_queue_says_so(jobs: Jobs):
         job.cancel()
 
 
-def test_f3_draining_lets_a_short_job_finish_and_stops_a_long_one(jobs: Jobs):
-    short, long = start(jobs, Slow(), steps=2), start(jobs, Slow(), steps=900, visitor="ben")
-    drained = threading.Thread(target=jobs.drain, args=(1.5,))
+def test_f3_draining_lets_a_run_finish_and_takes_no_new_one(jobs: Jobs):
+    running = start(jobs, Slow(), steps=3)
+    drained = threading.Thread(target=jobs.drain, args=(60,))
     drained.start()
     wait_until(lambda: jobs.draining)
     with pytest.raises(TurnaroundError, match="restart"):
         start(jobs, Flat(), visitor="late")
-    drained.join(20)
-    assert short.state == "saved" and long.state == "ended"
+    drained.join(60)
+    assert not drained.is_alive() and running.state == "saved"
+
+
+def test_f3_draining_stops_a_run_that_takes_too_long(jobs: Jobs):
+    slow = Slow()
+    running = start(jobs, slow, steps=900)
+    wait_until(lambda: slow.running)
+    jobs.drain(0.1)
+    assert [type(event) for event in end_of(running)] == [Failed] and running.state == "ended"
 
 
 def test_f28_when_the_result_cannot_be_written_the_job_says_so_and_the_next_one_works(jobs: Jobs):

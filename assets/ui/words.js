@@ -1,0 +1,16 @@
+// Texts in the visitor's language, from the one table of ui/words.
+
+const table = await fetch(new URL("./words.json", import.meta.url)).then((answer) => answer.json());
+const language = navigator.languages.map((tag) => tag.slice(0, 2)).find((tag) => tag in table) ?? "en";
+const words = { ...table.en, ...table[language] };
+
+/**
+ * The text of a key, with its `{placeholders}` filled in.
+ * @param {string} key
+ * @param {Record<string, string | number>} [values]
+ * @returns {string}
+ */
+export function say(key, values = {}) {
+  const text = words[key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}

@@ -1,0 +1,61 @@
+"""`/ui/<version>/<file>`: our scripts and style sheets, kept by browsers for good because the version is their hash."""
+
+import gzip
+import hashlib
+import json
+from functools import cache
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from ui.look import ASSETS
+from ui.words import words
+
+WORDS = "words.json"
+_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".json": "application/json"}
+_HEADERS = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+_LARGE_BYTES = 2_000  # smaller files gain nothing from being packed
+
+
+@cache
+def version() -> str:
+    content = hashlib.sha256()
+    for name, data in sorted(_files().items()):
+        content.update(name.encode() + b"\0" + data)
+    return content.hexdigest()[:16]
+
+
+def asset(name: str) -> str:
+    """The address of a file, relative to the page."""
+    if name not in _files():
+        raise KeyError(f"assets/ui has no {name}")
+    return f"ui/{version()}/{name}"
+
+
+def asset_routes() -> list[BaseRoute]:
+    return [Route("/ui/{version}/{file}", _answer, methods=["GET"])]
+
+
+def _answer(request: Request) -> Response:
+    """Any version is answered with the newest: a page from before an update still finds its scripts."""
+    name = request.path_params["file"]
+    data = _files().get(name)
+    if data is None:
+        return PlainTextResponse("There is no such file.", 404)
+    headers = dict(_HEADERS) if request.path_params["version"] == version() else {"Cache-Control": "no-cache"}
+    if len(data) > _LARGE_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+        data, headers["Content-Encoding"] = _packed(name), "gzip"
+    return Response(data, headers=headers, media_type=_TYPES["." + name.rpartition(".")[2]])
+
+
+@cache
+def _files() -> dict[str, bytes]:
+    """Read once: the page that is open and the scripts it fetches later belong together."""
+    files = {path.name: path.read_bytes() for path in ASSETS.iterdir() if path.suffix in (".js", ".css")}
+    return files | {WORDS: json.dumps(words(), ensure_ascii=False).encode()}
+
+
+@cache
+def _packed(name: str) -> bytes:
+    return gzip.compress(_files()[name], 6, mtime=0)

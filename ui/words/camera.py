@@ -1,0 +1,3 @@
+"""The draggable camera, its sliders and presets."""
+
+WORDS: dict[str, tuple[str, str]] = {}

@@ -1,0 +1,3 @@
+"""The page around the parts: headings, Generate, methods."""
+
+WORDS: dict[str, tuple[str, str]] = {}

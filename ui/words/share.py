@@ -1,0 +1,3 @@
+"""Taking away, sharing, embedding, the history."""
+
+WORDS: dict[str, tuple[str, str]] = {}

@@ -1,0 +1,3 @@
+"""The photo, its cut-out, and the mask."""
+
+WORDS: dict[str, tuple[str, str]] = {}

@@ -1,0 +1,3 @@
+"""The wall and its tiles."""
+
+WORDS: dict[str, tuple[str, str]] = {}

@@ -116,19 +116,20 @@ class Server:
 
 def serve_until_told(server: Server, **look: Any) -> NoReturn:
     """Serve until SIGTERM or Ctrl-C, then drain and leave with 0; the second signal ends everything at once."""
-    told, first = threading.Event(), list[float]()
+    told = list[float]()
 
     def on_signal(number: int, _frame: object) -> None:
-        if told.is_set() and time.monotonic() - first[0] > SAME_S:
+        if told and time.monotonic() - told[0] > SAME_S:
             leave(128 + number)
-        first.append(time.monotonic())
-        told.set()
+        told.append(time.monotonic())
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     url = server.start(**look)
     print(f"Turnaround is ready: {url}", flush=True)
-    told.wait()
+    # Not a lock's wait: a signal that another thread receives would not wake it, nor its handler run.
+    while not told:
+        time.sleep(0.2)
     print("Stopping once running work is done. The same again stops at once.", flush=True)
     server.stop()
     leave(0)

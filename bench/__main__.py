@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("raster", "inflate", "video", "removers", "startup")
+PARTS = ("raster", "inflate", "video", "removers", "startup", "page")
 
 
 def main() -> None:

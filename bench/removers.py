@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.core.subject import has_useful_alpha
+from pipelines.core.mask import has_useful_alpha
 from pipelines.runtime.method import Report
 from pipelines.runtime.removers import REMOVERS, remove_background
 from pipelines.runtime.settings import read_settings

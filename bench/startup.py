@@ -15,16 +15,32 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-BARE = 'import gradio as gr\nwith gr.Blocks() as page: gr.Markdown("Hello")\npage.launch()'
+BARE = """
+import gradio as gr
+with gr.Blocks() as page:
+    gr.Markdown("Hello")
+    gr.Button("Press")
+page.launch()
+"""
 LIMIT_S = 90
 AIM_S = 2.0
 
 
 def seconds_until_served(command: list[str], folder: Path) -> float:
     """From starting the process to its first page; the process is ended either way."""
+    start = time.perf_counter()
+    with served(command, folder):
+        return time.perf_counter() - start
+
+
+@contextmanager
+def served(command: list[str], folder: Path) -> Iterator[str]:
+    """The address of a page that `command` serves, once it does."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -37,12 +53,13 @@ def seconds_until_served(command: list[str], folder: Path) -> float:
         start = time.perf_counter()
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
-            while time.perf_counter() - start < LIMIT_S:
-                if server.poll() is not None:
-                    break
-                if _serves(port):
-                    return time.perf_counter() - start
+            while not _serves(port):
+                if server.poll() is not None or time.perf_counter() - start > LIMIT_S:
+                    output.seek(0)
+                    ended = f"it did not serve within {LIMIT_S} s" if server.returncode is None else "it ended"
+                    raise SystemExit(f"{' '.join(command)[:80]}: {ended}.\n{output.read()[-2000:]}")
                 time.sleep(0.02)
+            yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
             try:
@@ -50,9 +67,6 @@ def seconds_until_served(command: list[str], folder: Path) -> float:
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
-        output.seek(0)
-        ended = "it ended" if server.returncode not in (None, -15) else f"it did not serve within {LIMIT_S} s"
-        raise SystemExit(f"{' '.join(command)[:80]}: {ended}.\n{output.read()[-2000:]}")
 
 
 def _serves(port: int) -> bool:

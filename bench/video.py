@@ -1,4 +1,4 @@
-"""What leaving the app costs: 21 frames of 576 px as video, as pictures, and as a stored result; a store of 10,000."""
+"""What leaving the app costs: 21 frames of 576 px as video, pictures, contact sheet, stored result; 10,000 of those."""
 
 import shutil
 import tempfile
@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.core.cameras import orbit
+from pipelines.core.card import Strip, drawn
+from pipelines.core.paper import Page, as_pdf, as_png
+from pipelines.core.sheet import Cell, Row, Sheet, cell_px, fitted, laid_out
 from pipelines.core.subject import Making, Subject
 from pipelines.core.video import write_gif, write_mp4, write_webp
 from pipelines.runtime.archive import Archive
@@ -35,6 +38,14 @@ def a_turning_shape() -> list[np.ndarray]:
     return frames
 
 
+def a_sheet(frames: list[np.ndarray]) -> Page:
+    asked = orbit(8)
+    side = cell_px(len(asked))
+    cells = tuple(Cell(view, fitted(frame, side)) for view, frame in zip(asked, frames, strict=False))
+    rows = tuple(Row(f"Method {i}", "", 0, cells) for i in range(6))
+    return laid_out(Sheet(asked, (fitted(frames[0], side),), rows, ("Licences: none.",)))
+
+
 def timed(name: str, action: Callable[[], object], repeat: int = 5, detail: Callable[[], str] = str) -> None:
     """The best of several, after one to warm up."""
     action()
@@ -55,6 +66,11 @@ def main() -> None:
         timed("PNGs, one thread", lambda: [png_bytes(frame) for frame in frames])
         size = sum(len(png_bytes(frame)) for frame in frames)
         print(f"{'':34} {'':10}   {size / 1e6:.2f} MB")
+        page = a_sheet(frames)
+        timed("a contact sheet, six methods", lambda: a_sheet(frames), repeat=2)
+        timed("  as PNG", lambda: as_png(page), detail=lambda: f"{len(as_png(page)) / 1e6:.2f} MB")
+        timed("  as PDF", lambda: as_pdf(page, ""), detail=lambda: f"{len(as_pdf(page, '')) / 1e6:.2f} MB")
+        timed("a link's card", lambda: drawn(frames[0], [Strip("Bench", frames[3:18:3])], "Turnaround", ["Bench"]))
 
         archive = Archive(Settings(data=Path(folder), free_disk_mb=0.0))
         subject = Subject(frames[0], Making("0" * 64, (SIZE_PX, SIZE_PX), "alpha", (0, 0, SIZE_PX, SIZE_PX)))

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from pipelines.core.cameras import DEFAULT_FILL, View, orbit
+from pipelines.core.cameras import DEFAULT_FILL, KINDS, View, path
 from pipelines.core.errors import TurnaroundError
+from pipelines.core.mask import FEATHER_RANGE, check_feather
 from pipelines.core.subject import ANY_SUBJECT, check_fill
 from pipelines.registry import METHODS, find_method
 from pipelines.runtime.archive import Archive
@@ -27,6 +28,8 @@ from pipelines.runtime.prepare import check_remover, prepare
 from pipelines.runtime.removers import REMOVERS
 from pipelines.runtime.results import write_subject, write_turnaround
 from pipelines.runtime.settings import Settings, read_settings
+
+DEFAULT_VIEWS = 21  # what SV3D makes of one photo (specs/sv3d.md)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,13 +55,23 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--method", nargs="+", action="extend", metavar="KEY", help="see `methods`; default: inflate")
     render.add_argument("--azimuth", type=float, metavar="DEG", help="one view; positive: the camera to its own right")
     render.add_argument("--elevation", type=float, metavar="DEG", help="default: the photo's; positive looks down")
-    render.add_argument("--orbit", type=int, metavar="N", help="N views round the subject; default: 21")
+    render.add_argument("--distance", type=float, default=1.0, metavar="TIMES", help="the photo's; default 1")
+    render.add_argument("--path", choices=KINDS[1:], help="several views; a swing goes to both sides of --azimuth")
+    render.add_argument("--views", type=int, metavar="N", help=f"how many along the path; default {DEFAULT_VIEWS}")
+    render.add_argument("--orbit", type=int, metavar="N", help="short for --path orbit --views N")
     render.add_argument("--photo-elevation", type=float, default=0.0, metavar="DEG", help="of the photo; default 0")
     render.add_argument("--size", type=int, default=576, metavar="PX", help="side of the frames; default 576")
     render.add_argument("--seed", type=int, default=0)
     render.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the methods")
     render.add_argument("--remover", default="auto", metavar="NAME", help=f"auto, alpha, none, {', '.join(REMOVERS)}")
     render.add_argument("--fill", type=float, default=DEFAULT_FILL, help="share of the frame the subject takes")
+    render.add_argument(
+        "--feather",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help=f"fade the subject's edge inwards, up to {FEATHER_RANGE[1]:g} of its longest side; default 0",
+    )
     render.add_argument("--out", type=Path, default=Path("turnarounds"), metavar="DIR")
     render.add_argument("--depth", action="store_true", help="write depth pictures too, where the method has geometry")
     render.add_argument("--normals", action="store_true", help="write pictures of the normals too, likewise")
@@ -83,6 +96,7 @@ def _render(chosen: argparse.Namespace, settings: Settings) -> int:
     views, options = _views(chosen), _options(methods, chosen.set)
     check_remover(chosen.remover)
     check_fill(chosen.fill)
+    check_feather(chosen.feather)
     Request(ANY_SUBJECT, views, chosen.seed, None, chosen.size)
     View(0, chosen.photo_elevation)
 
@@ -97,6 +111,7 @@ def _render(chosen: argparse.Namespace, settings: Settings) -> int:
                     remover=chosen.remover,
                     elevation_deg=chosen.photo_elevation,
                     fill=chosen.fill,
+                    feather=chosen.feather,
                     settings=settings,
                     report=Report(bar.show),
                 )
@@ -123,12 +138,20 @@ def _render(chosen: argparse.Namespace, settings: Settings) -> int:
 
 
 def _views(chosen: argparse.Namespace) -> tuple[View, ...]:
-    elevation = chosen.photo_elevation if chosen.elevation is None else chosen.elevation
-    if chosen.azimuth is None:
-        return orbit(21 if chosen.orbit is None else chosen.orbit, elevation)
-    if chosen.orbit is not None:
+    """One view where only --azimuth is given, else a path; an orbit unless it is named."""
+    one = chosen.azimuth is not None and chosen.path is None
+    if chosen.orbit is not None and (chosen.path is not None or chosen.views is not None):
+        raise TurnaroundError("--orbit N is short for --path orbit --views N. Give one of the two, not both.")
+    if one and chosen.orbit is not None:
         raise TurnaroundError("Give --azimuth for one view or --orbit for several, not both.")
-    return (View(chosen.azimuth, elevation),)
+    if one and chosen.views is not None:
+        raise TurnaroundError("--azimuth alone is one view. Give --path swing for several, or leave --views out.")
+    if chosen.azimuth is not None and chosen.path in ("orbit", "spiral"):
+        raise TurnaroundError(f"The path {chosen.path} goes all the way round, from the front. Leave --azimuth out.")
+    count = next((n for n in (chosen.views, chosen.orbit) if n is not None), DEFAULT_VIEWS)
+    elevation = chosen.photo_elevation if chosen.elevation is None else chosen.elevation
+    view = View(chosen.azimuth or 0.0, elevation, chosen.distance)
+    return path("one view" if one else chosen.path or "orbit", count, view)
 
 
 def _options(methods: Sequence[Method], given: Sequence[str]) -> dict[str, Any]:

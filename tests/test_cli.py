@@ -133,6 +133,35 @@ def test_one_view_looks_from_where_it_was_asked(tmp_path: Path):
     assert "turnarounds/disc/inflate" in done.stdout and "guess" in done.stdout
 
 
+def views_of(*arguments: str) -> list[tuple[float, float, float]]:
+    from pipelines.cli import _parser, _views
+
+    views = _views(_parser().parse_args(["render", "photo.png", *arguments]))
+    return [(view.azimuth_deg, view.elevation_deg, view.distance) for view in views]
+
+
+def test_paths_and_distance_are_those_of_the_page():
+    assert views_of() == views_of("--path", "orbit") == views_of("--orbit", "21")
+    assert len(views_of()) == 21 and views_of("--path", "orbit", "--views", "4") == views_of("--orbit", "4")
+    assert views_of("--azimuth", "35", "--distance", "1.5") == [(35, 0, 1.5)]
+    swing = views_of("--path", "swing", "--views", "4", "--azimuth", "10", "--elevation", "5", "--distance", "2")
+    assert np.allclose(swing, [(10, 5, 2), (40, 5, 2), (10, 5, 2), (-20, 5, 2)])
+    spiral = views_of("--path", "spiral", "--views", "4", "--photo-elevation", "10")
+    assert np.allclose(spiral, [(0, -15, 1), (90, 10, 1), (180, 35, 1), (-90, 10, 1)])
+
+
+def test_a_swing_from_farther_away_with_a_soft_edge_is_rendered_and_recorded(tmp_path: Path):
+    from pipelines.cli import main
+
+    arguments = ("--path", "swing", "--views", "4", "--distance", "1.4", "--feather", "0.02", "--size", "64")
+    photo, made = str(a_photo(tmp_path / "disc.png")), tmp_path / "made"
+    assert main(["render", photo, *arguments, "--out", str(made)]) == 0
+    manifest = json.loads((made / "disc" / "inflate" / "manifest.json").read_text())
+    views = [(frame["view"]["azimuth_deg"], frame["view"]["distance"]) for frame in manifest["frames"]]
+    assert np.allclose(views, [(0, 1.4), (30, 1.4), (0, 1.4), (-30, 1.4)])
+    assert manifest["subject"]["feather"] == 0.02
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -140,6 +169,14 @@ def test_one_view_looks_from_where_it_was_asked(tmp_path: Path):
         (("--orbit", "0"), "between 1 and"),
         (("--azimuth", "nan"), "finite"),
         (("--azimuth", "10", "--orbit", "4"), "not both"),
+        (("--path", "swing", "--orbit", "4"), "not both"),
+        (("--views", "4", "--orbit", "4"), "not both"),
+        (("--azimuth", "10", "--views", "4"), "one view"),
+        (("--path", "spiral", "--azimuth", "10"), "all the way round"),
+        (("--path", "spiral", "--views", "0"), "a spiral has between 1 and"),
+        (("--distance", "0.1"), "the distance must"),
+        (("--distance", "nan"), "finite"),
+        (("--feather", "0.5"), "the feather must"),
         (("--elevation", "91"), "between -90 and 90"),
         (("--photo-elevation", "inf"), "finite"),
         (("--size", "9999"), "The size"),

@@ -1,11 +1,13 @@
-"""Real methods, registered in tests only: quick, slow, or failing in every way a method can."""
+"""Real methods, registered in tests only: quick, slow, with geometry, or failing in every way a method can."""
 
+import threading
 import time
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from pipelines.core.cameras import View, angle_between, photo_distance, world_from_camera
 from pipelines.core.mesh import Mesh
 from pipelines.core.subject import Making, Subject
 from pipelines.runtime.devices import Machine
@@ -81,6 +83,70 @@ class Slow(Flat):
             return super()._run(request, report)
         finally:
             self.running -= 1
+
+
+class Held(Flat):
+    """Works until it is let go, reporting all the time; for tests of what happens meanwhile."""
+
+    card: ClassVar[Card] = a_card("held")
+    seconds: float = 0.01  # cheap: it comes before the others
+
+    def __init__(self) -> None:
+        self.begun, self.released = threading.Event(), threading.Event()
+
+    def _run(self, request: Request, report: Report) -> Turnaround:
+        self.begun.set()
+        while not self.released.wait(0.01):
+            report(0.5, "Held")
+        return super()._run(request, report)
+
+
+class Ball(Flat):
+    """A ball with every longitude in its own colour, with depth and normals: each view tells where it was taken."""
+
+    card: ClassVar[Card] = a_card("ball")
+
+    def _run(self, request: Request, report: Report) -> Turnaround:
+        frames: list[Frame] = []
+        for i, (view, asked) in enumerate(self.cameras(request.views)):
+            report(i / len(request.views), f"View {i + 1}")
+            frames.append(a_ball(view, asked, request.size_px, request.subject.fill))
+        return Turnaround(tuple(frames), notes=("A ball, whatever the photo shows.",))
+
+    def cameras(self, views: tuple[View, ...]) -> list[tuple[View, View]]:
+        """Each camera used, and the one asked for."""
+        return [(view, view) for view in views]
+
+
+class Fixed(Ball):
+    """Has six cameras of its own, as some published methods do."""
+
+    card: ClassVar[Card] = a_card("fixed", renders=frozenset({"fixed views"}))
+    views: ClassVar[tuple[View, ...]] = tuple(View(30 + 60 * i, -10 if i % 2 else 20) for i in range(6))
+
+    def cameras(self, views: tuple[View, ...]) -> list[tuple[View, View]]:
+        return [(view, min(views, key=lambda asked: angle_between(view, asked))) for view in self.views]
+
+
+def a_ball(view: View, asked: View, size_px: int, fill: float) -> Frame:
+    y, x = ((np.mgrid[:size_px, :size_px] + 0.5) / size_px - 0.5) * 2 / fill
+    inside = x * x + y * y < 1
+    forward = -np.sqrt(np.maximum(0, 1 - x * x - y * y))
+    pose = world_from_camera(view, photo_distance(fill))
+    normals = np.stack([x, y, forward], axis=-1) @ pose[:3, :3].T
+    longitude = np.arctan2(normals[..., 0], normals[..., 2])
+    rgba = np.zeros((size_px, size_px, 4), np.uint8)
+    for channel in range(3):
+        rgba[..., channel] = 140 + 110 * np.cos(longitude - channel * 2 * np.pi / 3)
+    rgba[..., 3] = 255 * inside
+    depth = np.linalg.norm(pose[:3, 3]) + 0.5 * forward
+    return Frame(
+        view,
+        rgba,
+        asked,
+        np.where(inside, depth, 0).astype(np.float32),
+        np.where(inside[..., None], normals, 0).astype(np.float32),
+    )
 
 
 class Raises(Flat):

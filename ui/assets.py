@@ -5,6 +5,7 @@ import hashlib
 import json
 from functools import cache
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -14,8 +15,11 @@ from ui.words import words
 
 WORDS = "words.json"
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".json": "application/json"}
-_HEADERS = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
-_LARGE_BYTES = 2_000  # smaller files gain nothing from being packed
+_KEPT = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+_ASKED_ANEW = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+_LARGE_BYTES = 1_000  # smaller files gain nothing from being packed
+# Of 0 to 11, and packed once: 0.1 s for the largest file, where 11 takes 2 s for 5 % less.
+_BROTLI_QUALITY = 9
 
 
 @cache
@@ -42,11 +46,16 @@ def _answer(request: Request) -> Response:
     name = request.path_params["file"]
     data = _files().get(name)
     if data is None:
-        return PlainTextResponse("There is no such file.", 404)
-    headers = dict(_HEADERS) if request.path_params["version"] == version() else {"Cache-Control": "no-cache"}
-    if len(data) > _LARGE_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
-        data, headers["Content-Encoding"] = _packed(name), "gzip"
+        return PlainTextResponse("There is no such file.", 404, {"Cache-Control": "no-store"})
+    headers = dict(_KEPT if request.path_params["version"] == version() else _ASKED_ANEW)
+    if len(data) > _LARGE_BYTES and (how := _packing(request.headers)):
+        data, headers["Content-Encoding"] = _packed(name, how), how
     return Response(data, headers=headers, media_type=_TYPES["." + name.rpartition(".")[2]])
+
+
+def _packing(headers: Headers) -> str | None:
+    accepted = headers.get("accept-encoding", "")
+    return next((how for how in ("br", "gzip") if how in accepted.replace(" ", "").split(",")), None)
 
 
 @cache
@@ -57,5 +66,9 @@ def _files() -> dict[str, bytes]:
 
 
 @cache
-def _packed(name: str) -> bytes:
-    return gzip.compress(_files()[name], 6, mtime=0)
+def _packed(name: str, how: str) -> bytes:
+    if how == "gzip":
+        return gzip.compress(_files()[name], 9, mtime=0)
+    import brotli
+
+    return brotli.compress(_files()[name], quality=_BROTLI_QUALITY)

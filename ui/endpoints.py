@@ -1,11 +1,11 @@
-"""The HTTP interface: /methods, /prepare, /render and /reopen, for gradio_client and curl.
+"""The HTTP interface: /methods, /prepare, /render, /compare, /reopen and /delete, for gradio_client, curl and MCP.
 
 Nothing a request says is trusted: every value is checked here or by what it is handed to, and refused with a sentence.
 """
 
 import dataclasses
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +29,22 @@ from pipelines.runtime.results import png_bytes
 from pipelines.runtime.shelf import Prepared
 from ui.background import Background
 from ui.files import stored_files
-from ui.handlers import Handlers
+from ui.photos import Photos
 from ui.safe import safe
 
-DEFAULT_ORBIT = 21
+DEFAULT_COUNT = 21
 
 
-def add_endpoints(handlers: Handlers) -> None:
-    """Inside a `gr.Blocks`: the four public endpoints."""
-    endpoints = Endpoints(handlers)
-    for function in (endpoints.methods, endpoints.prepare, endpoints.render, endpoints.reopen):
-        api(safe(function), api_name=function.__name__, concurrency_limit=4 if function == endpoints.prepare else None)
+def add_endpoints(photos: Photos) -> None:
+    """Inside a `gr.Blocks`: the public endpoints."""
+    e = Endpoints(photos)
+    for function in (e.methods, e.prepare, e.render, e.compare, e.reopen, e.delete):
+        api(safe(function), api_name=function.__name__, concurrency_limit=4 if function == e.prepare else None)
 
 
 class Endpoints:
-    def __init__(self, handlers: Handlers) -> None:
-        self._handlers, self._studio = handlers, handlers.studio
+    def __init__(self, photos: Photos) -> None:
+        self._photos, self._studio = photos, photos.studio
 
     def methods(self) -> dict[str, Any]:
         """What can be asked for here: every method with its options, licence and what stands in its way, and removers.
@@ -74,7 +74,7 @@ class Endpoints:
         Returns:
             "subject", an id for /render, held for about an hour; "cutout", the picture every method sees; "notes"
         """
-        with self._handlers.forgetting(photo):
+        with self._photos.forgetting(photo):
             subject = self._prepared(photo, remover, elevation_deg, fill)
         path = Path(get_upload_folder()) / secrets.token_hex(32) / SUBJECT
         with disk_sentences("The cut-out could not be saved"):
@@ -100,7 +100,9 @@ class Endpoints:
         methods: list[str] | None = None,
         azimuth_deg: float | None = None,
         elevation_deg: float | None = None,
-        orbit: int | None = None,
+        distance: float = 1.0,
+        path: str | None = None,
+        count: int | None = None,
         seed: int = 0,
         size_px: int = 576,
         options: dict | None = None,
@@ -110,13 +112,17 @@ class Endpoints:
     ) -> Iterator[dict[str, Any]]:
         """Render views of a photo, or of a subject from /prepare. Streams progress; the last answer is the result.
 
-        Closing the stream cancels the run. Parameters:
-            photo: an uploaded file, or
+        Closing the stream cancels the run.
+
+        Parameters:
+            photo: an uploaded file; or give "subject"
             subject: an id from /prepare; then remover, photo_elevation_deg and fill are as they were there
             methods: keys of /methods; all see the same subject and cameras. The first that can run, if not given
-            azimuth_deg: for one view: 0 is the photo's side, positive moves the camera to its right; -360 to 360
+            azimuth_deg: of one view or a swing's middle; 0 is the photo's side, positive moves the camera to its right
             elevation_deg: 0 is level, positive looks down from above; the photo's own, if not given
-            orbit: for that many views all round instead; 21 if neither this nor azimuth_deg is given
+            distance: times the photo's own, 0.3 to 5
+            path: "one view", "orbit", "spiral" or "swing"; one view if azimuth_deg is given, else an orbit
+            count: how many views a path has, 1 to 360; 21 if not given
             seed: 0 to 2147483647; the same seed gives the same result
             size_px: side of the square views, 64 to 1024
             options: {"<method>": {"<option>": value}}, as /methods lists them
@@ -124,33 +130,57 @@ class Endpoints:
             photo_elevation_deg: as elevation_deg of /prepare
             fill: as for /prepare
         Returns:
-            "state" "working" with "id", "method", "fraction", "message", "remaining_s"; at last what /reopen gives
+            "state" "working" with "id", "method", "fraction", "message", "remaining_s"; at last what /reopen gives, and
+            "delete_key" for /delete
         """
-        with self._handlers.forgetting(photo):
-            # 1. Whatever can be refused is refused before anything is computed
-            visitor = f"api {request.session_hash or ''}"
-            chosen = self._chosen(methods, options)
-            photo_elevation = check_elevation(photo_elevation_deg)
-            Request(ANY_SUBJECT, _views(azimuth_deg, elevation_deg, orbit, photo_elevation), seed, None, size_px)
-            self._studio.jobs.check_room(visitor)
+        camera = _Camera(azimuth_deg, elevation_deg, distance, path, count)
+        asked = _Asked(photo, subject, remover, photo_elevation_deg, fill, camera, seed, size_px)
+        yield from self._run(asked, self._chosen(methods, options), request, self._follow)
 
-            # 2. The subject
-            with Background(
-                lambda report: self._subject(photo, subject, remover, photo_elevation, fill, report)
-            ) as ready:
-                for step in ready:
-                    yield _working(None, None, step.fraction, step.message, None)
-                seen = ready.result()
+    def compare(
+        self,
+        request: gr.Request,
+        photo: dict | None = None,
+        subject: str | None = None,
+        methods: list[str] | None = None,
+        azimuth_deg: float | None = None,
+        elevation_deg: float | None = None,
+        distance: float = 1.0,
+        path: str | None = None,
+        count: int | None = None,
+        seed: int = 0,
+        size_px: int = 576,
+        options: dict | None = None,
+        remover: str = AUTO,
+        photo_elevation_deg: float = 0.0,
+        fill: float = DEFAULT_FILL,
+    ) -> Iterator[dict[str, Any]]:
+        """Several methods, one subject, the same cameras: every method that can run here, unless some are named.
 
-        # 3. The run
-        views = _views(azimuth_deg, elevation_deg, orbit, seen.elevation_deg)
-        tasks = [(method, Request(seen, views, seed, given, size_px)) for method, given in chosen]
-        job = self._studio.jobs.start(seen, tasks, visitor)
-        try:
-            yield from self._follow(job)
-        finally:
-            job.cancel()  # of no effect once it has ended
-        yield self.reopen(job.id)
+        Like /render, but each answer tells of all methods at once. A method that fails leaves the others running.
+
+        Parameters:
+            photo: as for /render; so are all others but
+            subject: as for /render
+            methods: keys of /methods; all that can run here, if not given
+            azimuth_deg: as for /render
+            elevation_deg: as for /render
+            distance: as for /render
+            path: as for /render
+            count: as for /render
+            seed: as for /render
+            size_px: as for /render
+            options: as for /render
+            remover: as for /prepare
+            photo_elevation_deg: as elevation_deg of /prepare
+            fill: as for /prepare
+        Returns:
+            "state" "working" with "id" and "methods", for each of them its "state" (waiting, working, done or failed),
+            "fraction", "message", "remaining_s"; at last what /reopen gives, and "delete_key"
+        """
+        camera = _Camera(azimuth_deg, elevation_deg, distance, path, count)
+        asked = _Asked(photo, subject, remover, photo_elevation_deg, fill, camera, seed, size_px)
+        yield from self._run(asked, self._chosen(methods, options, everything=True), request, self._follow_all)
 
     def reopen(self, id: str) -> dict[str, Any]:
         """A result by its id, with nothing computed anew: in this session or next year.
@@ -167,11 +197,56 @@ class Endpoints:
             "link": f"?r={stored.id}",
             "manifest": _plain(stored.manifest),
             "turnarounds": {made.key: _plain(made.manifest) for made in stored.turnarounds},
-            "files": {name: _file(path) for name, path in stored_files(stored).items()},
+            "files": {name: f"r/{stored.id}/{name}" for name in stored_files(stored)},
             "failures": stored.manifest.failures,
         }
 
+    def delete(self, id: str, delete_key: str) -> dict[str, Any]:
+        """Delete a result for everyone. Its link leads nowhere afterwards.
+
+        Parameters:
+            id: of the result
+            delete_key: what /render or /compare gave with it
+        Returns:
+            "state": "deleted", and the id
+        """
+        if not self._studio.archive.owned_by(id, delete_key):
+            raise TurnaroundError("There is no result of this id that this key may delete.")
+        self._studio.archive.delete(id)
+        return {"state": "deleted", "id": id}
+
     # --- Inside -------------------------------------------------------------------------------------------------------
+
+    def _run(
+        self,
+        asked: "_Asked",
+        chosen: list[tuple[Method, Any]],
+        request: gr.Request,
+        follow: Callable[[Job], Iterator[dict[str, Any]]],
+    ) -> Iterator[dict[str, Any]]:
+        with self._photos.forgetting(asked.photo):
+            # 1. Whatever can be refused is refused before anything is computed
+            visitor = f"api {request.session_hash or ''}"
+            photo_elevation = check_elevation(asked.photo_elevation_deg)
+            Request(ANY_SUBJECT, asked.camera.views(photo_elevation), asked.seed, None, asked.size_px)
+            self._studio.jobs.check_room(visitor)
+
+            # 2. The subject
+            with Background(lambda report: self._subject(asked, photo_elevation, report)) as ready:
+                for step in ready:
+                    yield _working(None, None, step.fraction, step.message, None)
+                seen = ready.result()
+
+        # 3. The run
+        views = asked.camera.views(seen.elevation_deg)
+        tasks = [(method, Request(seen, views, asked.seed, given, asked.size_px)) for method, given in chosen]
+        delete_key = secrets.token_urlsafe(16)
+        job = self._studio.jobs.start(seen, tasks, visitor, owner=delete_key)
+        try:
+            yield from follow(job)
+        finally:
+            job.cancel()  # of no effect once it has ended
+        yield self.reopen(job.id) | {"delete_key": delete_key}
 
     def _follow(self, job: Job) -> Iterator[dict[str, Any]]:
         yield _working(job.id, None, 0.0, "Starting", None)
@@ -184,31 +259,46 @@ class Endpoints:
         if job.state != "saved":
             raise TurnaroundError(job.problem or " ".join(problems))
 
+    def _follow_all(self, job: Job) -> Iterator[dict[str, Any]]:
+        told = {method.card.key: _told("waiting") for method in job.methods}
+        yield {"state": "working", "id": job.id, "methods": told}
+        for event in job.follow():
+            if isinstance(event, Progressed):
+                told[event.method] = _told("working", event.fraction, event.message, event.remaining_s)
+            elif isinstance(event, Failed):
+                told[event.method] = _told("failed", 1.0, event.sentence)
+            elif event:
+                told[event.method] = _told("done", 1.0, "Done")
+            if event:
+                yield {"state": "working", "id": job.id, "methods": dict(told)}
+        if job.state != "saved":
+            failed = " ".join(each["message"] for each in told.values() if each["state"] == "failed")
+            raise TurnaroundError(job.problem or failed)
+
     def _prepared(
         self, photo: object, remover: object, elevation_deg: object, fill: object, report: Report | None = None
     ) -> "_Ready":
         key, elevation, share = check_remover(remover), check_elevation(elevation_deg), check_fill(fill)
-        wanted = Prepared(self._handlers.read_upload(photo), key, share)
-        subject = dataclasses.replace(self._handlers.cut_out(wanted, report), elevation_deg=elevation)
-        return _Ready(self._handlers.shelf.put(dataclasses.replace(wanted, subject=subject)), subject)
+        wanted = Prepared(self._photos.read_upload(photo), key, share)
+        subject = dataclasses.replace(self._photos.cut_out(wanted, report), elevation_deg=elevation)
+        return _Ready(self._photos.shelf.put(dataclasses.replace(wanted, subject=subject)), subject)
 
-    def _subject(
-        self, photo: object, id: object, remover: object, elevation_deg: object, fill: object, report: Report
-    ) -> Subject:
-        if (photo is None) == (id is None):
+    def _subject(self, asked: "_Asked", elevation_deg: float, report: Report) -> Subject:
+        if (asked.photo is None) == (asked.subject is None):
             raise TurnaroundError('Give either "photo", an uploaded file, or "subject", an id from /prepare.')
-        if photo is not None:
-            return self._prepared(photo, remover, elevation_deg, fill, report).subject
-        subject = self._handlers.shelf.get(id).subject
+        if asked.photo is not None:
+            return self._prepared(asked.photo, asked.remover, elevation_deg, asked.fill, report).subject
+        subject = self._photos.shelf.get(asked.subject).subject
         if subject is None:
             raise TurnaroundError("This photo is not cut out yet. Call /prepare with another remover.")
         return subject
 
-    def _chosen(self, keys: object, options: object) -> list[tuple[Method, Any]]:
+    def _chosen(self, keys: object, options: object, *, everything: bool = False) -> list[tuple[Method, Any]]:
         known = {method.card.key: method for method in self._studio.methods}
         if keys is None:
             machine = this_machine(self._studio.settings.data)
-            keys = [next((key for key, method in known.items() if not method.blockers(machine)), next(iter(known)))]
+            able = [key for key, method in known.items() if not method.blockers(machine)] or [next(iter(known))]
+            keys = able if everything else able[:1]
         if isinstance(keys, str):
             keys = [keys]
         if not isinstance(keys, Sequence) or not keys or len(keys) > len(known) or len(set(map(str, keys))) < len(keys):
@@ -228,13 +318,39 @@ class _Ready:
     subject: Subject
 
 
-def _views(azimuth_deg: Any, elevation_deg: Any, orbit: Any, photo_elevation_deg: float) -> tuple[View, ...]:
-    elevation = photo_elevation_deg if elevation_deg is None else elevation_deg
-    if azimuth_deg is None:
-        return cameras.orbit(DEFAULT_ORBIT if orbit is None else orbit, elevation)
-    if orbit is not None:
-        raise TurnaroundError('Give "azimuth_deg" for one view or "orbit" for several, not both.')
-    return (View(azimuth_deg, elevation),)
+@dataclasses.dataclass(frozen=True)
+class _Camera:
+    azimuth_deg: Any
+    elevation_deg: Any
+    distance: Any
+    path: Any
+    count: Any
+
+    def views(self, photo_elevation_deg: float) -> tuple[View, ...]:
+        elevation = photo_elevation_deg if self.elevation_deg is None else self.elevation_deg
+        kind = self.path if self.path is not None else "orbit" if self.azimuth_deg is None else "one view"
+        if kind == "one view" and self.count not in (None, 1):
+            raise TurnaroundError('One view has no "count". Give a "path": "orbit", "spiral" or "swing".')
+        azimuth = 0 if self.azimuth_deg is None else self.azimuth_deg
+        return cameras.path(
+            kind, DEFAULT_COUNT if self.count is None else self.count, View(azimuth, elevation, self.distance)
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Asked:
+    photo: Any
+    subject: Any
+    remover: Any
+    photo_elevation_deg: Any
+    fill: Any
+    camera: _Camera
+    seed: Any
+    size_px: Any
+
+
+def _told(state: str, fraction: float = 0.0, message: str = "", remaining_s: float | None = None) -> dict[str, Any]:
+    return {"state": state, "fraction": fraction, "message": message, "remaining_s": remaining_s}
 
 
 def _working(

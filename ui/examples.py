@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from ui.words import T, words
 
 FOLDER = Path(__file__).parent.parent / "assets" / "examples"
 _PHOTOS = {".png", ".jpg", ".jpeg", ".webp"}
@@ -16,6 +19,12 @@ class Example:
     def title(self) -> str:
         """`1-toy-car.png` is the first, and is called "Toy car"."""
         return self._name.replace("-", " ").replace("_", " ").capitalize()
+
+    @property
+    def label(self) -> Any:
+        """The title in the visitor's language, where it is one of ours."""
+        key = f"example.{self._name}"
+        return T(key) if key in words()["en"] else self.title
 
     @property
     def elevation_deg(self) -> float:

@@ -6,6 +6,8 @@ from typing import Any
 from gradio.themes import Base
 from gradio.themes.utils import colors, sizes
 
+from ui.words import i18n
+
 ASSETS = Path(__file__).parent.parent / "assets" / "ui"
 
 
@@ -13,10 +15,11 @@ def page_look() -> dict[str, Any]:
     """What `launch` has to be told so that the page looks as it should."""
     return {
         "theme": _theme(),
-        "css_paths": ASSETS / "style.css",
+        "css_paths": [ASSETS / name for name in ("style.css", "subject.css", "pad.css", "wall.css")],
         "head_paths": ASSETS / "head.html",
         "favicon_path": ASSETS / "favicon.svg",
         "footer_links": ["api"],
+        "i18n": i18n(),
     }
 
 

@@ -1,8 +1,8 @@
-"""The methods as a visitor chooses them: one card each, with what it costs here, and controls for its options."""
+"""The methods as a visitor chooses them: one card each, with what it costs here and now, and its options."""
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -12,68 +12,105 @@ from pipelines.core.cameras import View
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.subject import ANY_SUBJECT
 from pipelines.runtime.devices import Machine
-from pipelines.runtime.method import Method, Request, options_from
-from ui.status import duration
+from pipelines.runtime.method import Estimate, Method, Request, options_from
+from ui import status
+from ui.markup import text
+from ui.words import T
+
+RENDERS = {"any view": "any view", "orbit": "orbits", "fixed views": "fixed views", "mesh": "3D model"}
 
 
 @dataclasses.dataclass(frozen=True)
 class MethodCards:
     """The controls on the page. `inputs` is the order in which a handler gets their values; `read` undoes it."""
 
-    methods: tuple[Method, ...]
     inputs: list[Component]
-
-    @property
-    def switches(self) -> list[Component]:
-        return self.inputs[: len(self.methods)]
+    facts: list[gr.HTML]
+    """One a method: what it renders, its licence, its cost or what stands in its way."""
 
 
 def draw_method_cards(methods: tuple[Method, ...], machine: Machine) -> MethodCards:
     switches: list[Component] = []
     controls: list[Component] = []
-    chosen = False
+    said: list[gr.HTML] = []
+    first = next((method for method in methods if not method.blockers(machine)), None)
     for method in methods:
-        blockers = method.blockers(machine)
-        first = not blockers and not chosen
-        chosen = chosen or first
-        with gr.Column(min_width=0):
+        with gr.Column(min_width=0, elem_id=f"method-{method.card.key}"):
             switches.append(
                 gr.Checkbox(
-                    first,
+                    method is first,
                     label=method.card.title,
-                    info=" ".join([method.card.summary, *(["Cannot run here."] if blockers else []), *blockers]),
-                    interactive=not blockers,
+                    info=method.card.summary,
+                    interactive=not method.blockers(machine),
                     container=False,
                 )
             )
+            said.append(gr.HTML(facts(method, machine)))
             if dataclasses.fields(method.Options):
-                with gr.Accordion(f"{method.card.title}: options", open=False):
+                with gr.Accordion(T("page.options"), open=False):
                     controls += [_control(spec) for spec in dataclasses.fields(method.Options)]
-    return MethodCards(methods, switches + controls)
+    return MethodCards(switches + controls, said)
 
 
 def read_method_cards(methods: tuple[Method, ...], values: Sequence[Any]) -> list[tuple[Method, Any]]:
     """The chosen methods with their options, from the values of `MethodCards.inputs`."""
-    rest: Iterator[Any] = iter(values[len(methods) :])
-    chosen: list[tuple[Method, Any]] = []
-    for method, wanted in zip(methods, values, strict=False):
-        given = {spec.name: next(rest) for spec in dataclasses.fields(method.Options)}
-        if wanted:
-            chosen.append((method, options_from(method.Options, given)))
+    chosen = [(method, options) for method, options, wanted in _read(methods, values) if wanted]
     if not chosen:
-        raise TurnaroundError("No method is chosen. Tick at least one under Method.")
-    return chosen
+        raise TurnaroundError("No method is chosen. Tick at least one under Methods.")
+    return [(method, options_from(method.Options, options)) for method, options in chosen]
 
 
-def cost(chosen: Sequence[tuple[Method, Any]], views: tuple[View, ...], size_px: int, machine: Machine) -> str:
-    """What pressing Generate would take here, in words; a download is said before it is begun."""
-    estimates = [
-        method.estimate(Request(ANY_SUBJECT, views, 0, options, size_px), machine) for method, options in chosen
+def values_for(methods: tuple[Method, ...], chosen: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+    """The values of `MethodCards.inputs` that stand for these methods with these options; gone ones are left out."""
+    switches = [method.card.key in chosen for method in methods]
+    options = [
+        chosen.get(method.card.key, {}).get(spec.name, spec.default)
+        for method in methods
+        for spec in dataclasses.fields(method.Options)
     ]
-    words = f"Takes {duration(sum(e.seconds for e in estimates))} here"
-    if download := sum(e.download_bytes for e in estimates):
+    return switches + options
+
+
+def estimates(
+    methods: tuple[Method, ...], values: Sequence[Any], views: tuple[View, ...], size_px: int, machine: Machine
+) -> dict[str, Estimate]:
+    """What every method that can run here would take, chosen or not."""
+    return {
+        method.card.key: method.estimate(
+            Request(ANY_SUBJECT, views, 0, options_from(method.Options, options), size_px), machine
+        )
+        for method, options, _ in _read(methods, values)
+        if not method.blockers(machine)
+    }
+
+
+def facts(method: Method, machine: Machine, estimate: Estimate | None = None) -> str:
+    card = method.card
+    renders = [RENDERS[kind] for kind in RENDERS if kind in card.renders]
+    words = [", ".join(renders), card.licence]
+    if estimate:
+        words.append(f"{status.duration(estimate.seconds)} here")
+        if estimate.download_bytes:
+            words.append(f"fetches {estimate.download_bytes / 1e9:.1f} GB once")
+    listed = "".join(f"<li>{text(word)}</li>" for word in words)
+    blocked = "".join(f"<li>{text(reason)}</li>" for reason in method.blockers(machine))
+    why = f'<div class="blocked"><p>Cannot run here:</p><ul>{blocked}</ul></div>' if blocked else ""
+    return f'<ul class="facts">{listed}</ul>{why}'
+
+
+def total(methods: tuple[Method, ...], values: Sequence[Any], priced: Mapping[str, Estimate]) -> str:
+    """What pressing Generate would take here, in words; a download is said before it is begun."""
+    chosen = [priced[method.card.key] for method, _ in read_method_cards(methods, values) if method.card.key in priced]
+    words = f"Takes {status.duration(sum(estimate.seconds for estimate in chosen))} here"
+    if download := sum(estimate.download_bytes for estimate in chosen):
         words += f", after fetching {download / 1e9:.1f} GB once"
-    return f"{words}."
+    return status.said(f"{words}.")
+
+
+def _read(methods: tuple[Method, ...], values: Sequence[Any]) -> Iterator[tuple[Method, dict[str, Any], bool]]:
+    rest: Iterator[Any] = iter(values[len(methods) :])
+    for method, wanted in zip(methods, values, strict=False):
+        yield method, {spec.name: next(rest) for spec in dataclasses.fields(method.Options)}, bool(wanted)
 
 
 def _control(spec: dataclasses.Field[Any]) -> Component:

@@ -1,18 +1,22 @@
 """From an upload to a subject, for the page and the endpoints alike: what is held in memory, and under which ids."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipelines.core.cameras import DEFAULT_FILL
-from pipelines.core.errors import TurnaroundError
+from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.core.images import Photo
+from pipelines.core.mask import Repair, strokes_of
 from pipelines.core.subject import Subject, check_elevation
 from pipelines.runtime.method import Report
-from pipelines.runtime.prepare import AUTO, prepare
-from pipelines.runtime.shelf import Prepared, Shelf
+from pipelines.runtime.prepare import AUTO, find_alpha, frame
+from pipelines.runtime.shelf import MAX_BYTES, Prepared, Shelf
 from ui.examples import EXAMPLES
 from ui.guard import NOT_OURS, is_ours
 from ui.studio import Studio
@@ -21,9 +25,19 @@ from ui.temp import forget_upload
 EXAMPLE_IDS = {f"example:{index}": example for index, example in enumerate(EXAMPLES)}
 """What stands for an example in the place of an id of the shelf's; it is prepared when it is first needed."""
 FIRST_EXAMPLE = next(iter(EXAMPLE_IDS), "")
+MAX_LAYERS = 4  # the page's editor sends one; each is a picture to be decoded
 
 NO_PHOTO = "There is no photo yet. Upload one, or choose an example."
 NOT_CUT_OUT = "The photo is not cut out yet. See the message beside it, then press Generate again."
+NO_STROKES = "The strokes could not be read, so the mask is as it was. Press Start over and paint again."
+
+
+class NotFramed(TurnaroundError):
+    """No subject came of it, but what the remover found is known, and can be repaired."""
+
+    def __init__(self, sentence: str, prepared: Prepared) -> None:
+        super().__init__(sentence)
+        self.prepared = prepared
 
 
 class Photos:
@@ -31,8 +45,10 @@ class Photos:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self.shelf = Shelf(keep_s=studio.settings.temp_hours * 3600)
+        self.shelf = SharingShelf(keep_s=studio.settings.temp_hours * 3600)
         self._examples: dict[str, str] = {}
+
+    # --- What visitors send -------------------------------------------------------------------------------------------
 
     def read_upload(self, photo: Any) -> Photo:
         """The photo in an upload, a file object of Gradio's; the file itself is removed, readable or not.
@@ -47,6 +63,32 @@ class Photos:
         with self.forgetting(photo):
             return self.studio.intake.read(Path(path))
 
+    def read_strokes(self, layers: Any, photo: Photo) -> Repair | None:
+        """What was painted over this photo, from uploaded layers of the mask editor's; those files are removed."""
+        layers = layers if isinstance(layers, list) else [layers]
+        try:
+            if len(layers) > MAX_LAYERS:
+                raise TurnaroundError(
+                    f"{len(layers)} painted layers came; at most {MAX_LAYERS} are read. Paint on one."
+                )
+            painted = [self._read_layer(layer) for layer in layers if layer is not None]
+        finally:
+            for layer in layers:
+                with self.forgetting(layer):
+                    pass
+        height, width = photo.rgba.shape[:2]
+        return strokes_of(painted, (width, height))
+
+    def _read_layer(self, layer: Any) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
+        try:
+            return self.read_upload(layer).rgba
+        except Cancelled:
+            raise
+        except TurnaroundError as refusal:
+            if "fully transparent" in str(refusal):  # a photo cannot be; a layer without strokes is
+                return None
+            raise TurnaroundError(NOT_OURS if str(refusal) == NOT_OURS else NO_STROKES) from refusal
+
     @contextmanager
     def forgetting(self, photo: Any) -> Iterator[None]:
         """However the block ends, the raw upload is gone then."""
@@ -57,9 +99,24 @@ class Photos:
             if isinstance(path, str) and is_ours(path):
                 forget_upload(Path(path))
 
+    # --- Cutting out --------------------------------------------------------------------------------------------------
+
     def cut_out(self, wanted: Prepared, report: Report | None = None) -> Subject:
-        settings = self.studio.settings
-        return prepare(wanted.photo, remover=wanted.remover, fill=wanted.fill, settings=settings, report=report)
+        subject = self.prepare(wanted, report).subject
+        assert subject is not None
+        return subject
+
+    def prepare(self, wanted: Prepared, report: Report | None = None) -> Prepared:
+        """The same with its subject. What a remover has found is kept, so that it does not look again."""
+        found = wanted.found or find_alpha(wanted.photo, wanted.remover, self.studio.settings, report)
+        kept = replace(wanted, found=found, subject=None)
+        try:
+            subject = frame(kept.photo, *found, fill=kept.fill, feather=kept.feather, repair=kept.repair, report=report)
+        except Cancelled:
+            raise
+        except TurnaroundError as refusal:
+            raise NotFramed(str(refusal), kept) from refusal
+        return replace(kept, subject=subject)
 
     def entry(self, prepared_id: object) -> Prepared:
         """What the id stands for. An example is prepared once for everyone."""
@@ -68,10 +125,15 @@ class Photos:
         known = self.shelf.find(self._examples.get(prepared_id))
         if known is None:
             photo = self.studio.intake.read(EXAMPLE_IDS[prepared_id].path)
-            bare = Prepared(photo, AUTO, DEFAULT_FILL)
-            known = replace(bare, subject=self.cut_out(bare))
+            known = self.prepare(Prepared(photo, AUTO, DEFAULT_FILL))
             self._examples[prepared_id] = self.shelf.put(known)
         return known
+
+    def find(self, prepared_id: object) -> Prepared | None:
+        try:
+            return self.entry(prepared_id)
+        except TurnaroundError:
+            return None
 
     def subject(self, prepared_id: str, photo_elevation_deg: float) -> Subject:
         if not prepared_id:
@@ -80,3 +142,40 @@ class Photos:
         if subject is None:
             raise TurnaroundError(NOT_CUT_OUT)
         return replace(subject, elevation_deg=check_elevation(photo_elevation_deg))
+
+
+class SharingShelf(Shelf):
+    """For a page on which every stroke and every move of a slider leaves an entry, most of which share their photo."""
+
+    def __init__(self, keep_s: float, max_bytes: int = MAX_BYTES) -> None:
+        super().__init__(keep_s, max_bytes)
+        self._before: dict[str, str] = {}
+
+    def put(self, prepared: Prepared, replaced_id: str = "") -> str:
+        """A click already on its way may still ask for what is replaced; what that one replaced goes at once."""
+        entry_id = super().put(prepared)
+        if replaced_id:
+            with self._lock:
+                self._before[entry_id] = replaced_id
+                self._entries.pop(self._before.pop(replaced_id, ""), None)
+        return entry_id
+
+    def _sweep(self) -> None:
+        """As `Shelf` does, but what several entries hold in common takes its room once."""
+        oldest = time.monotonic() - self.keep_s
+        while self._entries:
+            used, _ = next(iter(self._entries.values()))
+            if used >= oldest and (self._held_bytes() <= self.max_bytes or len(self._entries) == 1):
+                break
+            self._entries.popitem(last=False)
+        self._before = {new: old for new, old in self._before.items() if new in self._entries}
+
+    def _held_bytes(self) -> int:
+        held: dict[int, int] = {}
+        for _, entry in self._entries.values():
+            for part in (entry.photo.rgba, entry.subject and entry.subject.rgba, entry.found and entry.found.alpha):
+                if part is not None:
+                    held[id(part)] = part.nbytes
+            if entry.repair is not None:
+                held[id(entry.repair)] = entry.repair.size_bytes
+        return sum(held.values())

@@ -22,6 +22,7 @@ from pipelines.core.errors import TurnaroundError
 from ui.door import API, Door, impatient, port_from, rules_from
 from ui.guard import shield
 from ui.health import Health
+from ui.open_graph import Preview
 from ui.studio import Studio
 from ui.temp import Sweeper
 from ui.uploads import Uploads
@@ -110,7 +111,8 @@ class Server:
         """Gradio adds its layers around ours, so the outermost is only put on when all are there."""
         max_upload_bytes = int(self.studio.settings.max_upload_mb * 1e6)
         assert app.middleware_stack is not None  # it is what called this
-        app.middleware_stack = Door(app.middleware_stack, rules_from(os.environ, max_upload_bytes))
+        page = Preview(app.middleware_stack, self.studio)
+        app.middleware_stack = Door(page, rules_from(os.environ, max_upload_bytes))
         yield
 
 

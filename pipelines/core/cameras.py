@@ -27,6 +27,11 @@ FOV_DEG = 33.8  # vertical field of view: what SV3D was trained with (SV3D, sect
 DEFAULT_FILL = 0.8  # share of the frame the cut-out's longest side takes, unless the visitor says otherwise
 DISTANCE_RANGE = (0.3, 5.0)  # nearer than 0.3 the camera would enter the subject
 MAX_VIEWS = 360  # one orbit at a degree a frame
+KINDS = ("one view", "orbit", "spiral", "swing")  # of paths, in the order in which they are offered
+SPIRAL_RISE_DEG = 25.0  # of a spiral, above and below the chosen elevation
+SPIRAL_RANGE_DEG = (-85.0, 85.0)  # a spiral stays off the poles, where a turn would only spin the picture
+SWING_DEG = 30.0  # of a swing, to either side: what most methods show well
+SWING_RANGE_DEG = (1.0, 180.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +85,52 @@ def wrap_azimuth(azimuth_deg: float) -> float:
 
 def orbit(count: int, elevation_deg: float = 0.0, *, start_deg: float = 0.0, distance: float = 1.0) -> tuple[View, ...]:
     """`count` views evenly round the subject, starting at `start_deg` and moving to the camera's right."""
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 1 <= count <= MAX_VIEWS:
-        raise TurnaroundError(f"An orbit has between 1 and {MAX_VIEWS} views, as a whole number; {count!r} was asked.")
+    _check_count("An orbit", count)
     start = wrap_azimuth(checked_number("The orbit's start", start_deg, "degrees"))
     return tuple(View(wrap_azimuth(start + 360.0 * i / count), elevation_deg, distance) for i in range(count))
+
+
+def path(kind: str, count: int, view: View, swing_deg: float = SWING_DEG) -> tuple[View, ...]:
+    """The cameras of one of `KINDS`: `count` of them, all at the view's distance, and ready to be played in a loop.
+
+    - one view: the view itself, whatever the count.
+    - orbit: evenly round from azimuth 0, at the view's elevation.
+    - spiral: the same turn, rising from 25 degrees below the view's elevation to 25 above it by half way round, and
+      sinking back, both smoothly.
+    - swing: from the view to `swing_deg` on the camera's right, back, as far to its left, and back again, smoothly.
+
+    `assets/ui/camera.js` has the same formulas.
+    """
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise TurnaroundError(f"There is no camera path {str(kind)[:40]!r}. Choose one of: {', '.join(KINDS)}.")
+    if kind == "one view":
+        return (view,)
+    if kind == "orbit":
+        return orbit(count, view.elevation_deg, distance=view.distance)
+    _check_count(f"A {kind}", count)
+    round_deg = [360.0 * i / count for i in range(count)]
+    if kind == "spiral":
+        low, high = SPIRAL_RANGE_DEG
+        rises = [view.elevation_deg - SPIRAL_RISE_DEG * math.cos(math.radians(turn)) for turn in round_deg]
+        heights = [min(high, max(low, rise)) for rise in rises]
+        return tuple(View(wrap_azimuth(t), h, view.distance) for t, h in zip(round_deg, heights, strict=True))
+    swing = check_swing(swing_deg)
+    azimuths = [view.azimuth_deg + swing * math.sin(math.radians(turn)) for turn in round_deg]
+    return tuple(View(wrap_azimuth(azimuth), view.elevation_deg, view.distance) for azimuth in azimuths)
+
+
+def check_swing(swing_deg: object) -> float:
+    number = checked_number("The swing", swing_deg, "degrees")
+    low, high = SWING_RANGE_DEG
+    if not low <= number <= high:
+        raise TurnaroundError(f"The swing must lie between {low:g} and {high:g} degrees to a side, not {number:g}.")
+    return number
+
+
+def _check_count(what: str, count: object) -> None:
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 1 <= count <= MAX_VIEWS:
+        asked = repr(count)[:40]
+        raise TurnaroundError(f"{what} has between 1 and {MAX_VIEWS} views, as a whole number; {asked} was asked.")
 
 
 PRESETS: dict[str, View] = {

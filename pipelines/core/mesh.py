@@ -106,8 +106,8 @@ def _places(vertices: NDArray[np.float32]) -> NDArray[np.int64]:
 # --- Out --------------------------------------------------------------------------------------------------------------
 
 
-def glb_bytes(mesh: Mesh) -> bytes:
-    """One GLB file with its texture inside.
+def glb_bytes(mesh: Mesh, about: dict[str, Any] | None = None) -> bytes:
+    """One GLB file with its texture inside. `about` goes into glTF's `asset`: "copyright", "extras", ...
 
     Coloured meshes say KHR_materials_unlit: a photo's colours already hold the light it was taken in, and viewers then
     show exactly them. Viewers without the extension find a matt white material under the same
@@ -121,7 +121,7 @@ def glb_bytes(mesh: Mesh) -> bytes:
         shape.vertex_attributes["_SRGB"] = _opaque(mesh.colors, np.uint8(255))
 
     def finish(tree: dict[str, Any]) -> None:
-        tree["asset"]["generator"] = "Turnaround"
+        tree["asset"] |= {"generator": "Turnaround", **(about or {})}
         for primitive in (p for m in tree["meshes"] for p in m["primitives"]):
             attributes = primitive["attributes"]
             if "_COLOR" in attributes:

@@ -15,6 +15,7 @@ what two could disturb happens under one lock, which the system drops when its h
 import contextlib
 import datetime
 import hashlib
+import hmac
 import logging
 import os
 import re
@@ -39,9 +40,10 @@ from pipelines.runtime.manifest import (
     RESULT_ID,
     SUBJECT,
     ResultManifest,
+    owner_mark,
     parse_manifest,
 )
-from pipelines.runtime.results import read_png, subject_record, write_subject
+from pipelines.runtime.results import read_png, subject_record
 from pipelines.runtime.settings import Settings
 from pipelines.runtime.stored import StoredResult, is_folder, load_result, read_plain, size_of
 
@@ -102,7 +104,8 @@ class Archive:
                 f"{self._settings.free_disk_mb:.0f} MB. Try again later, or delete old results or other files."
             )
 
-    def begin(self, subject: Subject) -> Draft:
+    def begin(self, subject: Subject, owner: str = "") -> Draft:
+        """`owner`: a secret of at least 128 bits; whoever knows it is the result's owner (`owned_by`)."""
         self.require_space()
         with disk_sentences("The result could not be started"):
             drafts = self.root / ".drafts"
@@ -113,9 +116,9 @@ class Archive:
                 folder.mkdir()
                 running = _running(folder)
                 running.acquire(timeout=0)
-            draft = Draft(self, id, folder, running, subject)
+            draft = Draft(self, id, folder, running, subject, owner)
             try:
-                write_subject(folder / "result", subject)
+                draft.put_subject()
             except BaseException:
                 draft.discard()
                 raise
@@ -149,11 +152,32 @@ class Archive:
         if hashlib.sha256(data).hexdigest() != result.manifest.files[SUBJECT].sha256:
             raise TurnaroundError(DAMAGED)
         rgba = read_png(data)
-        making = Making(record.photo_sha256, record.photo_size_px, record.remover, record.crop_px, record.notes)
+        making = Making(
+            photo_sha256=record.photo_sha256,
+            photo_size_px=record.photo_size_px,
+            remover=record.remover,
+            crop_px=record.crop_px,
+            notes=record.notes,
+            feather=record.feather,
+            added_px=record.added_px,
+            removed_px=record.removed_px,
+        )
         subject = Subject(rgba, making, record.elevation_deg, record.fill)
         if subject_record(subject) != record:
             raise TurnaroundError(DAMAGED)
         return subject
+
+    def owned_by(self, id: object, key: object) -> bool:
+        """Whether the result was made with this key as its owner. Never of a result without one."""
+        name = _checked_id(id)
+        if not isinstance(key, str) or not key:
+            return False
+        try:
+            manifest = parse_manifest(read_plain(self.root / name / MANIFEST, MAX_BYTES), ResultManifest)
+            mark = owner_mark(name, key)
+        except (TurnaroundError, OSError):
+            return False
+        return bool(manifest.owner) and manifest.id == name and hmac.compare_digest(manifest.owner, mark)
 
     def list(self, limit: int = 50, offset: int = 0) -> tuple[ResultManifest, ...]:
         """Newest first, without those that cannot be read. For whoever runs the server: a visitor has links only."""
@@ -176,7 +200,7 @@ class Archive:
         ):
             for path in result.paths:
                 entry = zipfile.ZipInfo(f"turnaround/{path.relative_to(result.folder).as_posix()}")
-                squeezed = path.suffix in (".png", ".mp4")
+                squeezed = path.suffix in (".png", ".webp", ".mp4")
                 entry.compress_type = zipfile.ZIP_STORED if squeezed else zipfile.ZIP_DEFLATED
                 packed.writestr(entry, read_plain(path))
         return target

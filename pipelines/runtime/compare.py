@@ -1,10 +1,11 @@
 """One job: one subject, N methods. Cheap ones first, streamed as they finish, each failure kept to itself."""
 
+import itertools
 import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.devices import Machine
-from pipelines.runtime.engine import Engine
+from pipelines.runtime.engine import Engine, Turn
 from pipelines.runtime.method import Method, Report, Request, Turnaround
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ class Progressed:
     message: str
     remaining_s: float | None
     preview: NDArray[np.uint8] | None = None
+    waiting: bool = False
+    """It has not begun yet: the message says what it waits for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +49,28 @@ Task = tuple[Method, Request]
 
 
 def compare(
-    tasks: Sequence[Task], engine: Engine, machine: Machine, emit: Callable[[Event], None], cancelled: threading.Event
+    tasks: Sequence[Task],
+    engine: Engine,
+    machine: Machine,
+    emit: Callable[[Event], None],
+    cancelled: threading.Event | Mapping[str, threading.Event],
 ) -> None:
-    """Run every task, telling `emit` as it goes: any number of `Progressed`, then one `Finished` or `Failed` each."""
-    for method, request, estimated_s in _cheap_first(tasks, machine, emit):
+    """Run every task, telling `emit` as it goes: any number of `Progressed`, then one `Finished` or `Failed` each.
+
+    `cancelled` stops all, or, by the methods' keys, each by itself.
+    """
+    ordered = _cheap_first(tasks, machine, emit)
+    for (before, _, _), (after, _, _) in itertools.pairwise(ordered):
+        emit(Progressed(after.card.key, 0.0, f"Runs after {before.card.title}", None, waiting=True))
+    for method, request, estimated_s in ordered:
         key = method.card.key
-        report = Report(_Clock(key, estimated_s, emit), cancelled)
+        clock = _Clock(key, estimated_s, emit)
+        report = Report(clock, cancelled if isinstance(cancelled, threading.Event) else cancelled[key])
         try:
+            report.check()
             if blockers := method.blockers(machine):
                 raise TurnaroundError(f"{method.card.title} cannot run here. {' '.join(blockers)}")
-            turnaround = engine.run(method, request, report)
+            turnaround = engine.run(method, request, report, Turn(estimated_s, clock.wait))
             report.check()  # a cancel in the very last moment still means: nothing is kept
         except BaseException as error:
             emit(_failure(method, error))
@@ -105,8 +120,11 @@ class _Clock:
         self._key, self._estimated_s, self._emit = key, estimated_s, emit
         self._start: float | None = None
 
+    def wait(self, message: str) -> None:
+        self._emit(Progressed(self._key, 0.0, message, None, waiting=True))
+
     def __call__(self, fraction: float, message: str, preview: NDArray[np.uint8] | None) -> None:
-        if fraction <= 0.0:  # still waiting, or just begun
+        if fraction <= 0.0:  # just begun
             self._start = time.monotonic()
             self._emit(Progressed(self._key, 0.0, message, None, preview))
             return

@@ -4,15 +4,11 @@ A job does not depend on the page that started it: the page follows it, may be r
 which is also the id of the result.
 """
 
+import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.core.subject import Subject
@@ -20,107 +16,52 @@ from pipelines.runtime.archive import Archive, Draft
 from pipelines.runtime.compare import Event, Failed, Finished, Progressed, Task, compare, sentence_of
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.engine import Engine
+from pipelines.runtime.job import ABANDONED, RESTARTING, Job, News, Saved, State
 from pipelines.runtime.method import Report
 from pipelines.runtime.settings import Settings
+from pipelines.runtime.stored import StoredResult
+
+__all__ = ["ABANDONED", "Job", "Jobs", "News", "Saved", "State"]
 
 log = logging.getLogger(__name__)
-State = Literal["working", "saved", "ended"]
 KEEP_ENDED = 50  # jobs that have ended and can still be followed, so that a slow page misses nothing
-
-
-@dataclass(frozen=True, eq=False)
-class Saved:
-    """A method has finished, and what it made lies in the archive. All that is kept in memory is its first view."""
-
-    method: str
-    first_view: NDArray[np.uint8] | None
-
-
-class Job:
-    def __init__(self, id: str, visitor: str) -> None:
-        self.id = id
-        self.visitor = visitor
-        self.cancelled = threading.Event()
-        self.state: State = "working"
-        """"saved": the archive has a result of this id. "ended": it has not, nothing finished."""
-        self.problem: str | None = None
-        """Why nothing was saved although a method finished, or why the job as a whole failed."""
-        self._outcomes: list[Saved | Failed] = []
-        self._progress: Progressed | None = None
-        self._version = 0
-        self._changed = threading.Condition()
-
-    def cancel(self) -> None:
-        """Stop at the next report. Cancelling a job that has ended does nothing."""
-        self.cancelled.set()
-
-    @property
-    def working(self) -> bool:
-        return self.state == "working"
-
-    def follow(self, tick_s: float = 0.5) -> Iterator[Progressed | Saved | Failed | None]:
-        """Every outcome from the start, and the newest progress; `None` after each `tick_s` without news.
-
-        A page that falls behind skips progress, never an outcome. Ends once the result, if any, is in the archive.
-        """
-        told, version = 0, -1
-        while True:
-            with self._changed:
-                if version == self._version and self.working:
-                    self._changed.wait(tick_s)
-                news, version = version != self._version, self._version
-                outcomes, progress, working = self._outcomes[told:], self._progress, self.working
-            told += len(outcomes)
-            yield from outcomes
-            if not working:
-                return
-            if not news:
-                yield None
-            elif progress and all(progress.method != outcome.method for outcome in self._outcomes):
-                yield progress
-
-    def _emit(self, event: Progressed | Saved | Failed) -> None:
-        with self._changed:
-            if isinstance(event, Progressed):
-                self._progress = event
-            else:
-                self._outcomes.append(event)
-            self._version += 1
-            self._changed.notify_all()
-
-    def _end(self, state: State, problem: str | None = None) -> None:
-        with self._changed:
-            self.state, self.problem, self._progress = state, problem, None
-            self._version += 1
-            self._changed.notify_all()
 
 
 class Jobs:
     def __init__(self, engine: Engine, archive: Archive, settings: Settings) -> None:
         self.engine, self.archive, self.settings = engine, archive, settings
         self._jobs: dict[str, Job] = {}
+        self._drafts: dict[str, Draft] = {}  # of the jobs that work
         self._beginning: list[str] = []  # visitors whose jobs will be among `_jobs` in a moment
         self._lock = threading.Lock()
         self.draining = False
 
-    def start(self, subject: Subject, tasks: Sequence[Task], visitor: str) -> Job:
-        """Begin a job, or say why it cannot begin. `visitor` is any key that tells visitors apart."""
+    def start(self, subject: Subject, tasks: Sequence[Task], visitor: str, owner: str = "") -> Job:
+        """Begin a job, or say why it cannot begin.
+
+        `visitor` is any key that tells visitors apart; `owner` the secret that may delete the result later. A job that
+        nobody follows is cancelled after a while: see `Job.listen` and `Job.keep`.
+        """
         with self._lock:
             self._check_room(visitor)
             self._beginning.append(visitor)
         try:
-            draft = self.archive.begin(subject)  # writes to the disk, so not under the lock
-            job = Job(draft.id, visitor)
+            draft = self.archive.begin(subject, owner)  # writes to the disk, so not under the lock
+            job = Job(draft.id, visitor, tasks, self.settings.grace_s)
             worker = threading.Thread(
                 target=self._work, args=(job, draft, tasks), name=f"job-{job.id[:6]}", daemon=True
             )
+            with self._lock:
+                self._jobs[job.id], self._drafts[job.id] = job, draft
             try:
                 worker.start()
             except BaseException:  # no thread to be had
+                with self._lock:
+                    del self._jobs[job.id], self._drafts[job.id]
                 _discard(draft)
                 raise
+            job._begin()
             with self._lock:
-                self._jobs[job.id] = job
                 self._forget_old()
             return job
         finally:
@@ -136,6 +77,21 @@ class Jobs:
         with self._lock:
             return self._jobs.get(job_id)
 
+    def stored(self, job_id: str) -> StoredResult | None:
+        """What has been finished of a run that still goes on: its files can be had before the last method is done.
+
+        None once the run has ended (`archive.open` knows more then), and of a run unknown here. When a run ends, its
+        folder gets another name: a path given out before may be gone when it is opened. Whoever meets a
+        `FileNotFoundError` asks once more, best by `open`; a file once opened stays readable.
+        """
+        with self._lock:
+            draft = self._drafts.get(job_id)
+        return draft.so_far() if draft else None
+
+    def open(self, job_id: str) -> StoredResult:
+        """The result behind a link, whole or what there is of it so far; otherwise why there is none."""
+        return self.stored(job_id) or self.archive.open(job_id)
+
     def drain(self, seconds: float) -> None:
         """Take no new jobs; let the working ones finish; cancel and wait briefly for those that do not."""
         with self._lock:
@@ -144,7 +100,7 @@ class Jobs:
         while self._busy() and time.monotonic() < deadline:
             time.sleep(0.05)
         for job in self._all():
-            job.cancel()
+            job.cancel(why=RESTARTING)
         while self._busy() and time.monotonic() < deadline + 1.0:
             time.sleep(0.05)
 
@@ -163,12 +119,14 @@ class Jobs:
             else:
                 told = event
             if isinstance(told, Failed):
+                if told.cancelled:
+                    told = dataclasses.replace(told, sentence=job.why(told.method))
                 draft.fail(told.method, told.sentence)
             job._emit(told)
 
         def save(event: Finished) -> Saved | Failed:
             try:
-                check = Report(cancelled=job.cancelled).check
+                check = Report(cancelled=job.stops[event.method]).check
                 draft.add(event.turnaround, event.request, cards[event.method], check=check)
                 check()
             except BaseException as error:
@@ -177,7 +135,7 @@ class Jobs:
             return Saved(event.method, frames[0].rgba if frames else None)
 
         try:
-            compare(tasks, self.engine, this_machine(self.settings.data), keep, job.cancelled)
+            compare(tasks, self.engine, this_machine(self.settings.data), keep, job.stops)
             if saved:
                 draft.finish()
         except BaseException as error:  # nothing a job does may take the server along
@@ -185,6 +143,8 @@ class Jobs:
         finally:
             if not saved:
                 _discard(draft)
+            with self._lock:
+                self._drafts.pop(job.id, None)
             job._end("saved" if saved else "ended", problem)
 
     def _check_room(self, visitor: str) -> None:

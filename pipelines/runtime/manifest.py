@@ -1,6 +1,7 @@
 """What a stored result says of itself: two kinds of `manifest.json`, written strictly and read with suspicion."""
 
 import functools
+import hashlib
 import json
 import math
 import re
@@ -19,8 +20,8 @@ NEWER = "This result was made by a newer version of the app. Update the app to o
 METHOD_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 RESULT_ID = re.compile(r"[0-9a-f]{44}")
 TURNAROUND_FILE = re.compile(
-    r"(view|depth|normals)_[0-9]{3}\.png|orbit\.mp4|model\.glb|cameras\.json|transforms\.json"
-    r"|colmap/(cameras|images|points3D)\.txt"
+    r"(view|depth|normals)_[0-9]{3}\.(png|webp)|orbit\.mp4|model\.glb|cameras\.json|transforms\.json"
+    r"|colmap/(cameras|images|points3D)\.txt|LICENCE\.txt|CITATION\.bib"
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -49,6 +50,9 @@ class SubjectRecord:
     fill: float
     size_px: int
     rgba_sha256: str
+    feather: float = 0.0  # as in `Making`; older results have neither this nor the next two
+    added_px: int = 0
+    removed_px: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,12 +112,20 @@ class ResultManifest:
     """Of all files together."""
     files: dict[str, FileRecord]
     """The cut-out, and each method's own manifest, which vouches for the rest."""
+    owner: str = ""
+    """`owner_mark` of the key that may delete it; empty where nobody has one, and in results of older versions."""
 
     def __post_init__(self) -> None:
         _require(RESULT_ID.fullmatch(self.id) and self.bytes >= 0)
+        _require(not self.owner or _SHA256.fullmatch(self.owner))
         _require(all(METHOD_KEY.fullmatch(key) for key in (*self.methods, *self.failures)))
         _require(set(self.files) == {SUBJECT, *(f"{key}/{MANIFEST}" for key in self.methods)})
         _require(len(set(self.methods)) == len(self.methods) and not set(self.methods) & set(self.failures))
+
+
+def owner_mark(id: str, key: str) -> str:
+    """What a result tells of its owner's key: enough to know it again, different in each result of the same owner."""
+    return hashlib.sha256(f"{id}:{key}".encode("utf-8", "surrogatepass")).hexdigest()  # of any string
 
 
 def frame_file(index: int) -> str:

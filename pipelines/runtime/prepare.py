@@ -1,4 +1,10 @@
-"""From an accepted photo to the subject: the one function that the page, the command line and the API call."""
+"""From an accepted photo to the subject: what the page, the command line and the API call.
+
+In two steps, since the first may take a network some seconds, and the second, which follows each stroke and each move
+of a slider, does not: `find_alpha`, then `frame`. `prepare` is both.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,6 +12,7 @@ from numpy.typing import NDArray
 from pipelines.core.cameras import DEFAULT_FILL
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import Photo
+from pipelines.core.mask import Repair, check_feather, check_repair, has_useful_alpha
 from pipelines.core.subject import (
     ALPHA,
     NONE,
@@ -13,7 +20,6 @@ from pipelines.core.subject import (
     bleed,
     check_elevation,
     check_fill,
-    has_useful_alpha,
     make_subject,
 )
 from pipelines.runtime.method import Report
@@ -23,16 +29,28 @@ from pipelines.runtime.settings import Settings
 AUTO = "auto"
 
 
+class Found(NamedTuple):
+    """What a remover found in a photo, before anyone repaired it. Without an object in it, it still is an answer."""
+
+    alpha: NDArray[np.uint8]
+    """[H, W], read-only. Removers themselves answer in 8 bits, and so does the finished subject."""
+    remover: str
+    """What was used: never "auto"."""
+
+
 def prepare(
     photo: Photo,
     *,
     remover: str = AUTO,
     elevation_deg: float = 0.0,
     fill: float = DEFAULT_FILL,
+    feather: float = 0.0,
+    repair: Repair | None = None,
+    found: Found | None = None,
     settings: Settings,
     report: Report | None = None,
 ) -> Subject:
-    """The cut-out that every method sees.
+    """The cut-out that every method sees. `found`, from `find_alpha` of this photo and remover, saves looking again.
 
     "auto" keeps an alpha that cuts something out, and else takes the remover that needs no download: it never fetches
     anything, and gives the same answer on every machine. "alpha" insists on the photo's own. "none" takes the whole
@@ -43,21 +61,63 @@ def prepare(
     check_remover(remover)
     check_elevation(elevation_deg)
     check_fill(fill)
+    check_feather(feather)
+    if repair is not None:
+        check_repair(repair, photo.rgba.shape[1::-1])
+    if found is None:
+        found = find_alpha(photo, remover, settings, report)
+    return frame(photo, *found, elevation_deg=elevation_deg, fill=fill, feather=feather, repair=repair, report=report)
+
+
+def find_alpha(photo: Photo, remover: str, settings: Settings, report: Report | None = None) -> Found:
+    """What the remover, chosen as in `prepare`, takes for the object; refused only if it cannot look at all."""
+    report = report or Report()
+    check_remover(remover)
     own = photo.rgba[..., 3]
     useful = has_useful_alpha(own)
     if remover == AUTO:
         remover = ALPHA if useful else OUTLINE
     elif remover == ALPHA and own.min() == 255:
         raise TurnaroundError("This photo has no transparency of its own. Choose another background remover, or auto.")
-    alpha = own.astype(np.float32) / 255
+    alpha = own
     if remover not in (ALPHA, NONE):
         with report.stage("remove the background"):
-            found = remove_background(_seen_by_remover(photo.rgba, useful), remover, settings, report)
+            share = remove_background(_seen_by_remover(photo.rgba, useful), remover, settings, report)
         # An alpha that cuts nothing out may be a ghostly veil over all of the photo; only its holes are heeded.
-        alpha = found * (alpha if useful else (alpha > 0).astype(np.float32))
+        allowed = own if useful else np.where(own > 0, np.uint8(255), np.uint8(0))
+        alpha = np.rint(share.clip(0, 1) * allowed).astype(np.uint8)
+    alpha = alpha.view()
+    alpha.flags.writeable = False
+    return Found(alpha, remover)
+
+
+def frame(
+    photo: Photo,
+    alpha: NDArray[np.uint8],
+    remover: str,
+    *,
+    elevation_deg: float = 0.0,
+    fill: float = DEFAULT_FILL,
+    feather: float = 0.0,
+    repair: Repair | None = None,
+    report: Report | None = None,
+) -> Subject:
+    """The subject that a found alpha, with its remover, marks on its photo: `frame(photo, *found, fill=0.7)`.
+
+    Where nothing was found, what a visitor painted in makes the subject alone.
+    """
+    report = report or Report()
     with report.stage("frame the subject"):
         report(0.9, "Framing the object")
-        return make_subject(photo, alpha, remover, elevation_deg=elevation_deg, fill=fill)
+        return make_subject(
+            photo,
+            alpha.astype(np.float32) / 255,
+            remover,
+            elevation_deg=elevation_deg,
+            fill=fill,
+            feather=feather,
+            repair=repair,
+        )
 
 
 def check_remover(key: object) -> str:

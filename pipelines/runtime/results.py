@@ -7,6 +7,8 @@ subject.png                    what every method saw (write_subject; beside the 
 <method>/model.glb             with a mesh
 <method>/cameras.json  transforms.json  colmap/{cameras,images,points3D}.txt
 <method>/depth_000.png ...  normals_000.png ...   when asked for: 16 bits, their scale in cameras.json
+<method>/LICENCE.txt  CITATION.bib   whose work it is
+<method>/view_000.webp ...  depth_000.webp ...  normals_000.webp ...   for the wall, when asked for: see `shown.py`
 <method>/manifest.json         written last: a folder that has one is whole
 ```
 
@@ -32,6 +34,7 @@ from pipelines.core.files import StorageError, disk_sentences, whole_file, write
 from pipelines.core.mesh import glb_bytes
 from pipelines.core.subject import Subject
 from pipelines.core.video import WHITE, Colour, write_mp4
+from pipelines.runtime.credit import credit_files, glb_about
 from pipelines.runtime.manifest import (
     DAMAGED,
     MANIFEST,
@@ -48,6 +51,7 @@ from pipelines.runtime.manifest import (
     json_bytes,
 )
 from pipelines.runtime.method import Card, Request, Turnaround
+from pipelines.runtime.shown import wall_pictures
 
 ORBIT_S = 2.5  # seconds one orbit of 10 to 125 frames lasts in the video; others keep to 4 or 50 frames a second
 DEPTH_UNIT = 1e-4  # of the world; 16 bits then reach 6.5, and the camera of distance 1 stands at about 2
@@ -88,10 +92,12 @@ def write_turnaround(
     background: Colour = WHITE,
     depth: bool = False,
     normals: bool = False,
+    wall: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> Written:
     """All files of one turnaround; those of an earlier one in the same folder leave first.
 
+    `depth` and `normals` are the exact ones, for measuring; `wall` adds the small pictures that the page turns.
     `check` is called between files; what it raises, `Cancelled` for instance, stops the writing.
     Any failure leaves none of them, except that of the video alone: then a note in the manifest names it.
     """
@@ -100,7 +106,7 @@ def write_turnaround(
         folder.mkdir(parents=True, exist_ok=True)
         clear_turnaround(folder)
         try:
-            return _write(folder, turnaround, request, card, background, depth, normals, check)
+            return _write(folder, turnaround, request, card, background, depth, normals, wall, check)
         except BaseException:
             clear_turnaround(folder)
             raise
@@ -124,28 +130,31 @@ def _write(
     background: Colour,
     depth: bool,
     normals: bool,
+    wall: bool,
     check: Callable[[], None],
 ) -> Written:
     # 1. Pictures, in threads: zlib and the disk leave Python free to encode the video meanwhile
     files, frames = _Folder(folder), turnaround.frames
     unit = _depth_unit(turnaround) if depth else None
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="png") as pool:
-        pictures: dict[str, Callable[[], NDArray[Any]]] = {}
+        pictures: dict[str, Callable[[], bytes]] = {}
         shots = []
         for i, frame in enumerate(frames):
             shot = Shot(frame_file(i), frame.view, frame.asked, frame.exact)
-            pictures[shot.file] = lambda frame=frame: frame.rgba
+            pictures[shot.file] = lambda frame=frame: png_bytes(frame.rgba)
             if unit and frame.depth is not None:
                 shot = dataclasses.replace(shot, depth_file=f"depth_{i:03d}.png")
-                pictures[f"depth_{i:03d}.png"] = lambda values=frame.depth: _as_16_bits(values / unit)
+                pictures[f"depth_{i:03d}.png"] = lambda values=frame.depth: png_bytes(_as_16_bits(values / unit))
             if normals and frame.normals is not None:
                 shot = dataclasses.replace(shot, normals_file=f"normals_{i:03d}.png")
-                pictures[f"normals_{i:03d}.png"] = lambda values=frame.normals: _normals_as_16_bits(values)
+                pictures[f"normals_{i:03d}.png"] = lambda values=frame.normals: png_bytes(_normals_as_16_bits(values))
             shots.append(shot)
+        if wall:
+            pictures |= wall_pictures(frames)
 
-        def put_picture(name: str, make: Callable[[], NDArray[Any]]) -> None:
+        def put_picture(name: str, make: Callable[[], bytes]) -> None:
             check()
-            files.put(name, png_bytes(make()))
+            files.put(name, make())
 
         written = [pool.submit(put_picture, name, make) for name, make in pictures.items()]
 
@@ -160,12 +169,12 @@ def _write(
             except TurnaroundError as problem:
                 notes.append(str(problem))
         if turnaround.mesh is not None:
-            files.put(MODEL, glb_bytes(turnaround.mesh))
+            files.put(MODEL, glb_bytes(turnaround.mesh, glb_about(card)))
         for task in written:
             task.result()
     check()
 
-    # 3. Cameras
+    # 3. Cameras, and whose work it is
     unit_distance = photo_distance(request.subject.fill, card.fov_deg)
     height, width = frames[0].rgba.shape[:2] if frames else (request.size_px, request.size_px)
     lens = Lens(width, height, card.fov_deg, unit_distance)
@@ -175,6 +184,8 @@ def _write(
     (folder / "colmap").mkdir(exist_ok=True)
     for name, text in colmap_text(shots, lens).items():
         files.put(f"colmap/{name}", text.encode())
+    for name, text in credit_files(card).items():
+        files.put(name, text.encode())
 
     # 4. The manifest, last
     manifest = _manifest(turnaround, request, card, tuple(shots), tuple(notes), files.sorted_records())
@@ -232,6 +243,9 @@ def subject_record(subject: Subject) -> SubjectRecord:
         fill=subject.fill,
         size_px=subject.rgba.shape[0],
         rgba_sha256=hashlib.sha256(subject.rgba.tobytes()).hexdigest(),
+        feather=made.feather,
+        added_px=made.added_px,
+        removed_px=made.removed_px,
     )
 
 
@@ -284,7 +298,7 @@ def read_png(data: bytes) -> NDArray[np.uint8]:
     """RGBA [H, W, 4], as `png_bytes` wrote it."""
     import cv2
 
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if picture is None or picture.ndim != 3 or picture.shape[2] != 4 or picture.dtype != np.uint8:
         raise TurnaroundError(DAMAGED)
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA), np.uint8)

@@ -33,6 +33,9 @@ class Settings:
     temp_hours: float = _setting(1.0, "Uploads and previews left in the temporary folder go after this time", 0.01, 720)
     max_queue: int = _setting(20, "Runs that may wait at once; further visitors are asked to come back", 1, 1000)
     max_queue_per_visitor: int = _setting(3, "Runs one visitor may have waiting or running at once", 1, 1000)
+    grace_s: float = _setting(
+        60.0, "A run that nobody has followed for this many seconds is cancelled; 0 lets every run finish", 0, 86_400
+    )
     drain_s: float = _setting(10.0, "After SIGTERM, running work gets this many seconds to finish", 0, 600)
     rembg_url: str = _setting(
         "https://github.com/danielgatis/rembg/releases/download/v0.0.0/",

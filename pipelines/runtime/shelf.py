@@ -6,11 +6,15 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import Photo
+from pipelines.core.mask import Repair
 from pipelines.core.subject import Subject
+from pipelines.runtime.prepare import Found
 
-MAX_BYTES = 400_000_000  # about 20 photos of 2048 px with their subjects
+MAX_BYTES = 400_000_000  # about 15 photos of 2048 px with their masks and subjects
 ID_BYTES = 16  # 128 bits: an id is the only key to a visitor's photo
 
 
@@ -22,10 +26,18 @@ class Prepared:
     fill: float
     subject: Subject | None = None
     """`None` when this photo could not be prepared this way; the photo is still there for another try."""
+    found: Found | None = None
+    """What the remover found, so that nothing but another remover makes it look again. Kept also without a subject:
+    what a visitor paints can still make one."""
+    feather: float = 0.0
+    repair: Repair | None = None
 
     @property
     def size_bytes(self) -> int:
-        return self.photo.rgba.nbytes + (self.subject.rgba.nbytes if self.subject else 0)
+        size = self.photo.rgba.nbytes + (self.subject.rgba.nbytes if self.subject else 0)
+        if self.found and not np.may_share_memory(self.found.alpha, self.photo.rgba):  # else it is the photo's own
+            size += self.found.alpha.nbytes
+        return size + (self.repair.size_bytes if self.repair else 0)
 
 
 @dataclass

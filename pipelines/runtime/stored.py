@@ -36,6 +36,26 @@ class StoredTurnaround:
         return tuple(self.folder / frame.file for frame in self.manifest.frames)
 
     @property
+    def pictures(self) -> tuple[Path, ...]:
+        """The frames as the wall shows them: WebP, or the PNGs themselves in results of older versions."""
+        return self._all_of("view") or self.frames
+
+    @property
+    def depths(self) -> tuple[Path, ...]:
+        """One picture a frame, or none at all."""
+        return self._all_of("depth")
+
+    @property
+    def normal_pictures(self) -> tuple[Path, ...]:
+        """One a frame, or none at all."""
+        return self._all_of("normals")
+
+    def _all_of(self, kind: str) -> tuple[Path, ...]:
+        names = [f"{kind}_{i:03d}.webp" for i in range(len(self.manifest.frames))]
+        whole = all(name in self.manifest.files for name in names)
+        return tuple(self.folder / name for name in names) if whole else ()
+
+    @property
     def video(self) -> Path | None:
         return self.folder / VIDEO if VIDEO in self.manifest.files else None
 
@@ -50,6 +70,8 @@ class StoredResult:
     folder: Path
     manifest: ResultManifest
     turnarounds: tuple[StoredTurnaround, ...]
+    whole: bool = True
+    """False while the run goes on: there are more methods to come, and its own manifest is not a file yet."""
 
     @property
     def subject(self) -> Path:
@@ -58,7 +80,8 @@ class StoredResult:
     @property
     def paths(self) -> Iterator[Path]:
         """Every file."""
-        yield self.folder / MANIFEST
+        if self.whole:
+            yield self.folder / MANIFEST
         yield self.subject
         for turnaround in self.turnarounds:
             yield turnaround.folder / MANIFEST

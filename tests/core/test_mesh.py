@@ -309,6 +309,15 @@ def test_a_mesh_with_nan_positions_in_the_file_is_refused() -> None:
         load_mesh(bytes(data))
 
 
+def test_a_glb_says_what_it_is_told_to_say_about_itself() -> None:
+    about = {"copyright": "Made with Toy", "extras": {"citation": "@misc{toy, title = {Über}}"}}
+    for told in (None, about):
+        data = glb_bytes(ball(rings=4), told)
+        (length,) = struct.unpack_from("<I", data, 12)
+        asset = json.loads(data[20 : 20 + length])["asset"]
+        assert asset == {"version": "2.0", "generator": "Turnaround", **(told or {})}
+
+
 # --- Normals ----------------------------------------------------------------------------------------------------------
 
 

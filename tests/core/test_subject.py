@@ -1,4 +1,4 @@
-"""Framing, colours at soft edges, and specks: what must hold for any cut-out."""
+"""Framing and colours at soft edges: what must hold for any cut-out."""
 
 import cv2
 import numpy as np
@@ -7,37 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.core.errors import TurnaroundError
-from pipelines.core.images import Photo
+from pipelines.core.mask import Repair
 from pipelines.core.subject import (
     ALPHA,
     FILL_RANGE,
     NONE,
     SUBJECT_SIZE_PX,
     bleed,
-    has_useful_alpha,
-    keep_objects,
     make_subject,
     pure_colours,
 )
+from tests.core.photos import disc, photo_of, plain
 
 SIZE = SUBJECT_SIZE_PX
-
-
-def disc(width: int, height: int, x: float, y: float, radius: float) -> np.ndarray:
-    """An anti-aliased disc [H, W] in 0..1; pixel (0, 0) has its centre at (0.5, 0.5)."""
-    rows, columns = np.mgrid[0:height, 0:width] + 0.5
-    return np.clip(radius - np.hypot(columns - x, rows - y) + 0.5, 0, 1).astype(np.float32)
-
-
-def photo_of(rgb: np.ndarray, alpha: np.ndarray | None = None, original: tuple[int, int] | None = None) -> Photo:
-    height, width = rgb.shape[:2]
-    share = np.ones((height, width)) if alpha is None else alpha
-    rgba = np.dstack([rgb, np.rint(share * 255)]).astype(np.uint8)
-    return Photo.of(rgba, original or (width, height))
-
-
-def plain(width: int, height: int, colour: tuple[int, int, int]) -> np.ndarray:
-    return np.broadcast_to(np.array(colour, np.uint8), (height, width, 3))
 
 
 def contour_box(alpha: np.ndarray) -> tuple[int, int, int, int]:
@@ -161,41 +143,7 @@ def test_an_impossible_photo_elevation_is_refused_in_words(elevation) -> None:
         make_subject(photo_of(plain(100, 100, (5, 5, 5)), alpha), alpha, ALPHA, elevation_deg=elevation)
 
 
-# --- The mask ---------------------------------------------------------------------------------------------------------
-
-
-def test_specks_leave_and_parts_of_similar_size_stay() -> None:
-    shoes = np.maximum(disc(400, 300, 100, 150, 60), disc(400, 300, 290, 150, 50))
-    leg = np.zeros_like(shoes)
-    leg[240:290, 180:190] = 1
-    speck = disc(400, 300, 380, 20, 6)
-    kept = keep_objects(np.maximum(np.maximum(shoes, leg), speck), haze=0)
-    assert np.array_equal(kept, np.maximum(shoes, leg))
-
-
-def test_a_soft_rim_stays_with_its_object_to_the_last_bit() -> None:
-    alpha = cv2.GaussianBlur(disc(300, 300, 150, 150, 80), (0, 0), 6)
-    assert np.array_equal(keep_objects(alpha, haze=0), alpha)
-
-
-def test_the_haze_that_a_network_leaves_over_the_background_goes() -> None:
-    alpha = np.maximum(disc(300, 300, 150, 150, 80), np.float32(0.03))
-    assert keep_objects(alpha)[10, 10] == 0
-
-
-@pytest.mark.parametrize(
-    ("alpha", "sentence"),
-    [
-        (np.zeros((200, 200)), "No object was found"),
-        (np.full((200, 200), 0.01), "No object was found"),
-        ((np.random.default_rng(0).random((400, 400)) > 0.99).astype(float), "No object was found"),
-        (disc(400, 400, 200, 200, 4), "only 8 px large"),
-    ],
-    ids=["empty", "haze", "speckle", "tiny"],
-)
-def test_a_mask_without_an_object_is_refused_in_words(alpha, sentence) -> None:
-    with pytest.raises(TurnaroundError, match=sentence):
-        keep_objects(alpha.astype(np.float32))
+# --- What is said of it -----------------------------------------------------------------------------------------------
 
 
 def test_an_object_at_the_photos_edge_is_said_to_be_cut_off_there() -> None:
@@ -210,41 +158,6 @@ def test_a_cut_out_cropped_to_its_own_box_is_not_said_to_be_cut_off() -> None:
     alpha = disc(201, 201, 100.5, 100.5, 100.5)
     notes = make_subject(photo_of(plain(201, 201, (5, 5, 5)), alpha), alpha, ALPHA).made.notes
     assert not any("cut off" in note for note in notes)
-
-
-def ring(width: int) -> np.ndarray:
-    alpha = np.full((200, 300), 255)
-    alpha[:width] = alpha[-width:] = alpha[:, :width] = alpha[:, -width:] = 0
-    return alpha
-
-
-def rounded_corners() -> np.ndarray:
-    alpha = np.full((200, 300), 255)
-    for rows in (slice(0, 8), slice(-8, None)):
-        for columns in (slice(0, 8), slice(-8, None)):
-            alpha[rows, columns] = 0
-    return alpha
-
-
-@pytest.mark.parametrize(
-    ("alpha", "useful"),
-    [
-        (np.full((200, 300), 255), False),
-        (np.full((200, 300), 130), False),
-        (np.zeros((200, 300)), False),
-        (ring(1), False),
-        (ring(2), False),
-        (rounded_corners(), False),
-        (np.random.default_rng(0).integers(200, 256, (200, 300)), False),
-        (disc(300, 200, 150, 100, 70) * 255, True),
-        (255 - disc(300, 200, 150, 100, 25) * 255, True),
-        (disc(201, 201, 100.5, 100.5, 100.5) * 255, True),
-        (disc(300, 200, 150, 100, 70) * 200, True),
-    ],
-    ids=["opaque", "veil", "empty", "frame1", "frame2", "corners", "noise", "disc", "hole", "trimmed", "translucent"],
-)
-def test_only_an_alpha_that_cuts_something_out_is_useful(alpha, useful) -> None:
-    assert has_useful_alpha(np.asarray(alpha).astype(np.uint8)) is useful
 
 
 # --- Colours ----------------------------------------------------------------------------------------------------------
@@ -302,3 +215,93 @@ def test_colours_bleed_to_the_nearest_side() -> None:
     assert np.abs(filled[:, :10] - rgb[:, :10]).max() < 1e-3
     assert filled[32, 14, 0] > 0.8 and filled[32, -15, 2] > 0.8
     assert filled.sum(axis=-1).min() > 0.99 and filled.sum(axis=-1).max() < 1.01
+
+
+@pytest.mark.parametrize("side", [400, 1600])
+def test_large_photos_lose_their_background_like_small_ones(side) -> None:
+    """Above the frame's resolution the colours are parted in the frame, below it in the photo."""
+    alpha = cv2.GaussianBlur(disc(side, side, side / 2, side / 2, 0.4 * side), (0, 0), side / 200)
+    own = np.where(np.arange(side)[None, :, None] < side // 2, (200, 80, 40), (40, 80, 200)) * np.ones((side, 1, 1))
+    mixed = own * alpha[..., None] + np.array([0, 255, 0]) * (1 - alpha[..., None])
+    shown = make_subject(photo_of(np.rint(mixed).astype(np.uint8)), alpha, "outline").rgba
+    soft = (shown[..., 3] > 25) & (shown[..., 3] < 230)
+    soft[:, 492:532] = False  # where the two colours meet
+    true = np.where(np.arange(SIZE)[None, :, None] < SIZE // 2, (200, 80, 40), (40, 80, 200)) * np.ones((SIZE, 1, 1))
+    assert soft.sum() > 1000
+    assert np.abs(shown[..., :3] - true)[soft].mean() < 8
+    assert shown[..., 1].max() < 130  # everywhere, also under alpha 0
+
+
+@pytest.mark.parametrize("side", ["left", "bottom"])
+def test_a_large_photos_edge_leaves_no_dark_or_bright_rim_on_an_object_that_it_cuts_off(side) -> None:
+    alpha = disc(1600, 1600, *((0, 800) if side == "left" else (800, 1600)), 700)
+    mixed = np.array([180, 90, 60]) * alpha[..., None] + 200 * (1 - alpha[..., None])
+    shown = make_subject(photo_of(np.rint(mixed).astype(np.uint8)), alpha, "outline").rgba
+    there = shown[..., 3] > 25
+    assert np.abs(shown[there][:, :3].astype(int) - (180, 90, 60)).max() < 20
+
+
+# --- Repairs and feathers ---------------------------------------------------------------------------------------------
+
+
+def strokes(added: np.ndarray | None, removed: np.ndarray | None = None) -> Repair:
+    given = added if added is not None else removed
+    assert given is not None
+    nothing = np.zeros(given.shape, np.bool_)
+    return Repair(nothing if added is None else added, nothing if removed is None else removed)
+
+
+def test_a_feather_fades_the_edge_and_moves_recolours_and_reframes_nothing() -> None:
+    alpha = cv2.GaussianBlur(disc(400, 400, 200, 200, 120), (0, 0), 2)
+    mixed = np.array([200, 60, 60]) * alpha[..., None] + np.array([0, 255, 0]) * (1 - alpha[..., None])
+    photo = photo_of(np.rint(mixed).astype(np.uint8))
+    plain_one, again, soft = (make_subject(photo, alpha, "outline", feather=f) for f in (0, 0.0, 0.04))
+    assert np.array_equal(plain_one.rgba, again.rgba)
+    assert np.array_equal(soft.rgba[..., :3], plain_one.rgba[..., :3]) and soft.made.crop_px == plain_one.made.crop_px
+    assert (soft.rgba[..., 3] <= plain_one.rgba[..., 3]).all()
+    assert soft.rgba[..., 3].astype(int).sum() < 0.97 * plain_one.rgba[..., 3].astype(int).sum()
+    assert (soft.made.feather, plain_one.made.feather) == (0.04, 0)
+    over_black = soft.rgba[..., :3] * (soft.rgba[..., 3:] / 255)
+    assert over_black[..., 1].max() < 80, "a halo of the green wall"
+
+
+def test_what_was_painted_in_and_away_is_in_the_subject_and_in_its_record() -> None:
+    alpha = disc(400, 300, 150, 150, 80)
+    nose, hole = disc(400, 300, 260, 150, 40) >= 0.5, disc(400, 300, 150, 150, 30) >= 0.5
+    photo = photo_of(plain(400, 300, (90, 120, 140)), original=(800, 600))
+    made = make_subject(photo, alpha, "outline", repair=strokes(nose, hole))
+    left, top, right, _ = made.made.crop_px
+    scale = SIZE / (right - left) * 2  # frame pixels a pixel of the working photo
+
+    def shown(x: float, y: float) -> int:
+        return made.rgba[int((y - top / 2) * scale), int((x - left / 2) * scale), 3]
+
+    assert shown(280, 150) == 255 and shown(150, 150) == 0 and shown(100, 150) == 255
+    assert made.made.added_px == 4 * nose.sum() and made.made.removed_px == 4 * hole.sum()
+    assert make_subject(photo, alpha, "outline").made.added_px == 0
+
+
+@pytest.mark.parametrize("remover", [ALPHA, NONE, "outline"])
+def test_a_painted_out_part_is_gone_whatever_found_it(remover) -> None:
+    alpha = disc(400, 300, 200, 150, 80) if remover != NONE else np.ones((300, 400), np.float32)
+    away = np.zeros((300, 400), np.bool_)
+    away[:, :200] = True
+    made = make_subject(photo_of(plain(400, 300, (9, 9, 9))), alpha, remover, repair=strokes(None, away))
+    assert made.made.crop_px[0] + (made.made.crop_px[2] - made.made.crop_px[0]) / 2 > 230
+    with pytest.raises(TurnaroundError, match="Everything in this photo is erased"):
+        make_subject(photo_of(plain(400, 300, (9, 9, 9))), alpha, remover, repair=strokes(None, ~np.zeros_like(away)))
+
+
+def test_what_is_painted_in_where_a_cut_out_photo_has_no_colour_takes_the_objects() -> None:
+    alpha = disc(400, 300, 150, 150, 80)
+    rgb = np.zeros((300, 400, 3), np.uint8)
+    rgb[alpha > 0] = (210, 150, 90)
+    nose = disc(400, 300, 250, 150, 40) >= 0.5
+    made = make_subject(photo_of(rgb, alpha), alpha, ALPHA, repair=strokes(nose))
+    assert np.abs(made.rgba[made.rgba[..., 3] > 200][:, :3].astype(int) - (210, 150, 90)).max() < 12
+
+
+def test_input_50_a_repair_of_another_size_is_refused_in_words() -> None:
+    photo, alpha = photo_of(plain(400, 300, (9, 9, 9))), disc(400, 300, 200, 150, 80)
+    with pytest.raises(TurnaroundError, match="belong to another picture"):
+        make_subject(photo, alpha, "outline", repair=strokes(alpha.T >= 0.5))

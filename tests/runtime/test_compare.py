@@ -2,7 +2,6 @@
 
 import dataclasses
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ from pipelines.runtime.compare import Event, Failed, Finished, Progressed, compa
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.engine import InProcessEngine
 from pipelines.runtime.method import Frame, Method, Request, Turnaround
-from tests.toy_methods import Blocked, Flat, Raises, Returns, Slow, SlowOptions, a_card, a_nan_mesh, a_subject
+from tests.runtime.job_helpers import wait_until
+from tests.toy_methods import Blocked, Flat, Held, Raises, Returns, Slow, SlowOptions, a_card, a_nan_mesh, a_subject
 
 REQUEST = Request(a_subject(), orbit(3), seed=1)
 
@@ -169,12 +169,42 @@ def test_options_of_another_method_are_refused():
 
 def test_f9_cancelling_stops_the_work_itself():
     slow, cancelled = Slow(), threading.Event()
-    threading.Timer(0.35, cancelled.set).start()
-    failed = outcomes(run((slow, REQUEST), cancelled=cancelled))["slow"]
+    ends: list[dict[str, Finished | Failed]] = []
+    worker = threading.Thread(target=lambda: ends.append(outcomes(run((slow, REQUEST), cancelled=cancelled))))
+    worker.start()
+    wait_until(lambda: slow.steps_made >= 2)
+    cancelled.set()
+    worker.join(20)
+    failed = ends[0]["slow"]
     assert isinstance(failed, Failed) and failed.cancelled
-    made = slow.steps_made
-    time.sleep(0.3)
-    assert slow.steps_made == made < 40 and slow.running == 0
+    assert slow.steps_made < 50 and slow.running == 0
+
+
+def test_f9_each_method_has_its_own_cancel():
+    held, flat, slow = Held(), Flat(), Slow()
+    cancelled = {key: threading.Event() for key in ("held", "flat", "slow")}
+    events: list[Event] = []
+    tasks = [(held, REQUEST), (flat, REQUEST), (slow, dataclasses.replace(REQUEST, options=SlowOptions(steps=2)))]
+    worker = threading.Thread(
+        target=compare, args=(tasks, InProcessEngine(), this_machine(Path()), events.append, cancelled)
+    )
+    worker.start()
+    assert held.begun.wait(20)
+    cancelled["flat"].set()  # while it waits
+    cancelled["held"].set()  # while it runs
+    worker.join(20)
+    ends = outcomes(events)
+    assert [type(ends[key]) for key in ("held", "flat", "slow")] == [Failed, Failed, Finished]
+    assert all(end.cancelled for end in ends.values() if isinstance(end, Failed))
+    assert not any(isinstance(e, Progressed) and e.method == "flat" and not e.waiting for e in events), "it never began"
+
+
+def test_a_method_whose_turn_has_not_come_says_what_it_waits_for():
+    events = run((Slow(), dataclasses.replace(REQUEST, options=SlowOptions(steps=1))), (Flat(), REQUEST))
+    first = events[0]
+    assert isinstance(first, Progressed) and first.waiting
+    assert (first.method, first.message) == ("slow", "Runs after Flat")
+    assert not any(isinstance(event, Progressed) and event.waiting for event in events[1:])
 
 
 def test_f9_cancelling_reaches_a_run_that_still_waits():
@@ -189,14 +219,15 @@ def test_f9_cancelling_reaches_a_run_that_still_waits():
             )
         )
         threads[-1].start()
-        time.sleep(0.15)
+        wait_until(lambda: slow.running == 1)
+    wait_until(lambda: any(isinstance(e, Progressed) and e.waiting for e in events))
     second.set()
-    threads[1].join(5)
+    threads[1].join(20)
     assert not threads[1].is_alive() and waiting.steps_made == 0
     assert any(isinstance(e, Progressed) and "Waiting for 1 other run" in e.message for e in events)
     assert slow.running == 1
     first.set()
-    threads[0].join(5)
+    threads[0].join(20)
     assert not threads[0].is_alive()
 
 
@@ -219,16 +250,3 @@ def test_f10_never_two_heavy_runs_at_once():
     assert slow.most_at_once == 1 and slow.running == 0
     assert sum(isinstance(e, Finished) for e in ends) == 8
     assert sum(isinstance(e, Failed) for e in ends) == 4
-
-
-def test_the_engine_tells_how_long_the_running_method_has_been_silent():
-    engine, slow, cancelled = InProcessEngine(), Slow(), threading.Event()
-    assert engine.silent_s() == 0
-    slow.step_s = 0.4
-    worker = threading.Thread(target=compare, args=([(slow, REQUEST)], engine, this_machine(Path()), print, cancelled))
-    worker.start()
-    time.sleep(0.3)
-    assert 0 < engine.silent_s() < 5
-    cancelled.set()
-    worker.join(5)
-    assert engine.silent_s() == 0

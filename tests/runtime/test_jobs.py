@@ -3,7 +3,7 @@
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,13 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.archive import Archive
 from pipelines.runtime.compare import Failed, Progressed
 from pipelines.runtime.engine import InProcessEngine
-from pipelines.runtime.jobs import Job, Jobs, Saved
-from pipelines.runtime.method import Method, Request
+from pipelines.runtime.job import METHOD_STOPPED, RESTARTING
+from pipelines.runtime.jobs import ABANDONED, Jobs, Saved
+from pipelines.runtime.method import Request
 from pipelines.runtime.settings import Settings
-from tests.toy_methods import Flat, Raises, Slow, SlowOptions, a_subject
-
-SUBJECT = a_subject()
+from tests.runtime.archive_helpers import assert_whole
+from tests.runtime.job_helpers import SUBJECT, end_of, start, wait_until
+from tests.toy_methods import Ball, Flat, Held, Raises, Slow, a_card, a_subject
 
 
 @pytest.fixture
@@ -27,24 +28,6 @@ def jobs(tmp_path: Path) -> Iterator[Jobs]:
     jobs = Jobs(InProcessEngine(), Archive(settings), settings)
     yield jobs
     jobs.drain(0)
-
-
-def start(jobs: Jobs, *methods: Method, visitor: str = "anna", steps: int = 50) -> Job:
-    def request(method: Method) -> Request:
-        return Request(SUBJECT, orbit(2), options=SlowOptions(steps) if isinstance(method, Slow) else None)
-
-    return jobs.start(SUBJECT, [(method, request(method)) for method in methods], visitor)
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.01)
-
-
-def end_of(job: Job) -> list[Saved | Failed]:
-    return [event for event in job.follow() if isinstance(event, Saved | Failed)]
 
 
 def test_a_job_ends_in_the_archive_under_its_own_id(jobs: Jobs):
@@ -69,6 +52,119 @@ def test_when_nothing_finishes_nothing_is_stored(jobs: Jobs):
     with pytest.raises(TurnaroundError):
         jobs.archive.open(job.id)
     assert isinstance(end_of(start(jobs, Flat()))[0], Saved)
+
+
+# --- One method of several --------------------------------------------------------------------------------------------
+
+
+class Next(Flat):
+    """Runs after `Held`, and knows whether it did."""
+
+    card = a_card("next")
+    seconds = 9.0
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def _run(self, request: Request, report):
+        self.runs += 1
+        return super()._run(request, report)
+
+
+def test_f9_a_method_that_waits_can_be_cancelled_and_says_so_while_the_others_run(jobs: Jobs):
+    held, waiting = Held(), Next()
+    job = start(jobs, held, waiting)
+    assert held.begun.wait(20)
+    job.cancel("next")
+    (failed,) = job.news().outcomes
+    assert isinstance(failed, Failed) and (failed.method, failed.cancelled) == ("next", True)
+    assert job.working and not held.released.is_set()
+    held.released.set()
+    assert {event.method: type(event) for event in end_of(job)} == {"held": Saved, "next": Failed}
+    assert waiting.runs == 0 and not job.cancelled.is_set()
+    assert jobs.archive.open(job.id).manifest.failures == {"next": METHOD_STOPPED}
+
+
+def test_f9_a_method_that_runs_can_be_cancelled_and_the_others_go_on(jobs: Jobs):
+    held, waiting = Held(), Next()
+    job = start(jobs, held, waiting)
+    assert held.begun.wait(20)
+    job.cancel("held")
+    failed, saved = end_of(job)
+    assert isinstance(failed, Failed) and failed.cancelled and failed.sentence == METHOD_STOPPED
+    assert isinstance(saved, Saved) and saved.method == "next" and waiting.runs == 1
+    assert jobs.archive.open(job.id).manifest.failures == {"held": METHOD_STOPPED}
+
+
+def test_f11_a_method_that_has_finished_is_not_touched_by_a_cancel(jobs: Jobs):
+    quick, held = Flat(), Held()
+    held.seconds = 9.0  # it comes second
+    job = start(jobs, quick, held)
+    assert held.begun.wait(20)
+    job.cancel("flat")
+    job.cancel()
+    assert {event.method: type(event) for event in end_of(job)} == {"flat": Saved, "held": Failed}
+    assert [made.key for made in jobs.archive.open(job.id).turnarounds] == ["flat"]
+
+
+def test_f9_cancelling_one_method_at_any_moment_leaves_one_outcome_each(jobs: Jobs):
+    """Whatever is told last is also what lies in the archive."""
+    for round in range(12):
+        job = start(jobs, Flat(), Next(), Ball(), views=1)
+        time.sleep(0.006 * round)
+        job.cancel("next")
+        told = {event.method: type(event) for event in end_of(job)}
+        assert set(told) == {"flat", "next", "ball"} and len(job.news().outcomes) == 3
+        kept = {made.key for made in jobs.archive.open(job.id).turnarounds}
+        assert kept == {key for key, kind in told.items() if kind is Saved} >= {"flat", "ball"}
+        assert_whole(jobs.archive.open(job.id))
+
+
+# --- Presence, and whose it is ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[Jobs]:
+    settings = Settings(data=tmp_path / "data", grace_s=0.05)
+    jobs = Jobs(InProcessEngine(), Archive(settings), settings)
+    yield jobs
+    jobs.drain(0)
+
+
+def test_f12_a_run_that_nobody_follows_stops_working_and_leaves_nothing(impatient: Jobs):
+    held = Held()
+    job = start(impatient, held, Next())
+    wait_until(lambda: not job.working)
+    assert (job.state, job.problem) == ("ended", ABANDONED)
+    assert all(isinstance(event, Failed) and event.sentence == ABANDONED for event in job.news().outcomes)
+    assert not impatient.archive.list() and not list(impatient.settings.results.rglob("view_*"))
+
+
+def test_f12_what_had_finished_before_the_page_was_closed_is_kept(impatient: Jobs):
+    held = Held()
+    held.seconds = 9.0
+    job = start(impatient, Flat(), held)
+    stop = job.listen(lambda: None)
+    if not job.cancelled.is_set():  # unless the machine was so slow that nobody had come in time
+        assert held.begun.wait(20)
+        stop()
+        wait_until(lambda: not job.working)
+        result = impatient.archive.open(job.id)
+        assert [made.key for made in result.turnarounds] == ["flat"]
+        assert result.manifest.failures == {"held": ABANDONED} and job.problem is None
+
+
+def test_the_owner_of_a_run_owns_its_result(jobs: Jobs):
+    job = jobs.start(SUBJECT, [(Flat(), Request(SUBJECT, orbit(1)))], "anna", owner="a key of hers")
+    end_of(job)
+    assert jobs.archive.owned_by(job.id, "a key of hers") and not jobs.archive.owned_by(job.id, "anna")
+    assert b"a key of hers" not in (jobs.archive.open(job.id).folder / "manifest.json").read_bytes()
+    nobodys = start(jobs, Flat())
+    end_of(nobodys)
+    assert not jobs.archive.owned_by(nobodys.id, "a key of hers")
+
+
+# --- Stopping, ending, and the limits ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.02, 0.1, 0.3, 0.6])
@@ -195,6 +291,7 @@ def test_f3_draining_stops_a_run_that_takes_too_long(jobs: Jobs):
     wait_until(lambda: slow.running)
     jobs.drain(0.1)
     assert [type(event) for event in end_of(running)] == [Failed] and running.state == "ended"
+    assert running.problem == RESTARTING
 
 
 def test_f28_when_the_result_cannot_be_written_the_job_says_so_and_the_next_one_works(jobs: Jobs):

@@ -50,6 +50,8 @@ FILES = {
     "colmap/cameras.txt",
     "colmap/images.txt",
     "colmap/points3D.txt",
+    "LICENCE.txt",
+    "CITATION.bib",
     "manifest.json",
 }
 
@@ -304,7 +306,7 @@ made = a_turnaround(request)
 for limit in (16000, 8000, 2500, 1000, 100):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
-        write_turnaround(folder, made, request, CARD)
+        write_turnaround(folder, made, request, CARD, wall=True)
         raise SystemExit(f"{limit} bytes were enough")
     except StorageError as error:
         assert "the disk is full" in str(error), error

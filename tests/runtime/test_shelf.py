@@ -1,12 +1,15 @@
 """Photos between "prepare" and "render": had by their id only, bounded in memory and time."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import Photo
+from pipelines.core.mask import Repair
+from pipelines.runtime.prepare import Found
 from pipelines.runtime.shelf import Prepared, Shelf
 from tests.toy_methods import a_subject
 
@@ -42,6 +45,15 @@ def test_the_newest_stays_however_large_and_a_subject_counts():
     assert whole.size_bytes == bare.size_bytes + 64 * 64 * 4
     first, second = shelf.put(bare), shelf.put(whole)
     assert shelf.find(first) is None and shelf.find(second) is whole
+
+
+def test_masks_and_strokes_count_too_but_a_photos_own_alpha_is_there_already():
+    photo = a_prepared(64).photo
+    bare = Prepared(photo, "auto", 0.8)
+    assert replace(bare, found=Found(photo.rgba[..., 3], "alpha")).size_bytes == bare.size_bytes
+    assert replace(bare, found=Found(np.zeros((64, 64), np.uint8), "outline")).size_bytes == bare.size_bytes + 64 * 64
+    painted = np.ones((64, 64), np.bool_)
+    assert replace(bare, repair=Repair(painted, ~painted)).size_bytes == bare.size_bytes + 2 * 64 * 64
 
 
 def test_everything_leaves_after_its_time():

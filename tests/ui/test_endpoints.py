@@ -1,5 +1,6 @@
 """The HTTP interface, with Gradio's own client and by hand: what it gives, to whom, and what it refuses."""
 
+import io
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +18,10 @@ from PIL import Image
 from tests.ui.hostile.server import Running, file_object
 from tests.ui.house import CAMERA_NAME, ORANGE, a_photo
 
-PUBLIC = {"/methods", "/prepare", "/render", "/reopen"}
+PUBLIC = {"/methods", "/prepare", "/render", "/compare", "/reopen", "/delete"}
 RENDER = (  # in the order of the endpoint's parameters
-    *("photo", "subject", "methods", "azimuth_deg", "elevation_deg", "orbit", "seed", "size_px", "options"),
-    *("remover", "photo_elevation_deg", "fill"),
+    *("photo", "subject", "methods", "azimuth_deg", "elevation_deg", "distance", "path", "count", "seed", "size_px"),
+    *("options", "remover", "photo_elevation_deg", "fill"),
 )
 
 
@@ -47,11 +48,11 @@ def refusal(house: Running, endpoint: str, *values: Any) -> str:
 
 
 def render(house: Running, **given: Any) -> tuple[Any, ...]:
-    defaults = {"seed": 0, "size_px": 64, "remover": "auto", "photo_elevation_deg": 0.0, "fill": 0.8}
+    defaults = {"distance": 1.0, "seed": 0, "size_px": 64, "remover": "auto", "photo_elevation_deg": 0.0, "fill": 0.8}
     return tuple((defaults | given).get(name) for name in RENDER)
 
 
-def test_only_these_four_are_public(house: Running):
+def test_65_only_these_are_public(house: Running):
     config = house.client.get("/config").json()
     public = {f"/{d['api_name']}" for d in config["dependencies"] if d["api_visibility"] != "private"}
     assert public == PUBLIC
@@ -82,8 +83,18 @@ def test_prepare_gives_the_cut_out_and_keeps_nothing_else(prepared: dict[str, An
         assert not file.is_file() or CAMERA_NAME.encode() not in file.read_bytes()
 
 
-def test_render_streams_progress_and_ends_with_all_files(client: Client, prepared: dict[str, Any]):
-    job = client.submit(subject=prepared["subject"], orbit=8, elevation_deg=10, size_px=96, api_name="/render")
+def file_of(house: Running, result: dict[str, Any], name: str) -> bytes:
+    answer = house.client.get(f"/{result['files'][name]}")
+    assert answer.status_code == 200
+    return answer.content
+
+
+def picture_of(house: Running, result: dict[str, Any], name: str) -> np.ndarray[Any, Any]:
+    return np.asarray(Image.open(io.BytesIO(file_of(house, result, name))))
+
+
+def test_render_streams_progress_and_ends_with_all_files(client: Client, prepared: dict[str, Any], house: Running):
+    job = client.submit(subject=prepared["subject"], count=8, elevation_deg=10, size_px=96, api_name="/render")
     result = job.result(timeout=120)
     told: list[Any] = job.outputs()
     assert told[0]["state"] == "working" and told[0]["id"] == result["id"]
@@ -93,16 +104,17 @@ def test_render_streams_progress_and_ends_with_all_files(client: Client, prepare
     made = result["turnarounds"]["inflate"]
     assert [round(frame["view"]["azimuth_deg"]) for frame in made["frames"]] == [0, 45, 90, 135, 180, -135, -90, -45]
     assert all(frame["exact"] and frame["view"]["elevation_deg"] == 10 for frame in made["frames"])
-    files = result["files"]
-    front = np.asarray(Image.open(files["inflate/view_000.png"]))
+    front = picture_of(house, result, "inflate/view_000.png")
     assert front.shape == (96, 96, 4) and np.abs(front[28, 48, :3].astype(int) - ORANGE).max() < 40
-    assert b"ftyp" in Path(files["inflate/orbit.mp4"]).read_bytes()[:12]
-    mesh: Any = trimesh.load(files["inflate/model.glb"], force="mesh")
+    assert b"ftyp" in file_of(house, result, "inflate/orbit.mp4")[:12]
+    mesh: Any = trimesh.load(io.BytesIO(file_of(house, result, "inflate/model.glb")), file_type="glb", force="mesh")
     assert len(mesh.faces) > 100
-    assert json.loads(Path(files["manifest.json"]).read_text())["id"] == result["id"]
+    assert json.loads(file_of(house, result, "manifest.json"))["id"] == result["id"]
+    assert str(house.data) not in json.dumps(result)
 
     again = client.predict(id=result["id"], api_name="/reopen")
-    assert again["manifest"] == result["manifest"] and set(again["files"]) == set(files)
+    assert again["manifest"] == result["manifest"] and again["files"] == result["files"]
+    assert "delete_key" in result and "delete_key" not in again
 
 
 def test_one_call_goes_from_photo_to_view(client: Client, photo: Path):
@@ -128,6 +140,48 @@ def test_several_methods_at_once_and_one_that_fails_alone(client: Client, prepar
     assert result["turnarounds"]["inflate"]["options"]["back"] == "mirror"
 
 
+def test_compare_tells_of_all_methods_at_once(client: Client, prepared: dict[str, Any]):
+    job = client.submit(
+        subject=prepared["subject"], methods=["raises", "inflate"], count=3, size_px=64, api_name="/compare"
+    )
+    result = job.result(timeout=120)
+    told: list[Any] = [answer for answer in job.outputs() if answer["state"] == "working"]
+    assert {key: each["state"] for key, each in told[0]["methods"].items()} == {
+        "raises": "waiting",
+        "inflate": "waiting",
+    }
+    last = told[-1]["methods"]
+    assert last["inflate"]["state"] == "done" and last["raises"]["state"] == "failed"
+    assert "reference" in last["raises"]["message"] and set(result["turnarounds"]) == {"inflate"}
+
+
+def test_compare_takes_every_method_that_can_run_here(client: Client, prepared: dict[str, Any]):
+    job = client.submit(subject=prepared["subject"], count=2, size_px=64, api_name="/compare")
+    first: Any = next(iter(job))
+    job.cancel()
+    assert set(first["methods"]) == {"inflate", "slow", "rude", "raises"}
+
+
+def test_a_swing_looks_to_both_sides_and_from_afar(client: Client, prepared: dict[str, Any]):
+    made = client.predict(
+        subject=prepared["subject"], path="swing", azimuth_deg=10, distance=2, count=4, size_px=64, api_name="/render"
+    )["turnarounds"]["inflate"]
+    views = [frame["view"] for frame in made["frames"]]
+    assert [round(view["azimuth_deg"]) for view in views] == [10, 40, 10, -20]
+    assert {view["distance"] for view in views} == {2}
+
+
+def test_delete_takes_the_key_that_came_with_the_result(client: Client, prepared: dict[str, Any], house: Running):
+    made = client.predict(subject=prepared["subject"], azimuth_deg=0, size_px=64, api_name="/render")
+    for wrong in ("", "x", made["id"], None, 7, [made["delete_key"]]):
+        assert "no result of this id that this key" in refusal(house, "delete", made["id"], wrong)
+    assert client.predict(made["id"], made["delete_key"], api_name="/delete")["state"] == "deleted"
+    with pytest.raises(AppError):
+        client.predict(id=made["id"], api_name="/reopen")
+    assert house.client.get(f"/r/{made['id']}/wall.json").status_code == 404
+    assert "no result of this id that this key" in refusal(house, "delete", made["id"], made["delete_key"])
+
+
 def test_two_at_once_with_the_same_file_name_get_their_own(house: Running, tmp_path: Path):
     def from_photo_to_pixel(colour: tuple[int, int, int], folder: str) -> tuple[str, Any]:
         path = tmp_path / folder / "photo.jpg"
@@ -135,7 +189,7 @@ def test_two_at_once_with_the_same_file_name_get_their_own(house: Running, tmp_p
         path.write_bytes(a_photo(colour))
         own = Client(house.url, verbose=False, analytics_enabled=False)
         made = own.predict(photo=handle_file(path), azimuth_deg=0, size_px=64, api_name="/render")
-        return made["id"], np.asarray(Image.open(made["files"]["inflate/view_000.png"]))[18, 32, :3].astype(int)
+        return made["id"], picture_of(house, made, "inflate/view_000.png")[18, 32, :3].astype(int)
 
     colours = [ORANGE, (40, 160, 60), (150, 40, 160)]
     with ThreadPoolExecutor(3) as pool:
@@ -172,12 +226,15 @@ BAD: list[tuple[dict[str, Any], str]] = [
     *(({"azimuth_deg": 0, "elevation_deg": value}, "elevation must be") for value in NOT_NUMBERS),
     *(({"azimuth_deg": 0, "size_px": value}, "size must be") for value in [*NOT_NUMBERS, None, 63, 1025, 64.5]),
     *(({"azimuth_deg": 0, "seed": value}, "seed must be") for value in [*NOT_NUMBERS, None, -1, 2**31, 2**64, 1.7]),
-    *(({"orbit": value}, "orbit has between") for value in [*NOT_NUMBERS, 0, -1, 361, 10**9, 21.0]),
+    *(({"count": value}, "orbit has between") for value in [*NOT_NUMBERS, 0, -1, 361, 1000, 10**9, 21.0]),
+    *(({"distance": value}, "distance must") for value in [*NOT_NUMBERS, None, 0, 0.29, 5.1]),
+    *(({"path": value}, "no camera path") for value in ["", "../x", ["orbit"], 7, {}]),
+    ({"path": "spiral", "count": 1000}, "spiral has between"),
     ({"azimuth_deg": 360.000001}, "between -360 and 360"),
     ({"azimuth_deg": 1e9}, "between -360 and 360"),
     ({"azimuth_deg": 0, "elevation_deg": 90.000001}, "between -90 and 90"),
-    ({"azimuth_deg": 0, "orbit": 8}, "not both"),
-    ({"orbit": 360, "size_px": 1024}, "more than one run may make"),
+    ({"azimuth_deg": 0, "count": 8}, "One view has no"),
+    ({"count": 360, "size_px": 1024}, "more than one run may make"),
     *(({"methods": value}, "methods must be") for value in [[], {}, 7, True, ["inflate", "inflate"], ["inflate"] * 99]),
     *(({"methods": value}, "no method") for value in ["sv4d", ["../inflate"], [["inflate"]], [None]]),
     *(({"options": value}, "options must have the form") for value in [[], "x", 7, {"inflate": 7}]),

@@ -1,0 +1,135 @@
+// The one camera convention of pipelines/core/cameras.py, number for number: a test compares the two.
+//
+// World: right-handed, y up, the subject's centre at the origin, its longest side 1, its front facing +z. Azimuth is
+// relative to the photo and positive when the camera moves to its own right, from +z towards +x. Elevation is absolute,
+// positive looks down from above. Distance is relative to the photo's. Camera axes: x right, y down, z forward.
+
+/** @typedef {{ azimuth_deg: number, elevation_deg: number, distance?: number }} View */
+
+export const FOV_DEG = 33.8; // vertical
+export const DISTANCE_RANGE = [0.3, 5];
+export const KINDS = ["one view", "orbit", "spiral", "swing"];
+const SPIRAL_DEG = 25; // by how much a spiral goes below and above its view
+const STEEPEST_DEG = 85; // a spiral stays clear of the poles
+
+const radians = (degrees) => (degrees * Math.PI) / 180;
+const degrees = (radians) => (radians * 180) / Math.PI;
+const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+
+/**
+ * The same direction in (-180, 180].
+ * @param {number} azimuthDeg
+ * @returns {number}
+ */
+export function wrapAzimuth(azimuthDeg) {
+  let wrapped = azimuthDeg % 360;
+  if (wrapped > 180) wrapped -= 360;
+  else if (wrapped <= -180) wrapped += 360;
+  return wrapped + 0; // -0 becomes 0
+}
+
+/**
+ * Where the camera looks, as a unit vector in the world.
+ * @param {View} view
+ * @returns {[number, number, number]}
+ */
+export function direction(view) {
+  const azimuth = radians(view.azimuth_deg);
+  const elevation = radians(view.elevation_deg);
+  return [-Math.sin(azimuth) * Math.cos(elevation), -Math.sin(elevation), -Math.cos(azimuth) * Math.cos(elevation)];
+}
+
+/**
+ * Degrees between two viewing directions, whatever their distances.
+ * @param {View} a
+ * @param {View} b
+ * @returns {number}
+ */
+export function angleBetween(a, b) {
+  const [ax, ay, az] = direction(a);
+  const [bx, by, bz] = direction(b);
+  const across = Math.hypot(ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx);
+  return degrees(Math.atan2(across, ax * bx + ay * by + az * bz)); // the arc cosine loses digits near 0 and 180
+}
+
+/**
+ * The number of the view that looks most like `view`: the smallest angle, among equals the most alike distance.
+ * @param {View[]} views
+ * @param {View} view
+ * @returns {number} -1 where there are none
+ */
+export function nearest(views, view) {
+  const alike = (other) => Math.abs(Math.log((other.distance ?? 1) / (view.distance ?? 1)));
+  let best = -1;
+  let smallest = Infinity;
+  views.forEach((other, i) => {
+    const angle = angleBetween(other, view);
+    const equal = Math.abs(angle - smallest) < 1e-9;
+    if (equal ? alike(other) < alike(views[best]) : angle < smallest) {
+      best = i;
+      smallest = angle;
+    }
+  });
+  return best;
+}
+
+/**
+ * The cameras of one kind, in their order.
+ * @param {"one view" | "orbit" | "spiral" | "swing"} kind
+ * @param {number} count of everything but one view
+ * @param {View} view
+ * @param {number} [swingDeg] to either side
+ * @returns {{ azimuth_deg: number, elevation_deg: number, distance: number }[]}
+ */
+export function path(kind, count, view, swingDeg = 30) {
+  const { azimuth_deg, elevation_deg, distance = 1 } = view;
+  if (kind === "one view") return [{ azimuth_deg: wrapAzimuth(azimuth_deg), elevation_deg, distance }];
+  return Array.from({ length: count }, (_, i) => {
+    const turned = (360 * i) / count;
+    if (kind === "swing") {
+      const azimuth = azimuth_deg + swingDeg * Math.sin(radians(turned));
+      return { azimuth_deg: wrapAzimuth(azimuth), elevation_deg, distance };
+    }
+    const elevation = kind === "spiral" ? spiralElevation(elevation_deg, turned) : elevation_deg;
+    return { azimuth_deg: wrapAzimuth(turned), elevation_deg: elevation, distance };
+  });
+}
+
+/**
+ * How high a spiral stands at an azimuth: lowest at the photo's side, highest at the back.
+ * @param {number} elevationDeg of its middle
+ * @param {number} azimuthDeg
+ * @returns {number}
+ */
+export function spiralElevation(elevationDeg, azimuthDeg) {
+  return clamp(elevationDeg - SPIRAL_DEG * Math.cos(radians(azimuthDeg)), -STEEPEST_DEG, STEEPEST_DEG);
+}
+
+/**
+ * How far the camera of distance 1 stands, in world units: there the subject takes the share `fill` of the frame.
+ * @param {number} fill
+ * @param {number} [fovDeg]
+ * @returns {number}
+ */
+export function photoDistance(fill, fovDeg = FOV_DEG) {
+  return 0.5 / (Math.tan(radians(fovDeg) / 2) * fill);
+}
+
+/**
+ * The camera's pose, row by row [4][4]. Straight above and below are ordinary views.
+ * @param {View} view
+ * @param {number} unitDistance `photoDistance(...)`
+ * @returns {number[][]}
+ */
+export function worldFromCamera(view, unitDistance) {
+  const [sinA, cosA] = [Math.sin(radians(view.azimuth_deg)), Math.cos(radians(view.azimuth_deg))];
+  const [sinE, cosE] = [Math.sin(radians(view.elevation_deg)), Math.cos(radians(view.elevation_deg))];
+  const away = (view.distance ?? 1) * unitDistance;
+  const outward = [sinA * cosE, sinE, cosA * cosE];
+  return [
+    [cosA, sinA * sinE, -outward[0], outward[0] * away],
+    [0, -cosE, -outward[1], outward[1] * away],
+    [-sinA, cosA * sinE, -outward[2], outward[2] * away],
+    [0, 0, 0, 1],
+  ];
+}

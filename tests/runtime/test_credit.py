@@ -1,0 +1,92 @@
+"""Whose work a result stands on is said inside its files."""
+
+import json
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pipelines.core.mesh import glb_bytes
+from pipelines.registry import METHODS
+from pipelines.runtime.credit import credit_files, glb_about
+from pipelines.runtime.method import Method, Weights
+from pipelines.runtime.results import write_turnaround
+from tests.runtime.archive_helpers import a_run, a_subject, an_archive
+from tests.runtime.test_results import CARD, MESH, a_request, a_turnaround
+from tests.toy_methods import a_card
+
+CITED = a_card(
+    "cited",
+    title="Novelty",
+    licence="CC BY-NC 4.0",
+    paper="https://example.org/paper",
+    code="https://example.org/code",
+    citation="@misc{novelty,\n  title = {Über Neues}\n}\n\n",
+    weights=(Weights("some/weights", "0123abc", 10, "OpenRAIL++-M"), Weights("other/base", "456def", 10, "MIT")),
+)
+
+
+def asset_of(glb: bytes) -> dict:
+    (length,) = struct.unpack_from("<I", glb, 12)
+    return json.loads(glb[20 : 20 + length])["asset"]
+
+
+def test_licence_and_citation_name_everything_the_card_names():
+    files = credit_files(CITED)
+    assert set(files) == {"LICENCE.txt", "CITATION.bib"}
+    for said in ("Novelty", "CC BY-NC 4.0", "https://example.org/paper", "https://example.org/code"):
+        assert said in files["LICENCE.txt"]
+    for line in ("some/weights, revision 0123abc: OpenRAIL++-M", "other/base, revision 456def: MIT"):
+        assert line in files["LICENCE.txt"]
+    assert files["CITATION.bib"] == "@misc{novelty,\n  title = {Über Neues}\n}\n"
+
+
+def test_a_method_that_asks_for_no_citation_has_a_licence_alone():
+    files = credit_files(a_card("plain"))
+    assert (
+        set(files) == {"LICENCE.txt"} and "Weights" not in files["LICENCE.txt"] and "None" not in files["LICENCE.txt"]
+    )
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.card.key)
+def test_every_method_is_credited(method: Method):
+    assert method.card.licence in credit_files(method.card)["LICENCE.txt"]
+    assert glb_about(method.card)["extras"]["licence"] == method.card.licence
+
+
+def test_they_lie_in_the_methods_folder_and_in_the_zip(tmp_path: Path):
+    archive, subject = an_archive(tmp_path), a_subject()
+    with archive.begin(subject) as draft:
+        draft.add(*a_run(subject), CITED)
+        draft.add(*a_run(subject), a_card("plain"))
+        result = draft.finish()
+    (cited, plain) = result.turnarounds
+    assert (cited.folder / "CITATION.bib").read_text("utf-8") == credit_files(CITED)["CITATION.bib"]
+    assert "CITATION.bib" not in plain.manifest.files
+    with zipfile.ZipFile(archive.zip(result.id, tmp_path)) as packed:
+        names = set(packed.namelist())
+        assert {
+            "turnaround/cited/LICENCE.txt",
+            "turnaround/cited/CITATION.bib",
+            "turnaround/plain/LICENCE.txt",
+        } <= names
+        assert packed.read("turnaround/cited/LICENCE.txt").decode() == credit_files(CITED)["LICENCE.txt"]
+
+
+def test_a_3d_model_says_it_of_itself(tmp_path: Path):
+    request = a_request(1)
+    write_turnaround(tmp_path, a_turnaround(request), request, CARD)
+    asset = asset_of((tmp_path / "model.glb").read_bytes())
+    assert asset["copyright"] == "Made with Toy (licence: Apache-2.0)"
+    assert asset["extras"] == {
+        "method": "Toy",
+        "licence": "Apache-2.0",
+        "paper": "https://example.org/paper",
+        "citation": "@misc{toy}",
+    }
+    assert asset["generator"] == "Turnaround" and asset["version"] == "2.0"
+
+
+def test_a_citation_with_any_letters_goes_into_a_3d_model():
+    assert asset_of(glb_bytes(MESH, glb_about(CITED)))["extras"]["citation"] == CITED.citation.strip()  # type: ignore[union-attr]

@@ -1,0 +1,74 @@
+"""The methods as cards: what they say, and what their controls give."""
+
+import dataclasses
+
+import pytest
+
+from pipelines.core.cameras import orbit
+from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.devices import Machine, this_machine
+from pipelines.runtime.method import Estimate, Request
+from tests.toy_methods import Blocked, Flat, Slow, a_card
+from tests.ui.house import MARKUP
+from ui.method_cards import estimates, facts, read_method_cards, total, values_for
+
+METHODS = (Flat(), Slow())
+
+
+class Fetches(Flat):
+    """Costs a download, and has a licence that must be shown as text."""
+
+    card = dataclasses.replace(a_card("fetches"), licence=MARKUP)
+
+    def estimate(self, request: Request, machine: Machine) -> Estimate:
+        return Estimate(2.0 * len(request.views), 10**9, download_bytes=4_200_000_000)
+
+
+@pytest.fixture
+def machine(tmp_path) -> Machine:
+    return this_machine(tmp_path)
+
+
+def test_options_come_back_from_the_controls_in_order():
+    chosen = read_method_cards(METHODS, [True, True, 7])
+    assert [(method.card.key, getattr(options, "steps", None)) for method, options in chosen] == [
+        ("flat", None),
+        ("slow", 7),
+    ]
+    with pytest.raises(TurnaroundError, match="Steps"):
+        read_method_cards(METHODS, [True, True, 10**9])
+    with pytest.raises(TurnaroundError, match="No method is chosen"):
+        read_method_cards(METHODS, [False, False, 7])
+
+
+def test_values_for_and_reading_undo_each_other():
+    values = values_for(METHODS, {"slow": {"steps": 9}, "gone": {"x": 1}})
+    ((method, options),) = read_method_cards(METHODS, values)
+    assert method.card.key == "slow" and options.steps == 9
+
+
+def test_a_card_says_what_it_costs_here_for_the_cameras_chosen(machine: Machine):
+    fetches = Fetches()
+    few = estimates((fetches,), [True], orbit(4), 576, machine)["fetches"]
+    many = estimates((fetches,), [True], orbit(20), 576, machine)["fetches"]
+    assert "about 8 seconds here" in facts(fetches, machine, few)
+    assert "about 40 seconds here" in facts(fetches, machine, many)
+    assert "4.2 GB once" in facts(fetches, machine, few)
+    assert "4.2 GB once" in total((fetches,), [True], {"fetches": few})
+
+
+def test_the_total_counts_only_what_is_chosen(machine: Machine):
+    methods = (Flat(), Fetches())
+    priced = estimates(methods, [True, True], orbit(30), 576, machine)
+    assert "about a second" in total(methods, [True, False], priced)
+    assert "about 60 seconds" in total(methods, [False, True], priced)
+
+
+def test_a_card_says_why_it_cannot_run_here(machine: Machine):
+    assert "needs a machine that is not this one" in facts(Blocked(), machine)
+    assert estimates((Blocked(),), [False], orbit(4), 576, machine) == {}
+
+
+def test_what_a_card_says_is_text(machine: Machine):
+    shown = facts(Fetches(), machine)
+    assert "<img" not in shown and "<script" not in shown and "{{" not in shown and "${" not in shown

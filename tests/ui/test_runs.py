@@ -1,0 +1,286 @@
+"""What the page's buttons do to runs, called as Gradio calls them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from pipelines.core.cameras import View
+from pipelines.core.images import Photo
+from pipelines.runtime.devices import Machine
+from pipelines.runtime.intake import Intake
+from pipelines.runtime.job import Job, Saved
+from pipelines.runtime.method import Estimate, Request
+from pipelines.runtime.settings import Settings
+from tests.toy_methods import Flat, Raises, Slow, a_card
+from ui.photos import FIRST_EXAMPLE, Photos
+from ui.runs import Runs, chosen_views, without
+from ui.studio import Studio, open_studio
+
+EXITS = [SystemExit("out"), KeyboardInterrupt(), MemoryError(), RuntimeError("secret /etc/path"), StopIteration()]
+VISITOR: Any = SimpleNamespace(session_hash="one")
+KEY = "a" * 32
+NEVER = "f" * 44
+
+
+class Costs(Flat):
+    """Fails while it is only asked what it would cost."""
+
+    card = a_card("costs")
+
+    def __init__(self, problem: BaseException) -> None:
+        self.problem = problem
+
+    def estimate(self, request: Request, machine: Machine) -> Estimate:
+        raise self.problem
+
+
+class Exits(Intake):
+    """Leaves the process, or would, instead of reading."""
+
+    problem: BaseException = SystemExit()
+
+    def read(self, source: bytes | Path) -> Photo:
+        raise self.problem
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """One for all: its intake is a process of its own, and no test fills its queue."""
+    settings = Settings(data=tmp_path_factory.mktemp("runs") / "data", max_queue=100, max_queue_per_visitor=100)
+    studio = open_studio(settings, (Flat(), Slow()))
+    yield studio
+    studio.jobs.drain(0)
+    studio.intake.close()
+
+
+def generate(runs: Runs, *chosen: Any, **changes: Any) -> tuple[Any, str]:
+    given = {
+        "prepared_id": FIRST_EXAMPLE,
+        "photo_elevation_deg": 0,
+        "kind": "one view",
+        "azimuth_deg": 0,
+        "elevation_deg": 0,
+        "distance": 1,
+        "count": 4,
+        "seed": 0,
+        "size_px": 64,
+        "visitor": KEY,
+        "spec": "",
+        "beside": False,
+        "request": VISITOR,
+    } | changes
+    return runs.generate(*given.values(), *(chosen or (True, False, 50)))
+
+
+def event(**said: Any) -> gr.EventData:
+    return gr.EventData(None, said)
+
+
+def end_of(studio: Studio, spec: str) -> Job:
+    job = studio.jobs.find(spec.split(",")[-1])
+    assert job
+    list(job.follow())
+    return job
+
+
+def sentences(shown: str) -> str:
+    return " ".join(re.findall(r'class="problem[^"]*"[^>]*>([^<]*)<', shown))
+
+
+def test_a_run_goes_on_the_wall_at_once_and_ends_in_the_archive(studio: Studio):
+    spec, said = generate(Runs(Photos(studio)), kind="orbit")
+    assert said == ""
+    assert end_of(studio, spec).state == "saved"
+    assert len(studio.archive.open(spec).turnarounds[0].frames) == 4
+
+
+def test_beside_keeps_what_is_on_the_wall(studio: Studio):
+    runs = Runs(Photos(studio))
+    first, _ = generate(runs)
+    second, _ = generate(runs, spec=first, beside=True)
+    assert second.split(",")[0] == first and len(second.split(",")) == 2
+    third, _ = generate(runs, spec=second)
+    assert first not in third
+
+
+@pytest.mark.parametrize("problem", EXITS, ids=repr)
+def test_no_exception_of_any_kind_leaves_a_handler(studio: Studio, problem: BaseException):
+    broken = replace(studio, intake=Exits(), methods=(Flat(), Raises(problem), Costs(problem)))
+    broken.intake.problem = problem  # type: ignore[attr-defined] - it is an `Exits`
+    runs = Runs(Photos(broken))
+    _, said = generate(runs, True, False, False)  # the example cannot be read
+    assert sentences(said) and "secret" not in said
+    *_, said = runs.prices("orbit", 0, 1, 4, 64, False, False, True)
+    assert sentences(said) and "secret" not in said
+
+    runs = Runs(Photos(replace(broken, intake=studio.intake)))
+    spec, _ = generate(runs, False, True, False)
+    assert end_of(studio, spec).state == "ended"
+    spec, _ = generate(runs, True, False, False)  # and the next honest run succeeds
+    assert end_of(studio, spec).state == "saved"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"azimuth_deg": float("nan")}, "finite"),
+        ({"elevation_deg": 91}, "between -90 and 90"),
+        ({"distance": 0}, "between 0.3 and 5"),
+        ({"kind": "orbit", "count": float("nan")}, "orbit has between"),
+        ({"kind": "orbit", "count": 1e300}, "orbit has between"),
+        ({"kind": "spiral", "count": 1000}, "spiral has between"),
+        ({"kind": "elsewhere"}, "no camera path"),
+        ({"kind": ["orbit"]}, "no camera path"),
+        ({"seed": None}, "seed must be a number"),
+        ({"seed": 1.5}, "whole number"),
+        ({"seed": 2**60}, "between"),
+        ({"size_px": 5000}, "between"),
+        ({"photo_elevation_deg": float("inf")}, "finite"),
+        ({"prepared_id": ""}, "no photo yet"),
+        ({"prepared_id": "made-up"}, "no longer held"),
+        ({"prepared_id": "example:99"}, "no longer held"),
+    ],
+    ids=str,
+)
+def test_bad_settings_are_answered_and_begin_nothing(studio: Studio, changes: dict[str, Any], sentence: str):
+    spec, said = generate(Runs(Photos(studio)), **changes)
+    assert sentence in sentences(said) and spec == gr.skip()
+
+
+def test_no_method_chosen_is_said(studio: Studio):
+    assert "No method is chosen" in sentences(generate(Runs(Photos(studio)), False, False, 50)[1])
+
+
+def test_again_makes_the_same_once_more_and_with_a_seed_another(studio: Studio):
+    runs = Runs(Photos(studio))
+    first, _ = generate(runs, kind="swing", azimuth_deg=20, seed=3)
+    end_of(studio, first)
+    same, said = runs.again(event(id=first, key="flat", seed=None), first, KEY, VISITOR)
+    assert said == "" and same.startswith(f"{first},")
+    end_of(studio, same)
+    other, _ = runs.again(event(id=first, key="flat", seed=8), same, KEY, VISITOR)
+    end_of(studio, other)
+    once, twice, seeded = (studio.archive.open(id).turnarounds[0].manifest for id in other.split(","))
+    assert once.views == twice.views == seeded.views and once.subject == twice.subject
+    assert (once.seed, twice.seed, seeded.seed) == (3, 3, 8)
+
+
+def test_again_works_after_a_restart(studio: Studio):
+    first, _ = generate(Runs(Photos(studio)), False, True, 2)
+    end_of(studio, first)
+    anew = open_studio(studio.settings, studio.methods)
+    spec, said = Runs(Photos(anew)).again(event(id=first, key="slow", seed=None), "", KEY, VISITOR)
+    assert said == "" and end_of(anew, spec).state == "saved"
+    made = anew.archive.open(spec).turnarounds[0].manifest
+    assert made.options == {"steps": 2} and made.subject == studio.archive.open(first).turnarounds[0].manifest.subject
+    anew.intake.close()
+
+
+def test_a_failed_tile_leaves_the_wall_when_it_is_tried_again(studio: Studio):
+    runs = Runs(Photos(replace(studio, methods=(Flat(), Raises(RuntimeError())))))
+    both, _ = generate(runs, True, True)
+    end_of(studio, both)
+    spec, _ = runs.again(event(id=both, key="raises", seed=None), both, KEY, VISITOR)
+    assert spec.split(",")[0] == f"{both}.flat" and len(spec.split(",")) == 2
+    alone, _ = generate(runs, False, True)
+    end_of(studio, alone)
+    spec, _ = runs.again(event(id=alone, key="raises", seed=None), alone, KEY, VISITOR)
+    assert alone not in spec
+
+
+@pytest.mark.parametrize("said", [{}, {"id": NEVER, "key": "flat"}, {"id": ["x"], "key": {}}, {"id": "../x"}], ids=str)
+def test_again_of_what_is_not_there_is_said(studio: Studio, said: dict[str, Any]):
+    spec, shown = Runs(Photos(studio)).again(event(**said), "", KEY, VISITOR)
+    assert spec == gr.skip() and sentences(shown)
+
+
+@pytest.mark.parametrize("seed", ["7", -1, 1.5, float("nan"), [], True])
+def test_again_with_a_seed_that_is_none_is_said(studio: Studio, seed: Any):
+    runs = Runs(Photos(studio))
+    spec, _ = generate(runs)
+    end_of(studio, spec)
+    again, shown = runs.again(event(id=spec, key="flat", seed=seed), spec, KEY, VISITOR)
+    assert again == gr.skip() and sentences(shown)
+
+
+def test_f11_only_ones_own_run_is_stopped(studio: Studio):
+    runs = Runs(Photos(studio))
+    spec, _ = generate(runs, False, True, 1000)
+    job = studio.jobs.find(spec)
+    assert job
+    runs.stop(event(id=spec, key="slow"), "b" * 32, VISITOR)
+    runs.stop(event(id=spec, key=None), "", VISITOR)
+    assert not job.cancelled.is_set() and not job.stops["slow"].is_set()
+    runs.stop(event(id=spec, key="slow"), KEY, VISITOR)
+    assert end_of(studio, spec).state == "ended"
+    for said in ({"id": spec}, {"id": "nonsense"}, {}):  # over, unknown, nothing at all
+        runs.stop(event(**said), KEY, VISITOR)
+
+
+def test_a_finished_method_stays_when_another_is_stopped(studio: Studio):
+    runs = Runs(Photos(studio))
+    spec, _ = generate(runs, True, True, 1000)
+    job = studio.jobs.find(spec)
+    assert job
+    next(outcome for outcome in job.follow() if isinstance(outcome, Saved))
+    runs.stop(event(id=spec, key="slow"), KEY, VISITOR)
+    end_of(studio, spec)
+    assert [made.key for made in studio.archive.open(spec).turnarounds] == ["flat"]
+
+
+def test_only_who_made_a_result_deletes_it(studio: Studio):
+    runs = Runs(Photos(studio))
+    spec, _ = generate(runs)
+    end_of(studio, spec)
+    for stranger in ("b" * 32, "", None):
+        left, said, struck = runs.forget(event(id=spec), spec, stranger)  # type: ignore[arg-type] - as requests may
+        assert left == struck == gr.skip() and sentences(said)
+    left, said, struck = runs.forget(event(id=spec), f"{spec},{NEVER}", KEY)
+    assert left == NEVER and "Deleted" in said and struck == {"forgotten": spec}
+    _, said, _ = runs.forget(event(id=spec), "", KEY)
+    assert sentences(said)
+
+
+def test_a_result_of_a_browser_without_a_key_has_no_owner(studio: Studio):
+    runs = Runs(Photos(studio))
+    spec, _ = generate(runs, visitor="")
+    end_of(studio, spec)
+    left, said, _ = runs.forget(event(id=spec), spec, "")
+    assert left == gr.skip() and sentences(said)
+
+
+def test_change_one_thing_puts_a_results_settings_into_the_controls(studio: Studio):
+    runs = Runs(Photos(studio))
+    spec, _ = generate(
+        runs, False, True, 2, kind="swing", azimuth_deg=20, elevation_deg=5, distance=1.5, count=8, seed=4, size_px=96
+    )
+    end_of(studio, spec)
+    source, kind, azimuth, elevation, distance, count, seed, size, *values, said = runs.adopt(
+        event(id=spec, key="slow")
+    )
+    assert source == spec
+    assert (kind, azimuth, elevation, distance, count, seed, size) == ("swing", 20, 5, 1.5, 8, 4, 96)
+    assert values == [False, True, 2] and not sentences(said)
+    *unchanged, said = runs.adopt(event(id=NEVER, key="slow"))
+    assert unchanged == [gr.skip()] * 11 and sentences(said)
+
+
+def test_prices_are_one_a_card_and_a_total(studio: Studio):
+    flat, slow, total = Runs(Photos(studio)).prices("orbit", 0, 1, 4, 64, True, True, 50)
+    assert "about a second here" in flat and "about 5 seconds here" in slow and "about 5 seconds" in total
+
+
+def test_views_are_as_chosen():
+    assert chosen_views("one view", 35, 10, 1, 21) == (View(35, 10),)
+    assert len(chosen_views("orbit", 35, 10, 1, 21)) == 21 and chosen_views("orbit", 35, 10, 1, 21)[0] == View(0, 10)
+
+
+def test_a_deleted_result_leaves_the_wall():
+    a, b = "0" * 44, "1" * 44
+    assert without(f"{a}.flat,{b}", a) == b and without(a, a) == ""

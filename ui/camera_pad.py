@@ -1,0 +1,156 @@
+"""The camera's part of the page: a pad to drag, presets, sliders. All of it lives in the browser; nothing calls us."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from pipelines.core.cameras import DISTANCE_RANGE, PRESETS, View
+from ui.assets import asset
+from ui.words import T
+
+ONE_VIEW, ORBIT, SPIRAL, SWING = "one view", "orbit", "spiral", "swing"
+KINDS = (ONE_VIEW, ORBIT, SPIRAL, SWING)
+FEWEST, MOST, USUAL = 4, 72, 21  # views on a path
+FIRST = {"azimuth": 35, "elevation": 10, "distance": 1, "kind": ORBIT, "count": USUAL}
+
+# In the order of the page. The views are those of the command line.
+VIEW_PRESETS = ("front", "right", "back", "left", "above", "three-quarter")
+PATH_PRESETS = (ORBIT, SPIRAL, SWING)
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+
+# What the scripts below take and give, in this order: the pad's value, kind, azimuth, elevation, distance, count.
+_ALL = "(pad, kind, azimuth, elevation, distance, count)"
+_GIVE = "[value, value.kind, value.azimuth, value.elevation, value.distance, value.count]"
+_FROM_PAD = "(pad) => [pad.azimuth, pad.elevation, pad.distance]"
+_TO_PAD = f"{_ALL} => ({{...pad, kind, azimuth, elevation, distance, count}})"
+_SHOWN = f"""(kind) => [
+    {{__type__: "update", visible: kind === "{ONE_VIEW}" || kind === "{SWING}"}},
+    {{__type__: "update", visible: kind !== "{ONE_VIEW}"}},
+]"""
+_PHOTO_ELEVATION = "(pad, photo_elevation) => ({...pad, photo_elevation})"
+_PICTURE = "(pad, picture) => ({...pad, picture})"
+# The first wall on the page says on its element where its shared camera stands.
+_WALLS_VIEW = f"""{_ALL} => {{
+    const at = document.querySelector(".turnaround-wall")?.dataset ?? {{}};
+    const [a, e, d] = [at.azimuth, at.elevation, at.distance ?? 1].map(Number);
+    const there = [a, e, d].every(Number.isFinite);
+    const value = there
+        ? {{...pad, kind: "{ONE_VIEW}", azimuth: Math.round(a), elevation: Math.round(e), distance: d}}
+        : {{...pad, kind, azimuth, elevation, distance, count}};
+    return {_GIVE};
+}}"""
+
+
+class CameraPad(gr.HTML):
+    """The draggable camera. Its value: azimuth, elevation, distance, kind, count, photo_elevation, and picture, the
+    address of the subject's cut-out or None.
+
+    "input" tells that the visitor moves it, "release" that they have.
+    """
+
+    def __init__(self, value: dict[str, Any] | None = None, **given: Any) -> None:
+        super().__init__(
+            {**FIRST, "photo_elevation": 0, "picture": None} | (value or {}),
+            html_template='<div class="camera-pad"></div>',
+            js_on_load=f"""
+                import(new URL("{asset("pad.js")}", document.baseURI))
+                    .then(({{ mountPad }}) => mountPad(element, props, trigger, watch));
+            """,
+            apply_default_css=False,
+            **given,
+        )
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+
+@dataclass(frozen=True, eq=False)
+class CameraPanel:
+    pad: CameraPad
+    kind: gr.Radio
+    azimuth: gr.Slider
+    elevation: gr.Slider
+    distance: gr.Slider
+    count: gr.Slider
+    presets: list[gr.Button]
+    match: gr.Button
+    chosen: list[Any]
+    """The events of the presets and of `match`, once they have set all controls: `.then(generate)` runs them."""
+
+    @property
+    def inputs(self) -> list[Any]:
+        """What says which cameras are wanted."""
+        return [self.kind, self.azimuth, self.elevation, self.distance, self.count]
+
+    def match_on(self, event: Any) -> Any:
+        """Set one view, the wall's present one, on this event (`wall.view`); `.then(generate)` runs it."""
+        controls = [self.pad, *self.inputs]
+        return event(None, controls, controls, js=_WALLS_VIEW, **PRIVATE)
+
+    def follow_photo(self, elevation: gr.Slider) -> None:
+        """Show the photo's camera at the elevation that this slider says."""
+        elevation.change(None, [self.pad, elevation], self.pad, js=_PHOTO_ELEVATION, **PRIVATE)
+
+    def show_picture_of(self, address: gr.Textbox) -> None:
+        """Show the cut-out at the address that this says, whenever it changes."""
+        address.change(None, [self.pad, address], self.pad, js=_PICTURE, **PRIVATE)
+
+
+def draw_camera_panel(photo_elevation: float = 0.0, picture: str | None = None) -> CameraPanel:
+    pad = CameraPad({"photo_elevation": photo_elevation, "picture": picture})
+    with gr.Row():
+        presets = [_chip(name) for name in VIEW_PRESETS + PATH_PRESETS]
+        match = _chip("match")
+    kind = gr.Radio(
+        [(T(f"camera.kind.{kind.replace(' ', '_')}"), kind) for kind in KINDS],
+        value=FIRST["kind"],
+        show_label=False,
+        label=T("camera.kind"),
+        elem_classes="camera-kind",
+    )
+    azimuth = _slider(-180, 180, "azimuth", visible=False)
+    elevation = _slider(-90, 90, "elevation")
+    distance = _slider(*DISTANCE_RANGE, "distance", step=0.05)
+    count = _slider(FEWEST, MOST, "count")
+    controls = [pad, kind, azimuth, elevation, distance, count]
+
+    # Only what a visitor does is heard ("input", not "change"), so nothing echoes.
+    pad.input(None, pad, [azimuth, elevation, distance], js=_FROM_PAD, **PRIVATE)
+    sliders = [azimuth.input, elevation.input, distance.input, count.input, kind.input]
+    gr.on(sliders, None, controls, pad, js=_TO_PAD, **PRIVATE)
+    kind.change(None, kind, [azimuth, count], js=_SHOWN, **PRIVATE)
+    chosen = [
+        button.click(None, controls, controls, js=_preset(name), **PRIVATE)
+        for button, name in zip(presets, VIEW_PRESETS + PATH_PRESETS, strict=True)
+    ]
+    chosen.append(match.click(None, controls, controls, js=_WALLS_VIEW, **PRIVATE))
+    return CameraPanel(pad, kind, azimuth, elevation, distance, count, presets, match, chosen)
+
+
+def _chip(name: str) -> gr.Button:
+    return gr.Button(T(f"camera.{name}"), size="sm", min_width=0, elem_classes="camera-preset")
+
+
+def _slider(low: float, high: float, name: str, step: float = 1, visible: bool = True) -> gr.Slider:
+    return gr.Slider(
+        low,
+        high,
+        FIRST[name],
+        step=step,
+        label=T(f"camera.{name}"),
+        buttons=[],
+        visible=visible,
+        elem_classes="camera-slider",
+    )
+
+
+def _preset(name: str) -> str:
+    if name in PATH_PRESETS:
+        # Round the object as the photo sees it.
+        changes = f"kind: '{name}', azimuth: 0, elevation: Math.round(pad.photo_elevation), distance: 1, count: {USUAL}"
+    else:
+        view: View = PRESETS[name]
+        changes = f"kind: '{ONE_VIEW}', azimuth: {view.azimuth_deg:g}, elevation: {view.elevation_deg:g}, distance: 1"
+    return f"{_ALL} => {{ const value = {{...pad, count, {changes}}}; return {_GIVE}; }}"

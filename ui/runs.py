@@ -1,0 +1,192 @@
+"""What the page does with runs: begin one, begin one again, stop, keep and delete. The wall follows them by itself."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from pipelines.core.cameras import View, path
+from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.camera_kind import kind_of
+from pipelines.runtime.compare import Task, sentence_of
+from pipelines.runtime.devices import this_machine
+from pipelines.runtime.method import Request, options_from
+from ui import status
+from ui.method_cards import estimates, facts, read_method_cards, total, values_for
+from ui.photos import Photos
+from ui.wall_data import Shown, parse_spec, shown, spec_text
+
+NO_SUCH_TILE = "This result is no longer here, so it cannot be run again. Start a new run from the photo."
+NO_SUCH_CAMERA = "This result has cameras that the controls cannot express. It can be run again exactly, though."
+ADOPTED = "These are the settings of that result. Change what you like, then press Generate."
+NOT_YOURS = "Only the browser that made a result can delete it, and this one did not, or has forgotten it."
+
+
+class Runs:
+    """One for all visitors; `visitor` is a key that each browser makes for itself and keeps."""
+
+    def __init__(self, photos: Photos) -> None:
+        self.photos, self.studio = photos, photos.studio
+
+    def generate(
+        self,
+        prepared_id: str,
+        photo_elevation_deg: float,
+        kind: str,
+        azimuth_deg: float,
+        elevation_deg: float,
+        distance: float,
+        count: float,
+        seed: float,
+        size_px: float,
+        visitor: str,
+        spec: str,
+        beside: bool,
+        request: gr.Request,
+        *method_values: Any,
+    ) -> tuple[Any, str]:
+        """Begin a run. The wall then shows it: alone, or beside what is there."""
+        try:
+            subject = self.photos.subject(prepared_id, photo_elevation_deg)
+            views = chosen_views(kind, azimuth_deg, elevation_deg, distance, count)
+            chosen = read_method_cards(self.studio.methods, method_values)
+            tasks = [(method, Request(subject, views, seed, options, size_px)) for method, options in chosen]  # type: ignore[arg-type] - Request checks
+            return self._begin(tasks, visitor, request, spec if beside else "")
+        except BaseException as error:
+            return gr.skip(), status.outcome([sentence_of(error)])
+
+    def again(self, event: gr.EventData, spec: str, visitor: str, request: gr.Request) -> tuple[Any, str]:
+        """Run one tile again, exactly or with another seed, beside what is on the wall."""
+        try:
+            asked = said(event)
+            tried, key = shown(self.studio, asked.get("id")), str(asked.get("key"))
+            method, same = self._task(tried, key)
+            if (seed := asked.get("seed")) is not None:
+                same = Request(same.subject, same.views, seed, same.options, same.size_px)
+            return self._begin([(method, same)], visitor, request, without_failed(spec, tried, key))
+        except BaseException as error:
+            return gr.skip(), status.outcome([sentence_of(error)])
+
+    def stop(self, event: gr.EventData, visitor: str, request: gr.Request) -> None:
+        """Stop a whole run or one method of it, if it is this visitor's own; its tile tells the rest."""
+        asked = said(event)
+        job = self.studio.jobs.find(str(asked.get("id")))
+        if job and job.visitor == _visitor(visitor, request):
+            key = asked.get("key")
+            job.cancel(key if isinstance(key, str) else None)
+
+    def stop_all(self, spec: str, visitor: str, request: gr.Request) -> None:
+        """Stop every run of this visitor's that is on the wall."""
+        for id, _ in parse_spec(spec):
+            job = self.studio.jobs.find(id)
+            if job and job.visitor == _visitor(visitor, request):
+                job.cancel()
+
+    def taken(self, event: gr.EventData) -> None:
+        """A link was copied: its run goes on although the page be closed."""
+        if job := self.studio.jobs.find(str(said(event).get("id"))):
+            job.keep()
+
+    def forget(self, event: gr.EventData, spec: str, visitor: str) -> tuple[Any, str, Any]:
+        """Delete a result for everyone: off the wall, off the history, and off the disk."""
+        try:
+            id = str(said(event).get("id"))
+            if not self.studio.archive.owned_by(id, visitor):
+                raise TurnaroundError(NOT_YOURS)
+            self.studio.archive.delete(id)
+            return without(spec, id), status.said("Deleted. Its link leads nowhere now."), {"forgotten": id}
+        except BaseException as error:
+            return gr.skip(), status.outcome([sentence_of(error)]), gr.skip()
+
+    def adopt(self, event: gr.EventData) -> tuple[Any, ...]:
+        """The settings a tile was made with, for the controls: its result's id, kind, azimuth, elevation, distance,
+        count, seed, size, the methods' values, and what to say.
+        """
+        try:
+            asked = said(event)
+            source = shown(self.studio, asked.get("id"))
+            method, request = self._task(source, str(asked.get("key")))
+            camera = kind_of(request.views)
+            if camera is None:
+                raise TurnaroundError(NO_SUCH_CAMERA)
+            options = dataclasses.asdict(request.options or method.Options())
+            values = values_for(self.studio.methods, {method.card.key: options})
+            view = camera.view
+            where = camera.kind, view.azimuth_deg, view.elevation_deg, view.distance, camera.count
+            return source.id, *where, request.seed, request.size_px, *values, status.said(ADOPTED)
+        except BaseException as error:
+            unchanged = 8 + len(values_for(self.studio.methods, {}))
+            return *(gr.skip() for _ in range(unchanged)), status.outcome([sentence_of(error)])
+
+    def prices(
+        self, kind: str, elevation_deg: float, distance: float, count: float, size_px: float, *method_values: Any
+    ) -> tuple[str, ...]:
+        """What each method would take here and now, for its card; and what Generate would take with the chosen ones."""
+        machine = this_machine(self.studio.settings.data)
+        try:
+            views = chosen_views(kind, 0, elevation_deg, distance, count)
+            priced = estimates(self.studio.methods, method_values, views, int(size_px), machine)
+            sums = total(self.studio.methods, method_values, priced)
+        except BaseException as error:
+            priced, sums = {}, status.outcome([sentence_of(error)])
+        return *(facts(method, machine, priced.get(method.card.key)) for method in self.studio.methods), sums
+
+    # --- Inside -------------------------------------------------------------------------------------------------------
+
+    def _begin(self, tasks: list[Task], visitor: str, request: gr.Request, beside: str) -> tuple[str, str]:
+        job = self.studio.jobs.start(tasks[0][1].subject, tasks, _visitor(visitor, request), owner=visitor)
+        return ",".join(filter(None, (beside, job.id))), ""
+
+    def _task(self, tried: Shown, key: str) -> Task:
+        """The very request that made a tile, or failed to."""
+        for method, request in tried.job.tasks if tried.job else ():
+            if method.card.key == key:
+                return method, request
+        method = next((method for method in self.studio.methods if method.card.key == key), None)
+        made = next((made for made in tried.result.turnarounds if made.key == key), None) if tried.result else None
+        if made is None or method is None:
+            raise TurnaroundError(NO_SUCH_TILE)
+        asked = made.manifest
+        subject = self.studio.archive.subject(tried.id)
+        return method, Request(
+            subject, asked.views, asked.seed, options_from(method.Options, asked.options), asked.size_px
+        )
+
+
+def chosen_views(
+    kind: str, azimuth_deg: float, elevation_deg: float, distance: float, count: float
+) -> tuple[View, ...]:
+    whole = int(count) if count == count and abs(count) < 1e6 else 0
+    return path(kind, whole, View(azimuth_deg, elevation_deg, distance))
+
+
+def said(event: gr.EventData) -> Mapping[str, Any]:
+    """What the wall said with its event; a request may say anything."""
+    data = event._data
+    if not isinstance(data, Mapping):
+        raise TurnaroundError("This request could not be understood.")
+    return data
+
+
+def without(spec: str, id: str) -> str:
+    return spec_text(entry for entry in parse_spec(spec) if entry[0] != id)
+
+
+def without_failed(spec: str, tried: Shown, key: str) -> str:
+    """The wall without the tile that is tried again, if that one failed: the new one takes its place."""
+    made = {turnaround.key for turnaround in tried.result.turnarounds} if tried.result else set()
+    if key in made:
+        return spec
+    keys = [method.card.key for method in tried.job.methods] if tried.job else list(made)
+    entries = []
+    for id, wanted in parse_spec(spec):
+        if id != tried.id:
+            entries.append((id, wanted))
+        elif others := tuple(each for each in wanted or keys if each != key):
+            entries.append((id, others))
+    return spec_text(entries)
+
+
+def _visitor(visitor: str, request: gr.Request) -> str:
+    return visitor or str(request.session_hash or "")

@@ -1,0 +1,364 @@
+"""What the subject panel's controls do. Every outcome, good or bad, is something to show."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+from PIL import Image
+
+from pipelines.core.cameras import DEFAULT_FILL
+from pipelines.core.images import Photo
+from pipelines.core.mask import Repair, check_feather
+from pipelines.core.subject import ALPHA, NONE, check_fill
+from pipelines.runtime.compare import sentence_of
+from pipelines.runtime.prepare import AUTO, Found
+from pipelines.runtime.removers import OUTLINE, REMOVERS
+from pipelines.runtime.shelf import Prepared
+from ui import cutout
+from ui.background import Background
+from ui.cutout import Tried
+from ui.mask_editor import Canvas, canvas
+from ui.photos import EXAMPLE_IDS, NotFramed, Photos
+from ui.temp import UPLOAD
+
+SHOWN_PX = 1024  # the photo on the page is never shown larger
+AWAITED = "Cutting out …"
+
+
+class PhotoPanel(NamedTuple):
+    """What changes on the page when another photo comes, in the order of the outputs.
+
+    Apart from `SubjectPanel`, because Gradio spoils an image that a stream sets once and then skips.
+    """
+
+    photo: Any = gr.skip()
+    elevation: Any = gr.skip()
+    cutout: Any = gr.skip()
+    prepared: Any = gr.skip()
+    stop: Any = gr.skip()
+    offer: Any = gr.skip()
+    remover: Any = gr.skip()
+    fill: Any = gr.skip()
+    feather: Any = gr.skip()
+    unprepared: Any = ""
+    """What is to be cut out next, by `prepare_again`; nothing, mostly."""
+
+
+class SubjectPanel(NamedTuple):
+    """What may change on the page while a photo is cut out, in the order of the outputs."""
+
+    cutout: Any = gr.skip()
+    prepared: Any = gr.skip()
+    stop: Any = gr.skip()
+    offer: Any = gr.skip()
+    compared: Any = gr.skip()
+    tried: Any = gr.skip()
+    picture: Any = gr.skip()
+    remover: Any = gr.skip()
+
+
+class Painted(NamedTuple):
+    photo_sha256: str
+    repair: Repair | None
+
+
+class SubjectEvents:
+    """One for all visitors. What belongs to one of them is in their page, or under an id only they know."""
+
+    def __init__(self, photos: Photos) -> None:
+        self.photos = photos
+        self._preparing: dict[str, threading.Event] = {}
+
+    # --- Another photo ------------------------------------------------------------------------------------------------
+
+    def take_photo(self, photo: Any, prepared_id: str) -> PhotoPanel:
+        """A photo was uploaded, pasted or taken: a file object, not opened yet. It goes once its pixels are known."""
+        if photo is None or Path(str(photo.get("path"))).stem != UPLOAD:  # taken away, or what we show ourselves
+            return PhotoPanel()
+        try:
+            taken = self.photos.read_upload(photo)
+        except BaseException as error:
+            return self._still(prepared_id, sentence_of(error))
+        bare = self.photos.shelf.put(Prepared(taken, AUTO, DEFAULT_FILL))
+        return PhotoPanel(_shown(taken), 0, cutout.nothing(AWAITED), bare, _hidden(), _hidden(), unprepared=bare)
+
+    def clear_photo(self, request: gr.Request) -> SubjectPanel:
+        if running := self._preparing.pop(_session(request), None):  # the page is not its own any more
+            running.set()
+        return SubjectPanel(cutout.nothing(), "", _hidden(), _hidden(), "", (), "")
+
+    def adopt(self, result_id: str, prepared_id: str) -> PhotoPanel:
+        """The subject of a stored result, ready for other views; without one, what the page has anyway."""
+        try:
+            subject = self.photos.studio.archive.subject(result_id) if result_id else None
+        except BaseException:  # whoever opens the result says why
+            subject = None
+        if subject is None:
+            return PhotoPanel(unprepared=prepared_id)
+        photo = Photo.of(subject.rgba, subject.made.photo_size_px)
+        kept = self.photos.shelf.put(Prepared(photo, AUTO, subject.fill, subject, _as_found(subject.rgba)))
+        return PhotoPanel(
+            photo=_shown(photo),
+            elevation=subject.elevation_deg,
+            remover=AUTO,
+            fill=round(100 * subject.fill),
+            feather=0,  # it is in the pixels by now
+            unprepared=kept,
+        )
+
+    def tapped(self, example_id: str) -> Callable[[], PhotoPanel]:
+        """What a tap on an example does."""
+        example = EXAMPLE_IDS[example_id]
+        return lambda: PhotoPanel(str(example.path), example.elevation_deg, prepared=example_id, unprepared=example_id)
+
+    def _still(self, prepared_id: str, sentence: str) -> PhotoPanel:
+        """A photo was refused: the one before it, if any, is still the subject."""
+        try:
+            kept = self.photos.entry(prepared_id)
+        except BaseException:  # there is none
+            kept = None
+        return PhotoPanel(
+            photo=_shown(kept.photo) if kept else None,
+            cutout=cutout.refused(sentence, kept.subject if kept else None),
+            prepared=prepared_id if kept else "",
+            stop=_hidden(),
+            offer=_hidden(),
+        )
+
+    # --- The same photo, cut out otherwise ----------------------------------------------------------------------------
+
+    def prepare_again(
+        self,
+        prepared_id: str,
+        remover: str,
+        fill_percent: float,
+        feather_percent: float,
+        tried: tuple[Tried, ...],
+        request: gr.Request,
+    ) -> Iterator[SubjectPanel]:
+        """There is another photo, or the remover, the share of the frame or the soft edge was changed."""
+        if not prepared_id:
+            yield SubjectPanel()
+            return
+        try:
+            entry = self.photos.entry(prepared_id)
+        except BaseException as error:
+            yield SubjectPanel(cutout.refused(sentence_of(error)), "", _hidden(), picture="")
+            return
+        try:
+            fill, feather = check_fill(fill_percent / 100), check_feather(feather_percent / 100)
+        except BaseException as error:
+            yield SubjectPanel(cutout.refused(sentence_of(error), entry.subject))
+            return
+        known = entry if entry.remover == remover else self._known(entry, remover, tried)
+        if known and _as_good_as(known, fill, feather):
+            fill, feather = known.fill, known.feather
+        wanted = replace(known or Prepared(entry.photo, remover, fill), remover=remover, fill=fill, feather=feather)
+        yield from self._arrive(prepared_id, wanted, known, tried, request)
+
+    def return_to(
+        self,
+        prepared_id: str,
+        fill_percent: float,
+        feather_percent: float,
+        tried: tuple[Tried, ...],
+        request: gr.Request,
+        tap: gr.EventData,
+    ) -> Iterator[SubjectPanel]:
+        """One of the removers tried before was tapped: what it found is not looked for again."""
+        used = str((tap._data or {}).get("used"))
+        known = next((one for one in tried if one.used == used), None)
+        entry = self.photos.find(known.prepared_id) if known else None
+        remover = entry.remover if entry else used if used in (NONE, *REMOVERS) else AUTO
+        for panel in self.prepare_again(prepared_id, remover, fill_percent, feather_percent, tried, request):
+            yield panel._replace(remover=remover)
+
+    def read_strokes(self, prepared_id: str, painted: gr.EventData) -> tuple[Any, Painted | None]:
+        """A stroke was added, undone or rubbed out: all strokes on this photo, as an upload. The cut-out, and they.
+
+        Apart from `paint`, since the guard looks for a stream's files at each of its steps, and these are gone by then.
+        """
+        try:
+            entry = self.photos.entry(prepared_id)
+            repair = self.photos.read_strokes((painted._data or {}).get("strokes"), entry.photo)
+        except BaseException as error:
+            return self._refused(prepared_id, sentence_of(error)), None
+        return gr.skip(), Painted(entry.photo.sha256, repair)
+
+    def paint(
+        self, prepared_id: str, painted: Painted | None, tried: tuple[Tried, ...], request: gr.Request
+    ) -> Iterator[SubjectPanel]:
+        """The strokes that were read are on the mask."""
+        entry = self.photos.find(prepared_id)
+        if entry is None or painted is None or painted.photo_sha256 != entry.photo.sha256:
+            yield SubjectPanel()
+            return
+        yield from self._repair(prepared_id, entry, painted.repair, tried, request)
+
+    def start_over(self, prepared_id: str, tried: tuple[Tried, ...], request: gr.Request) -> Iterator[SubjectPanel]:
+        """Every stroke goes."""
+        if entry := self.photos.find(prepared_id):
+            yield from self._repair(prepared_id, entry, None, tried, request)
+        else:
+            yield SubjectPanel()
+
+    def show_mask(self, prepared_id: str, unfolded: bool) -> tuple[Any, bool]:
+        """There is another mask to repair: into the editor if that is in sight. And whether it still has to be shown."""
+        return (self._canvas(prepared_id), False) if unfolded else (gr.skip(), True)
+
+    def unfold(self, prepared_id: str, stale: bool) -> tuple[Any, bool, bool]:
+        """The editor comes into sight. What was painted there before stays, and can still be undone."""
+        return self._canvas(prepared_id) if stale else gr.skip(), False, True
+
+    def stop_preparing(self, request: gr.Request) -> None:
+        if running := self._preparing.get(_session(request)):
+            running.set()
+
+    # --- Inside -------------------------------------------------------------------------------------------------------
+
+    def _canvas(self, prepared_id: str) -> Canvas | None:
+        """What this photo's remover found, and what was painted over it."""
+        entry = self.photos.find(prepared_id)
+        return canvas(entry.photo, entry.found.alpha, entry.repair) if entry and entry.found else None
+
+    def _known(self, entry: Prepared, remover: str, tried: tuple[Tried, ...]) -> Prepared | None:
+        """What this remover made of the same photo before, if that is still held."""
+        for one in tried:
+            known = self.photos.find(one.prepared_id) if one.photo_sha256 == entry.photo.sha256 else None
+            if known and remover in (known.remover, one.used):
+                return known
+        return None
+
+    def _repair(
+        self, prepared_id: str, entry: Prepared, repair: Repair | None, tried: tuple[Tried, ...], request: gr.Request
+    ) -> Iterator[SubjectPanel]:
+        if _same(repair, entry.repair):
+            yield SubjectPanel()
+            return
+        yield from self._arrive(prepared_id, replace(entry, repair=repair), entry, tried, request)
+
+    def _arrive(
+        self,
+        prepared_id: str,
+        wanted: Prepared,
+        known: Prepared | None,
+        tried: tuple[Tried, ...],
+        request: gr.Request,
+    ) -> Iterator[SubjectPanel]:
+        """At what is wanted: at once if it is known just like that, else by cutting out."""
+        self.stop_preparing(request)
+        tried = tuple(one for one in tried if one.photo_sha256 == wanted.photo.sha256)
+        its_id = next((one.prepared_id for one in tried if known and one.used == _used(known)), prepared_id)
+        if known and known.subject and _wish(known) == _wish(wanted):
+            yield self._settled(its_id if self.photos.find(its_id) is known else prepared_id, known, tried)
+            return
+        yield from self._prepare(its_id if known else "", prepared_id, wanted, tried, request)
+
+    def _prepare(
+        self, replaced_id: str, now_id: str, wanted: Prepared, tried: tuple[Tried, ...], request: gr.Request
+    ) -> Iterator[SubjectPanel]:
+        """Cut out, telling how far it is; a newer wish of the same page replaces an older one."""
+        yield SubjectPanel()  # a generator that yields nothing would empty the page
+        session = _session(request)
+        with Background(lambda report: self.photos.prepare(wanted, report)) as running:
+            self.stop_preparing(request)
+            self._preparing[session] = running.cancelled
+            try:
+                for step in running:
+                    yield SubjectPanel(cutout=cutout.at_work(step), stop=gr.Button(visible=True), offer=_hidden())
+                done = running.result()
+                yield self._settled(self.photos.shelf.put(done, replaced_id), done, tried)
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                if self._preparing.get(session) is running.cancelled:  # else a newer one has the page now
+                    yield self._failed(error, now_id, wanted, tried)
+            finally:
+                if self._preparing.get(session) is running.cancelled:
+                    del self._preparing[session]
+
+    def _failed(self, error: BaseException, now_id: str, wanted: Prepared, tried: tuple[Tried, ...]) -> SubjectPanel:
+        sentence = sentence_of(error)
+        if sentence == "Stopped." and (before := self.photos.find(now_id)) and before.subject:
+            return self._settled(now_id, before, tried)._replace(remover=before.remover)
+        needs_model = wanted.remover in REMOVERS and REMOVERS[wanted.remover].model is not None
+        kept = error.prepared if isinstance(error, NotFramed) else replace(wanted, subject=None)
+        return SubjectPanel(
+            cutout=cutout.refused(sentence),
+            prepared=self.photos.shelf.put(kept),
+            stop=_hidden(),
+            offer=gr.Button(visible=needs_model),
+            picture="",
+        )
+
+    def _settled(self, prepared_id: str, entry: Prepared, tried: tuple[Tried, ...]) -> SubjectPanel:
+        """This is the subject now."""
+        assert entry.subject is not None and entry.found is not None
+        thumbnail = cutout.data_url(entry.subject.rgba, cutout.THUMBNAIL_PX)
+        now = Tried(entry.found.remover, prepared_id, entry.photo.sha256, thumbnail)
+        if now.used in (one.used for one in tried):
+            tried = tuple(now if one.used == now.used else one for one in tried)
+        else:
+            tried = (*tried, now)
+        return SubjectPanel(
+            cutout=cutout.cutout(entry.subject),
+            prepared=prepared_id,
+            stop=_hidden(),
+            offer=_hidden(),
+            compared=cutout.compared(tried, prepared_id),
+            tried=tried,
+            picture=cutout.data_url(entry.subject.rgba, cutout.PAD_PX),
+        )
+
+    def _refused(self, prepared_id: str, sentence: str) -> str:
+        try:
+            kept = self.photos.entry(prepared_id).subject
+        except BaseException:  # there is none
+            kept = None
+        return cutout.refused(sentence, kept)
+
+
+def offered_remover() -> str:
+    return OUTLINE
+
+
+def _as_found(rgba: Any) -> Found:
+    """A stored subject's own alpha is its mask."""
+    return Found(rgba[..., 3], ALPHA)
+
+
+def _used(entry: Prepared) -> str | None:
+    return entry.found.remover if entry.found else None
+
+
+def _wish(entry: Prepared) -> tuple[float, float, int]:
+    return entry.fill, entry.feather, id(entry.repair)
+
+
+def _as_good_as(entry: Prepared, fill: float, feather: float) -> bool:
+    """Within a step of the sliders: a stored subject may have been framed between two."""
+    return abs(entry.fill - fill) < 0.005 and abs(entry.feather - feather) < 0.0005
+
+
+def _same(one: Repair | None, other: Repair | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return bool((one.added == other.added).all() and (one.removed == other.removed).all())
+
+
+def _hidden() -> Any:
+    return gr.Button(visible=False)
+
+
+def _session(request: gr.Request) -> str:
+    return str(request.session_hash or "")
+
+
+def _shown(photo: Photo) -> Image.Image:
+    """The photo as the page shows it from now on: upright, without metadata."""
+    image = Image.fromarray(photo.rgba)
+    image.thumbnail((SHOWN_PX, SHOWN_PX))
+    return image

@@ -33,7 +33,7 @@ _PHOTO_ELEVATION = "(pad, photo_elevation) => ({...pad, photo_elevation})"
 _PICTURE = "(pad, picture) => ({...pad, picture})"
 # The first wall on the page says on its element where its shared camera stands.
 _WALLS_VIEW = f"""{_ALL} => {{
-    const at = document.querySelector(".turnaround-wall")?.dataset ?? {{}};
+    const at = document.querySelector(".turnaround-wall, section.wall")?.dataset ?? {{}};
     const [a, e, d] = [at.azimuth, at.elevation, at.distance ?? 1].map(Number);
     const there = [a, e, d].every(Number.isFinite);
     const value = there

@@ -1,7 +1,6 @@
 """The cut-out on its checkerboard: what every method will see, or why there is none yet. And what else was tried."""
 
 import base64
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -107,5 +106,5 @@ def _made_by(made: Making) -> str:
 
 def _frame(content: str, caption: str = "", notes: str = "") -> str:
     notes = f'<ul class="notes">{notes}</ul>' if notes else ""
-    caption = f"<figcaption>{html.escape(caption)}{notes}</figcaption>" if caption or notes else ""
+    caption = f"<figcaption>{text(caption)}{notes}</figcaption>" if caption or notes else ""
     return f'<figure class="cutout"><div class="board">{content}</div>{caption}</figure>'

@@ -38,8 +38,9 @@ VISITOR = """() => {
 FIRST_LINKED = "() => (new URLSearchParams(location.search).get('r') ?? '').split(',')[0].split('.')[0]"
 # On a phone the wall lies below the controls; on a desktop beside them, and nothing moves.
 SHOW_WALL = """() => {
-    const wall = document.getElementById('show');
-    if (wall.getBoundingClientRect().top > innerHeight / 2) wall.scrollIntoView();
+    const wall = document.getElementById('wall');
+    const { top, bottom } = wall.getBoundingClientRect();
+    if (top > innerHeight / 2 || bottom < innerHeight / 2) wall.scrollIntoView();
 }"""
 TELL_HISTORY = "(spec) => { document.dispatchEvent(new CustomEvent('turnaround:made', { detail: spec })); }"
 TELL_IDLE = "() => { document.dispatchEvent(new CustomEvent('turnaround:idle')); }"

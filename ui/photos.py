@@ -29,6 +29,7 @@ MAX_LAYERS = 4  # the page's editor sends one; each is a picture to be decoded
 
 NO_PHOTO = "There is no photo yet. Upload one, or choose an example."
 NOT_CUT_OUT = "The photo is not cut out yet. See the message beside it, then press Generate again."
+ALL_PAINTED = "The strokes cover all of the photo, so the mask is as it was. Undo the last one, or press Start over."
 NO_STROKES = "The strokes could not be read, so the mask is as it was. Press Start over and paint again."
 
 
@@ -87,6 +88,8 @@ class Photos:
         except TurnaroundError as refusal:
             if "fully transparent" in str(refusal):  # a photo cannot be; a layer without strokes is
                 return None
+            if "one even colour" in str(refusal):
+                raise TurnaroundError(ALL_PAINTED) from refusal
             raise TurnaroundError(NOT_OURS if str(refusal) == NOT_OURS else NO_STROKES) from refusal
 
     @contextmanager

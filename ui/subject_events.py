@@ -60,11 +60,6 @@ class SubjectPanel(NamedTuple):
     remover: Any = gr.skip()
 
 
-class Painted(NamedTuple):
-    photo_sha256: str
-    repair: Repair | None
-
-
 class SubjectEvents:
     """One for all visitors. What belongs to one of them is in their page, or under an id only they know."""
 
@@ -86,8 +81,7 @@ class SubjectEvents:
         return PhotoPanel(_shown(taken), 0, cutout.nothing(AWAITED), bare, _hidden(), _hidden(), unprepared=bare)
 
     def clear_photo(self, request: gr.Request) -> SubjectPanel:
-        if running := self._preparing.pop(_session(request), None):  # the page is not its own any more
-            running.set()
+        self._supersede(request)
         return SubjectPanel(cutout.nothing(), "", _hidden(), _hidden(), "", (), "")
 
     def adopt(self, result_id: str, prepared_id: str) -> PhotoPanel:
@@ -176,37 +170,29 @@ class SubjectEvents:
         for panel in self.prepare_again(prepared_id, remover, fill_percent, feather_percent, tried, request):
             yield panel._replace(remover=remover)
 
-    def read_strokes(self, prepared_id: str, painted: gr.EventData) -> tuple[Any, Painted | None]:
-        """A stroke was added, undone or rubbed out: all strokes on this photo, as an upload. The cut-out, and they.
-
-        Apart from `paint`, since the guard looks for a stream's files at each of its steps, and these are gone by then.
-        """
-        try:
-            entry = self.photos.entry(prepared_id)
-            repair = self.photos.read_strokes((painted._data or {}).get("strokes"), entry.photo)
-        except BaseException as error:
-            return self._refused(prepared_id, sentence_of(error)), None
-        return gr.skip(), Painted(entry.photo.sha256, repair)
-
     def paint(
-        self, prepared_id: str, painted: Painted | None, tried: tuple[Tried, ...], request: gr.Request
-    ) -> Iterator[SubjectPanel]:
-        """The strokes that were read are on the mask."""
-        entry = self.photos.find(prepared_id)
-        if entry is None or painted is None or painted.photo_sha256 != entry.photo.sha256:
-            yield SubjectPanel()
-            return
-        yield from self._repair(prepared_id, entry, painted.repair, tried, request)
+        self, prepared_id: str, tried: tuple[Tried, ...], request: gr.Request, painted: gr.EventData
+    ) -> SubjectPanel:
+        """A stroke was added, undone or rubbed out: all strokes on this photo, as an upload.
 
-    def start_over(self, prepared_id: str, tried: tuple[Tried, ...], request: gr.Request) -> Iterator[SubjectPanel]:
+        No stream: the guard would look for the upload at each of its steps, and it is gone once it is read.
+        """
+        layer = (painted._data or {}).get("strokes")
+        try:
+            with self.photos.forgetting(layer):
+                entry = self.photos.entry(prepared_id)
+                repair = self.photos.read_strokes(layer, entry.photo)
+        except BaseException as error:
+            return SubjectPanel(cutout=self._refused(prepared_id, sentence_of(error)))
+        return self._repaired(prepared_id, entry, repair, tried, request)
+
+    def start_over(self, prepared_id: str, tried: tuple[Tried, ...], request: gr.Request) -> SubjectPanel:
         """Every stroke goes."""
-        if entry := self.photos.find(prepared_id):
-            yield from self._repair(prepared_id, entry, None, tried, request)
-        else:
-            yield SubjectPanel()
+        entry = self.photos.find(prepared_id)
+        return self._repaired(prepared_id, entry, None, tried, request) if entry else SubjectPanel()
 
     def show_mask(self, prepared_id: str, unfolded: bool) -> tuple[Any, bool]:
-        """There is another mask to repair: into the editor if that is in sight. And whether it still has to be shown."""
+        """There is another mask: into the editor if that is in sight. And whether it still has to be shown."""
         return (self._canvas(prepared_id), False) if unfolded else (gr.skip(), True)
 
     def unfold(self, prepared_id: str, stale: bool) -> tuple[Any, bool, bool]:
@@ -218,6 +204,11 @@ class SubjectEvents:
             running.set()
 
     # --- Inside -------------------------------------------------------------------------------------------------------
+
+    def _supersede(self, request: gr.Request) -> None:
+        """What is being cut out for this page is not wanted any more, finished or not."""
+        if running := self._preparing.pop(_session(request), None):
+            running.set()
 
     def _canvas(self, prepared_id: str) -> Canvas | None:
         """What this photo's remover found, and what was painted over it."""
@@ -232,13 +223,12 @@ class SubjectEvents:
                 return known
         return None
 
-    def _repair(
+    def _repaired(
         self, prepared_id: str, entry: Prepared, repair: Repair | None, tried: tuple[Tried, ...], request: gr.Request
-    ) -> Iterator[SubjectPanel]:
+    ) -> SubjectPanel:
         if _same(repair, entry.repair):
-            yield SubjectPanel()
-            return
-        yield from self._arrive(prepared_id, replace(entry, repair=repair), entry, tried, request)
+            return SubjectPanel()
+        return list(self._arrive(prepared_id, replace(entry, repair=repair), entry, tried, request))[-1]
 
     def _arrive(
         self,
@@ -249,7 +239,7 @@ class SubjectEvents:
         request: gr.Request,
     ) -> Iterator[SubjectPanel]:
         """At what is wanted: at once if it is known just like that, else by cutting out."""
-        self.stop_preparing(request)
+        self._supersede(request)
         tried = tuple(one for one in tried if one.photo_sha256 == wanted.photo.sha256)
         its_id = next((one.prepared_id for one in tried if known and one.used == _used(known)), prepared_id)
         if known and known.subject and _wish(known) == _wish(wanted):
@@ -261,20 +251,23 @@ class SubjectEvents:
         self, replaced_id: str, now_id: str, wanted: Prepared, tried: tuple[Tried, ...], request: gr.Request
     ) -> Iterator[SubjectPanel]:
         """Cut out, telling how far it is; a newer wish of the same page replaces an older one."""
-        yield SubjectPanel()  # a generator that yields nothing would empty the page
         session = _session(request)
         with Background(lambda report: self.photos.prepare(wanted, report)) as running:
-            self.stop_preparing(request)
+            self._supersede(request)
             self._preparing[session] = running.cancelled
             try:
+                yield SubjectPanel()  # a generator that yields nothing would empty the page
                 for step in running:
+                    if wanted.found:  # framing is quick: what is there stays in sight meanwhile
+                        continue
                     yield SubjectPanel(cutout=cutout.at_work(step), stop=gr.Button(visible=True), offer=_hidden())
                 done = running.result()
-                yield self._settled(self.photos.shelf.put(done, replaced_id), done, tried)
+                if self._preparing.get(session) is running.cancelled:  # else a newer one has the page now
+                    yield self._settled(self.photos.shelf.put(done, replaced_id), done, tried)
             except GeneratorExit:
                 raise
             except BaseException as error:
-                if self._preparing.get(session) is running.cancelled:  # else a newer one has the page now
+                if self._preparing.get(session) is running.cancelled:
                     yield self._failed(error, now_id, wanted, tried)
             finally:
                 if self._preparing.get(session) is running.cancelled:

@@ -53,7 +53,6 @@ class SubjectParts:
     feather: gr.Slider
     fill: gr.Slider
     unprepared: gr.State
-    painted: gr.State
     unfolded: gr.State
     stale: gr.State
 
@@ -126,12 +125,8 @@ class SubjectParts:
         self.fold.expand(safe(events.unfold), [self.prepared, self.stale], mask, **PRIVATE)
         self.fold.collapse(lambda: False, None, self.unfolded, **PRIVATE)
         self.brushes.painted(
-            safe(events.read_strokes),
-            self.prepared,
-            [self.cutout, self.painted],
-            trigger_mode="multiple",
-            **CUT_OUT,
-        ).then(safe(events.paint), [self.prepared, self.painted, self.tried], self.subject_panel, **CUT_OUT)
+            safe(events.paint), [self.prepared, self.tried], self.subject_panel, trigger_mode="multiple", **CUT_OUT
+        )
         self._show_mask(
             self.start_over.click(safe(events.start_over), [self.prepared, self.tried], self.subject_panel, **CUT_OUT)
         )
@@ -259,7 +254,6 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
         feather=feather,
         fill=fill,
         unprepared=gr.State(""),
-        painted=gr.State(None),
         unfolded=gr.State(False),
         stale=gr.State(True),
     )

@@ -4,6 +4,7 @@ const AT_ONCE = 4; // a browser opens six connections to a host, and the page ne
 const STEP_PX = 96; // sizes come in steps, so that a slightly wider window decodes nothing again
 const SMALL_PX = 384;
 const MIB = 2 ** 20;
+const LONGEST_WAIT_MS = 5000;
 
 /** Few bytes and small pictures where memory or screen is small. */
 export function device() {
@@ -111,9 +112,7 @@ export class Frames {
 
   async _fetch(index) {
     try {
-      const answer = await fetch(this.urls[index], { signal: this._over.signal });
-      if (!answer.ok) throw new Error(`${answer.status}`);
-      const blob = await answer.blob();
+      const blob = await fetched(this.urls[index], this._over.signal);
       this._blobs[index] = blob;
       await this._decode(index, blob);
     } catch {
@@ -134,6 +133,16 @@ export class Frames {
     close(this._images[index]);
     this._images[index] = image;
     this._changed();
+  }
+}
+
+/** Asks again where the connection or the server failed, as on a train; not where there is no such file. */
+async function fetched(url, signal) {
+  for (let wait_ms = 500; ; wait_ms *= 3) {
+    const answer = await fetch(url, { signal }).catch(() => null);
+    if (answer?.ok) return answer.blob();
+    if (signal.aborted || (answer && answer.status < 500) || wait_ms > LONGEST_WAIT_MS) throw new Error("no picture");
+    await new Promise((resolve) => setTimeout(resolve, wait_ms));
   }
 }
 

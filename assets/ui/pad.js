@@ -5,11 +5,11 @@
 // up or down scrolls the page, so that a phone's page can be scrolled past the pad. Two fingers change the distance. The
 // wheel does only while the pad has the focus, for the same reason.
 
-import { DISTANCE_RANGE, KINDS, wrapAzimuth } from "./camera.js";
+import { DISTANCE_RANGE, wrapAzimuth } from "./camera.js";
 import { onContext, webglMissing } from "./gl.js";
 import { paintFlat } from "./pad_flat.js";
 import { pictureOf } from "./pad_picture.js";
-import { degreesPerPx, isBehind, padScene, project } from "./pad_scene.js";
+import { checkedValue, degreesPerPx, isBehind, padScene, project } from "./pad_scene.js";
 import { inWords } from "./pad_words.js";
 import { say } from "./words.js";
 
@@ -21,32 +21,12 @@ const DISTANCE_STEP = 0.05; // as the slider's
 const KEY_DEG = 5;
 const KEY_FINE_DEG = 1;
 const KEY_DISTANCE = 0.1;
+const LABEL_GAP_PX = 30;
 const WHEEL_PER_PX = 0.0012; // of the distance's logarithm; a notch of a wheel is about 100 px
 const SIDEWAYS_PX = 8; // after which a finger means the camera, not the page
 const GRAB_PX = 30; // as far from the camera a finger still means it
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-
-/**
- * The value with everything in range, whoever set it.
- * @param {any} given
- * @returns {PadValue}
- */
-export function checkedValue(given) {
-  const number = (name, otherwise, low, high) => {
-    const value = given?.[name];
-    return typeof value === "number" && Number.isFinite(value) ? clamp(value, low, high) : otherwise;
-  };
-  return {
-    azimuth: wrapAzimuth(number("azimuth", 0, -360, 360)),
-    elevation: number("elevation", 0, -90, 90),
-    distance: number("distance", 1, ...DISTANCE_RANGE),
-    kind: KINDS.includes(given?.kind) ? given.kind : "one view",
-    count: Math.round(number("count", 21, 1, 360)),
-    photo_elevation: number("photo_elevation", 0, -90, 90),
-    picture: typeof given?.picture === "string" ? given.picture : null,
-  };
-}
 
 /**
  * Put a pad into `element` (a gr.HTML's). `props.value` is what it shows and what dragging changes; `trigger` tells
@@ -99,9 +79,9 @@ class Pad {
     const before = this.value;
     this.value = checkedValue(value);
     if (this.value.picture !== before.picture) this.loadPicture();
-    if (JSON.stringify(this.value) === JSON.stringify(before)) return;
-    this.hint.remove();
-    this.changed();
+    const differs = (name) => this.value[name] !== before[name];
+    if (["azimuth", "elevation", "distance", "kind"].some(differs)) this.hint.remove();
+    if (Object.keys(before).some(differs)) this.changed();
   }
 
   /** The visitor's doing: shown, and told to the page once a frame. */
@@ -169,14 +149,17 @@ class Pad {
       const words = say(text);
       const half = context.measureText(words).width / 2 + 3;
       const [x, y] = project(scene.observer, at, width, height);
-      const where = [clamp(x, half, width - half), clamp(above ? y - 17 : y, 8, height - 8)];
-      // Fainter behind the chosen camera
-      context.globalAlpha = clamp((Math.hypot(where[0] - this.eye[0], where[1] - this.eye[1]) - 14) / 20, 0.2, 1);
+      const [right, down] = [x - this.eye[0], (above ? y - 17 : y) - this.eye[1]];
+      const gap = Math.hypot(right, down) || 1;
+      const aside = Math.max(1, LABEL_GAP_PX / gap); // what the chosen camera would cover steps aside
+      const where = [
+        clamp(this.eye[0] + right * aside, half, width - half),
+        clamp(this.eye[1] + down * aside, 8, height - 8),
+      ];
       context.strokeText(words, ...where);
       context.fillStyle = this.colors[color];
       context.fillText(words, ...where);
     }
-    context.globalAlpha = 1;
   }
 
   /** In words, for those who read and those who listen. */

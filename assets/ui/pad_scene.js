@@ -1,7 +1,7 @@
 // What the draggable camera's small scene holds, as plain lines, surfaces and labels in the world of camera.js. Two
 // painters show it alike: pad_three.js in WebGL, and pad_flat.js until that is there, or for good where it is not.
 
-import { FOV_DEG, path, spiralElevation, worldFromCamera, wrapAzimuth } from "./camera.js";
+import { DISTANCE_RANGE, FOV_DEG, KINDS, path, spiralElevation, worldFromCamera, wrapAzimuth } from "./camera.js";
 
 /** @typedef {[number, number, number]} Point */
 /**
@@ -23,6 +23,8 @@ const DOT = 0.034;
 const DENSEST = 0.25; // of the way from dot to dot that half a dot may take
 const DASH = 0.05;
 
+const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+
 /** Lines (css px wide) and surfaces, in the order of painting; `color` names a property --pad-... of pad.css. */
 export const STYLES = {
   ground: { color: "ground" },
@@ -40,6 +42,27 @@ export const STYLES = {
 export const OBSERVER = { azimuth_deg: -28, elevation_deg: 25, fov_deg: 24 };
 const MARGIN = 0.2; // round the cameras and labels, in world units
 const LABEL_SIDE = 0.26; // half of what a label takes from side to side
+
+/**
+ * The value with everything in range, whoever set it.
+ * @param {any} given
+ * @returns {PadValue}
+ */
+export function checkedValue(given) {
+  const number = (name, otherwise, low, high) => {
+    const value = given?.[name];
+    return typeof value === "number" && Number.isFinite(value) ? clamp(value, low, high) : otherwise;
+  };
+  return {
+    azimuth: wrapAzimuth(number("azimuth", 0, -360, 360)),
+    elevation: number("elevation", 0, -90, 90),
+    distance: number("distance", 1, ...DISTANCE_RANGE),
+    kind: KINDS.includes(given?.kind) ? given.kind : "one view",
+    count: Math.round(number("count", 21, 1, 360)),
+    photo_elevation: number("photo_elevation", 0, -90, 90),
+    picture: typeof given?.picture === "string" ? given.picture : null,
+  };
+}
 
 /**
  * The chosen camera: on its path, where there is one.

@@ -16,8 +16,8 @@ const BLIND_STEP_DEG = 15; // and where there is but one
 
 /** What tells a tile from the others of its method. @param {Tile} tile @param {Tile[]} tiles @returns {string} */
 export function differences(tile, tiles) {
-  const alike = tiles.filter((other) => other.key === tile.key);
-  if (alike.length < 2) return "";
+  const alike = tiles.filter((other) => other.key === tile.key && other.stage); // of others it is not known yet
+  if (alike.length < 2 || !tile.stage) return "";
   const differs = (read) => new Set(alike.map((other) => JSON.stringify(read(other) ?? null))).size > 1;
   const { seed } = tile.tile;
   const options = tile.tile.options ?? {};

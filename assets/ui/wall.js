@@ -63,7 +63,11 @@ class Wall {
     this._element = element;
     this._draw();
     this.camera.route = () => this._lead()?.views ?? [];
-    this.camera.onPaint((now) => this._tiles.forEach((tile) => tile.paint(now)));
+    this.camera.onPaint((now) => {
+      this._tiles.forEach((tile) => tile.paint(now));
+      const { azimuth_deg, elevation_deg, distance } = this.camera.view; // for whoever wants to match it
+      Object.assign(this._section.dataset, { azimuth: azimuth_deg, elevation: elevation_deg, distance });
+    });
     onlyWhenSeen(this.camera, this._section);
 
     const link = readOnly ? { spec: "", view } : readLink();
@@ -256,8 +260,9 @@ class Wall {
     }
     for (const { name, result, tile } of wanted) {
       const known = this._tiles.get(name);
-      if (!known) this._tiles.set(name, new Tile(this, result, tile));
-      else {
+      this._tiles.delete(name); // so that they stand here in the order shown
+      this._tiles.set(name, known ?? new Tile(this, result, tile));
+      if (known) {
         const before = known.tile.state;
         known.update(result, tile);
         if (before !== tile.state) this._say(`${tile.title}: ${say(`wall.is_${tile.state}`)}`);

@@ -1,60 +1,42 @@
 """The draggable camera in a real Chromium: what it shows, what it tells the sliders, and what the sliders tell it."""
 
-import io
 from collections.abc import Iterator
 from typing import Any
 
-import gradio as gr
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from pipelines.core.cameras import DISTANCE_RANGE, PRESETS
-from tests.browser.conftest import FLAGS, PATIENCE_MS
-from tests.inflate import shapes
+from tests.browser.conftest import FLAGS
+from tests.browser.pad_page import (
+    ORANGE,
+    PAD,
+    Opener,
+    choose,
+    cut_out,
+    drag,
+    drawn,
+    enter,
+    frames,
+    is_accent,
+    line,
+    number,
+    on_path,
+    stage,
+    touch,
+    two_panels,
+    value,
+    where,
+)
 from tests.ui.hostile.server import free_port
 from ui.assets import asset, asset_routes
-from ui.camera_pad import CameraPanel, draw_camera_panel
 from ui.look import page_look
 
 pytestmark = pytest.mark.browser
-
-PAD = "document.querySelectorAll('.camera-pad')[{}].cameraPad"
-WALL = "<div class='turnaround-wall' data-azimuth='-50' data-elevation='12' data-distance='1.2'></div>"
-ORANGE = (226, 120, 30)
-
-
-def cut_out() -> bytes:
-    rgba = shapes.painted(shapes.animal())
-    rgba[..., :3] = ORANGE
-    file = io.BytesIO()
-    Image.fromarray(rgba).save(file, "PNG")
-    return file.getvalue()
-
-
-def two_panels() -> gr.Blocks:
-    with gr.Blocks(analytics_enabled=False) as page:
-        with gr.Column(elem_id="choices"), gr.Column(elem_id="camera"):
-            _panel(WALL)
-        _panel("")
-        gr.HTML("<div style='height: 1500px'></div>")  # something to scroll to
-    return page
-
-
-def _panel(wall: str) -> CameraPanel:
-    panel = draw_camera_panel(10, "cut.png")
-    photo = gr.Slider(-90, 90, 10, step=1, label="Photo's elevation")
-    ran = gr.Textbox(label="Ran", elem_classes="ran")
-    gr.HTML(wall)
-    panel.follow_photo(photo)
-    for chosen in panel.chosen:
-        chosen.then(lambda *values: repr(values), panel.inputs, ran)
-    return panel
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +53,7 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def opened(browser: Browser, url: str) -> Iterator["Opener"]:
+def opened(browser: Browser, url: str) -> Iterator[Opener]:
     """Opens pages as someone new."""
     opener = Opener(browser, url)
     yield opener
@@ -79,8 +61,13 @@ def opened(browser: Browser, url: str) -> Iterator["Opener"]:
 
 
 @pytest.fixture(scope="module")
-def desk(opened: "Opener") -> Page:
+def desk(opened: Opener) -> Page:
     return opened()
+
+
+@pytest.fixture(scope="module")
+def phone(opened: Opener) -> Page:
+    return opened(width=360, height=740, has_touch=True, is_mobile=True)
 
 
 @pytest.fixture
@@ -91,94 +78,6 @@ def page(desk: Page) -> Page:
     enter(desk, "Photo's elevation", 10)
     choose(desk, "Orbit")
     return desk
-
-
-class Opener:
-    def __init__(self, browser: Browser, url: str) -> None:
-        self._browser, self._url = browser, url
-        self.contexts: list[BrowserContext] = []
-        self.complaints: list[str] = []
-        self.asked: list[str] = []
-
-    def leave(self) -> None:
-        for context in self.contexts:
-            context.close()
-        assert self.complaints == [], "the page complained in the browser's console"
-
-    def __call__(self, width: int = 420, height: int = 900, ready: str = "three", **look: Any) -> Page:
-        context = self._browser.new_context(viewport={"width": width, "height": height}, **look)
-        context.set_default_timeout(PATIENCE_MS)
-        self.contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self.asked.append(request.url))
-        page.goto(self._url)
-        pads = [f"{PAD.format(i)}?.{ready} && {PAD.format(i)}.picture" for i in (0, 1)]
-        page.wait_for_function(f"document.querySelectorAll('.camera-pad').length == 2 && {' && '.join(pads)}")
-        settled(page)
-        return page
-
-
-def settled(page: Page) -> None:
-    """Whatever was to be drawn and told is."""
-    page.evaluate("async () => { for (let i = 0; i < 4; i++) await new Promise(requestAnimationFrame) }")
-
-
-def value(page: Page, pad: int = 0) -> dict[str, Any]:
-    settled(page)
-    return page.evaluate(f"{PAD.format(pad)}.value")
-
-
-def where(page: Page, pad: int = 0) -> list[float]:
-    """The chosen camera's place on the pad, px."""
-    settled(page)
-    return page.evaluate(f"{PAD.format(pad)}.eye")
-
-
-def frames(page: Page, pad: int = 0) -> int:
-    return page.evaluate(f"{PAD.format(pad)}.frames")
-
-
-def stage(page: Page, pad: int = 0) -> Locator:
-    return page.locator(".camera-pad-stage").nth(pad)
-
-
-def number(page: Page, label: str, pad: int = 0) -> Locator:
-    return page.get_by_label(f"number input for {label}").nth(pad)
-
-
-def enter(page: Page, label: str, amount: float) -> None:
-    number(page, label).fill(f"{amount:g}")
-    number(page, label).press("Tab")
-    settled(page)
-
-
-def choose(page: Page, preset: str) -> None:
-    page.get_by_role("button", name=preset, exact=True).first.click()
-    settled(page)
-
-
-def drawn(page: Page, pad: int = 0) -> NDArray[np.int64]:
-    settled(page)
-    return np.asarray(Image.open(io.BytesIO(stage(page, pad).screenshot())).convert("RGB")).astype(int)
-
-
-def is_accent(pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """The chosen camera's dark teal."""
-    red, green, blue = pixels.transpose(2, 0, 1)
-    return (red < 70) & (green > 80) & (green < 140) & (abs(green - blue) < 30)
-
-
-def drag(page: Page, start: tuple[float, float], right: float, down: float, pad: int = 0) -> None:
-    box = stage(page, pad).bounding_box()
-    assert box
-    x, y = box["x"] + start[0], box["y"] + start[1]
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + right, y + down, steps=8)
-    page.mouse.up()
-    settled(page)
 
 
 # --- Between pad and sliders ------------------------------------------------------------------------------------------
@@ -258,6 +157,12 @@ def test_each_kind_shows_its_sliders_and_its_path(page: Page):
     assert path_pixels["Orbit"] > path_pixels["Swing"] > path_pixels["One view"] + 100
     assert path_pixels["Spiral"] > path_pixels["Swing"]
     page.get_by_label("Orbit").first.check()
+    turned = value(page)["azimuth"]
+    drag(page, (60, 60), 40, 0)
+    page.get_by_label("One view").first.check()
+    expect(number(page, "Azimuth")).to_have_value(str(value(page)["azimuth"]))  # it was not to be seen meanwhile
+    assert value(page)["azimuth"] > turned
+    page.get_by_label("Orbit").first.check()
     for count in (8, 24):
         enter(page, "Views", count)
         assert value(page)["count"] == count
@@ -276,12 +181,6 @@ def test_each_kind_shows_its_sliders_and_its_path(page: Page):
         )
         hits = [on_path(pixels[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2]).mean() for x, y in dots]
         assert len(hits) == count and sum(hit > 0.5 for hit in hits) >= count - 2  # the subject may hide one
-
-
-def on_path(pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """The path's lighter teal."""
-    red, green, blue = pixels.transpose(2, 0, 1)
-    return (red < 110) & (green > 145) & (green < 200) & (abs(green - blue) < 40)
 
 
 # --- Keyboard, wheel, fingers -----------------------------------------------------------------------------------------
@@ -331,28 +230,8 @@ def test_the_wheel_scrolls_the_page_until_the_pad_is_clicked(page: Page):
     expect(number(page, "Distance")).to_have_value(str(DISTANCE_RANGE[0]))
 
 
-def touch(page: Page, *path: list[tuple[float, float]]) -> None:
-    """Fingers go down, along their paths and up; each path is one finger's places on the pad."""
-    box = stage(page).bounding_box()
-    assert box
-    device = page.context.new_cdp_session(page)
-    steps = [
-        [{"x": box["x"] + x, "y": box["y"] + y, "id": i} for i, (x, y) in enumerate(at)]
-        for at in zip(*path, strict=True)
-    ]
-    device.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": steps[0]})
-    for points in steps[1:]:
-        device.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": points})
-    device.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    settled(page)
-
-
-def line(x: float, y: float, right: float, down: float, steps: int = 10) -> list[tuple[float, float]]:
-    return [(x + right * i / steps, y + down * i / steps) for i in range(steps + 1)]
-
-
-def test_a_finger_turns_it_sideways_scrolls_past_it_and_moves_the_camera_itself_freely(opened: Opener):
-    page = opened(width=360, height=740, has_touch=True, is_mobile=True)
+def test_a_finger_turns_it_sideways_scrolls_past_it_and_moves_the_camera_itself_freely(phone: Page):
+    page = phone
     page.get_by_label("One view").first.check()
     page.evaluate("window.scrollTo(0, 0)")
     before = value(page)
@@ -476,14 +355,13 @@ def test_without_webgl_everything_still_works(browser: Browser, chromium: str, u
     plain.close()
 
 
-@pytest.mark.parametrize("language", ["en-US", "de-DE"])
-def test_on_a_phone_nothing_is_cut_off_and_all_is_large_enough_for_a_finger(opened: Opener, language: str):
-    page = opened(width=360, height=740, has_touch=True, is_mobile=True, locale=language)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    for target in page.locator(".camera-preset, .camera-kind label:has(input)").all():
-        box = target.bounding_box()
-        assert box and box["height"] >= 44 and box["width"] >= 44
-        assert target.evaluate("(node) => node.scrollWidth <= node.clientWidth + 1")
-    words = ["Vorn", "Rundum", "Ansichten"] if language == "de-DE" else ["Front", "Orbit", "Views"]
-    for word in words:
-        expect(page.get_by_text(word, exact=False).first).to_be_visible()
+def test_on_a_phone_nothing_is_cut_off_and_all_is_large_enough_for_a_finger(opened: Opener, phone: Page):
+    german = opened(width=360, height=740, has_touch=True, is_mobile=True, locale="de-DE")
+    for page, words in ((phone, ("Front", "Orbit", "Distance")), (german, ("Vorn", "Rundum", "Abstand"))):
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        for target in page.locator(".camera-preset, .camera-kind label:has(input)").all():
+            box = target.bounding_box()
+            assert box and box["height"] >= 44 and box["width"] >= 44
+            assert target.evaluate("(node) => node.scrollWidth <= node.clientWidth + 1")
+        for word in words:
+            expect(page.get_by_text(word).first).to_be_visible()

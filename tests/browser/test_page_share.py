@@ -1,0 +1,169 @@
+"""Camera presets, links, history, deleting, another language, the keyboard: the page around the wall, in Chromium."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visitors
+from tests.browser.page_parts import angle, cutout_shown, generate, one_view, result_shown, still, tiles
+from tests.ui.hostile.server import Running
+
+pytestmark = pytest.mark.browser
+
+
+def slider(page: Page, name: str) -> float:
+    return float(page.locator("#camera").get_by_role("spinbutton", name=re.compile(name)).input_value())
+
+
+def test_a_preset_sets_the_camera_and_runs_at_once(visitor: Visitors):
+    page = visitor()
+    cutout_shown(page)
+    page.locator("#camera").get_by_role("button", name="Right", exact=True).click()
+    result_shown(page)
+    assert angle(page) == (90, 0)
+    assert (slider(page, "Azimuth"), slider(page, "Elevation")) == (90, 0)
+    expect(page.get_by_role("radio", name="One view")).to_be_checked()
+
+
+def test_keep_what_is_on_the_wall_hangs_the_next_run_beside(visitor: Visitors):
+    page = visitor()
+    cutout_shown(page)
+    one_view(page)
+    page.get_by_role("checkbox", name="Keep what is on the wall").check()
+    generate(page)
+    first = result_shown(page)
+    page.locator("#camera").get_by_role("button", name="Back", exact=True).click()
+    expect(page).to_have_url(re.compile(rf"r={first}(,|%2C)"))
+    result_shown(page, 2)
+    page.reload()
+    result_shown(page, 2)  # and the link shows both
+
+
+def test_a_result_is_in_the_history_is_reopened_and_deleted_with_a_tap(visitor: Visitors, house: Running):
+    page = visitor()
+    cutout_shown(page)
+    expect(page.locator("#history")).to_contain_text("listed here")
+    one_view(page)
+    generate(page)
+    id = result_shown(page)
+    entry = page.locator("#history li")
+    expect(entry).to_have_count(1)
+    expect(entry).to_contain_text("Inflate")
+    page.goto(f"{house.url}/")
+    expect(page.locator("#wall .tile-badge")).to_contain_text("Recorded example")
+    page.locator("#history .open").click()
+    assert result_shown(page) == id
+
+    stranger = visitor(f"?r={id}")
+    assert result_shown(stranger) == id
+    expect(stranger.locator("#history li")).to_have_count(0)  # history is each browser's own
+
+    page.locator("#history .forget").click()
+    page.locator("#history").get_by_role("button", name="Keep").click()
+    expect(entry).to_have_count(1)
+    page.locator("#history .forget").click()
+    page.locator("#history .sure .yes").click()
+    expect(entry).to_have_count(0)
+    expect(page).not_to_have_url(re.compile("r="))
+    assert house.client.get(f"/r/{id}/wall.json").status_code == 404
+    stranger.reload()
+    expect(stranger.locator("#wall .wall-notice")).to_contain_text("no result behind this link")
+
+
+def test_only_who_made_a_result_may_delete_it(visitor: Visitors, house: Running):
+    page = visitor()
+    cutout_shown(page)
+    one_view(page)
+    generate(page)
+    id = result_shown(page)
+    stranger = visitor(f"?r={id}")
+    result_shown(stranger)
+    stranger.locator("#wall .tile").get_by_role("button", name="More").click()
+    stranger.get_by_role("button", name=re.compile("Delete")).first.click()
+    stranger.get_by_role("button", name=re.compile("^(Yes, d|D)elete", re.IGNORECASE)).last.click()
+    expect(stranger.locator("#status .problem")).to_contain_text("Only the browser that made")
+    assert house.client.get(f"/r/{id}/wall.json").status_code == 200
+
+
+def test_a_link_to_one_moment_opens_at_that_camera(visitor: Visitors):
+    page = visitor()
+    cutout_shown(page)
+    generate(page)
+    id = result_shown(page)
+    other = visitor(f"?r={id}&az=120&el=10")
+    result_shown(other)
+    expect(tiles(other).locator(".tile-angle")).to_contain_text(re.compile(r"1(20|03|37)° / 10°"))
+    first = angle(other)
+    other.wait_for_timeout(600)
+    assert angle(other) == first  # a moment does not turn
+
+
+def test_change_one_thing_brings_photo_and_settings_back(visitor: Visitors, house: Running):
+    page = visitor()
+    cutout_shown(page)
+    page.get_by_role("button", name="Teapot").click()
+    expect(page.locator("#photo-elevation").get_by_role("spinbutton")).to_have_value("14")
+    cutout_shown(page)
+    page.locator("#camera").get_by_role("button", name="Above", exact=True).click()
+    id = result_shown(page)
+
+    other = visitor(f"?r={id}")  # someone else, who opens the link
+    result_shown(other)
+    expect(other.locator("#photo-elevation").get_by_role("spinbutton")).to_have_value("14")
+    other.locator("#wall .tile").get_by_role("button", name="More").click()
+    other.get_by_role("button", name="Change one thing").click()
+    expect(other.locator("#status")).to_contain_text("settings of that result")
+    expect(other.get_by_role("radio", name="One view")).to_be_checked()
+    assert slider(other, "Elevation") == 75
+    generate(other)
+    expect(other).not_to_have_url(re.compile(id))
+    result_shown(other)
+    assert angle(other) == (0, 75)
+
+
+def test_german_browsers_are_answered_in_german(visitor: Visitors):
+    page = visitor(locale="de-DE")
+    expect(page.locator("#generate")).to_have_text("Erzeugen")
+    expect(page.locator("#methods h2")).to_have_text("Verfahren")
+    expect(page.locator("#history")).to_contain_text("Deine Ergebnisse")
+    expect(page.locator("#promise")).to_contain_text("von allen Seiten")
+
+
+def test_every_control_has_a_name_and_the_keyboard_reaches_them(visitor: Visitors):
+    page = visitor()
+    cutout_shown(page)
+    assert page.evaluate("[...document.images].filter(i => i.offsetParent && !i.hasAttribute('alt')).length") == 0
+    reached = set()
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("(e => e.id || e.innerText)(document.activeElement)"))
+        if "generate" in reached:
+            break
+    assert {"generate", "Robot", "Front"} <= reached
+
+
+@pytest.mark.parametrize("look", [{}, {"width": 360, "height": 740, "color_scheme": "dark"}], ids=["desktop", "phone"])
+def test_axe_finds_nothing_serious(visitor: Visitors, look: dict):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = visitor(reduced_motion="reduce", **look)
+    cutout_shown(page)
+    generate(page)
+    result_shown(page)
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    serious = [
+        (problem["id"], [node["target"] for node in problem["nodes"]][:5])
+        for problem in found
+        if problem["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+def test_the_wall_stays_at_rest_for_who_wants_no_motion(visitor: Visitors):
+    page = visitor(reduced_motion="reduce")
+    expect(page.locator("#wall .tile-empty")).to_have_count(0)
+    first = angle(page)
+    page.wait_for_timeout(800)
+    assert angle(page) == first
+    still(page)

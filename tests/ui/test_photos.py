@@ -1,0 +1,140 @@
+"""What visitors send of a subject: photos and strokes are opened by the intake alone, and held once."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.core.images import Photo
+from pipelines.core.mask import Repair
+from pipelines.runtime.prepare import Found
+from pipelines.runtime.shelf import Prepared
+from tests.bad_files import bomb
+from tests.toy_methods import a_subject
+from tests.ui.hostile.server import file_object
+from tests.ui.subject_helpers import a_studio, an_upload, is_gone, strokes
+from ui.photos import FIRST_EXAMPLE, NO_STROKES, NotFramed, Photos, SharingShelf
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Photos]:
+    studio = a_studio(tmp_path_factory.mktemp("photos"))
+    yield Photos(studio)
+    studio.intake.close()
+
+
+@pytest.fixture(scope="module")
+def photo(photos: Photos) -> Photo:
+    return photos.read_upload(an_upload())
+
+
+# --- Strokes ----------------------------------------------------------------------------------------------------------
+
+
+def test_strokes_are_where_they_were_painted_and_their_upload_goes(photos: Photos, photo: Photo):
+    upload = an_upload(strokes(removed=(20, 40, 60, 80), added=(200, 100, 240, 120)))
+    repair = photos.read_strokes(upload, photo)
+    assert repair is not None and is_gone(upload)
+    assert repair.removed[100:140, 60:100].all() and not repair.removed[:70].any()  # the photo is twice the layer
+    assert repair.added[210:230, 410:470].all() and not repair.added[:, :390].any()
+
+
+@pytest.mark.parametrize("layers", [None, [], [None]], ids=str)
+def test_without_a_layer_nothing_was_painted(photos: Photos, photo: Photo, layers: Any):
+    assert photos.read_strokes(layers, photo) is None
+
+
+def test_a_layer_whose_strokes_were_all_undone_is_no_fault(photos: Photos, photo: Photo):
+    upload = an_upload(strokes())
+    assert photos.read_strokes(upload, photo) is None and is_gone(upload)
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (strokes(removed=(9, 9, 99, 99), size=(200, 320)), "belong to another picture"),  # input 50
+        (strokes(removed=(1, 1, 9, 9), size=(32, 24)), NO_STROKES),
+        (b"<html>no layer</html>", NO_STROKES),
+        (b"", NO_STROKES),
+        (strokes(removed=(9, 9, 99, 99))[:200], NO_STROKES),
+        (bomb(30_000, 30_000), NO_STROKES),
+    ],
+    ids=["another shape", "tiny", "text", "empty file", "cut off", "bomb"],
+)
+def test_what_is_no_layer_of_this_photo_is_refused_in_words(photos: Photos, photo: Photo, data: bytes, sentence: str):
+    upload = an_upload(data)
+    with pytest.raises(TurnaroundError) as refusal:
+        photos.read_strokes(upload, photo)
+    assert sentence in str(refusal.value) and is_gone(upload)
+
+
+def test_ten_layers_are_refused_unread_and_none_stays(photos: Photos, photo: Photo):
+    uploads = [an_upload(b"never opened") for _ in range(10)]
+    with pytest.raises(TurnaroundError, match="10 painted layers"):
+        photos.read_strokes(uploads, photo)
+    assert all(map(is_gone, uploads))
+
+
+@pytest.mark.parametrize("layer", [7, "x", {"path": 3}, {"id": "abc"}, [[1]]], ids=str)
+def test_a_layer_that_is_no_file_is_refused(photos: Photos, photo: Photo, layer: Any):
+    with pytest.raises(TurnaroundError):
+        photos.read_strokes(layer, photo)
+
+
+def test_a_path_that_is_no_upload_is_neither_read_nor_removed(photos: Photos, photo: Photo, tmp_path: Path):
+    secret = tmp_path / "photo.png"
+    secret.write_bytes(strokes(removed=(9, 9, 99, 99)))
+    for read in (photos.read_upload, lambda file: photos.read_strokes(file, photo)):
+        with pytest.raises(TurnaroundError, match="not uploaded here"):
+            read(file_object(str(secret)))
+    assert secret.exists()
+
+
+# --- Cutting out ------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_remover_found_is_kept_where_no_subject_came_of_it(photos: Photos, photo: Photo):
+    everything = Repair(np.zeros((480, 640), np.bool_), np.ones((480, 640), np.bool_))
+    with pytest.raises(NotFramed, match="Everything in this photo is erased") as refusal:
+        photos.prepare(Prepared(photo, "outline", 0.8, repair=everything))
+    kept = refusal.value.prepared
+    assert kept.found is not None and kept.subject is None and kept.repair is everything
+    mended = photos.prepare(replace(kept, repair=None))
+    assert mended.found is kept.found and mended.subject is not None
+
+
+def test_an_example_is_prepared_once_for_everyone(photos: Photos):
+    assert photos.entry(FIRST_EXAMPLE) is photos.entry(FIRST_EXAMPLE)
+    assert photos.subject(FIRST_EXAMPLE, 12).elevation_deg == 12
+    assert photos.find("example:99") is None and photos.find(None) is None
+
+
+# --- Held in memory ---------------------------------------------------------------------------------------------------
+
+
+def an_entry(side_px: int = 1000) -> Prepared:
+    photo = Photo.of(np.full((side_px, side_px, 4), 255, np.uint8), (side_px, side_px))  # 4 MB
+    return Prepared(photo, "auto", 0.8, found=Found(photo.rgba[..., 3].copy(), "outline"))
+
+
+def test_entries_of_one_photo_hold_it_once():
+    shelf = SharingShelf(keep_s=60, max_bytes=12_000_000)
+    other, one = shelf.put(an_entry()), an_entry()
+    ids = [shelf.put(replace(one, fill=0.5 + n / 1000)) for n in range(50)]
+    assert shelf.find(other) is not None and all(shelf.find(id) for id in ids)
+    shelf.put(an_entry())  # a third photo is too much: whoever was not asked for longest goes
+    assert shelf.find(other) is None
+
+
+def test_a_hundred_strokes_leave_the_room_of_two():
+    shelf = SharingShelf(keep_s=60, max_bytes=1_000_000_000)
+    entry = an_entry(200)
+    ids = [shelf.put(replace(entry, subject=a_subject(128)))]
+    for _ in range(100):
+        ids.append(shelf.put(replace(entry, subject=a_subject(128)), ids[-1]))
+    assert [shelf.find(id) is not None for id in ids] == [False] * 99 + [True, True]
+    assert shelf._before.keys() <= {ids[-1]}

@@ -244,7 +244,7 @@ def test_the_licence_is_whole() -> None:
 
 def test_the_readme_names_what_exists() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    assert len(readme.splitlines()) < 150
+    assert len(readme.splitlines()) < 180
     for line in ("python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt", ".venv/bin/python app.py"):
         assert f"    {line}\n" in readme
     paths = re.findall(r"(?:assets|tests|pipelines|tools|ui)/[\w./-]*\w(?:\.\w+)?/?", readme)

@@ -1,7 +1,7 @@
 """The mask editor: Gradio's own with two fixed brushes, told what to show, and opening nothing in this process.
 
-Its value is never read: whoever asks Gradio 6.31 for it makes the browser upload the photo and the strokes anew, and
-several times over. assets/ui/mask.js takes the strokes as they are painted and sends them as an ordinary upload.
+Its value is never asked for: Gradio 6.31 would upload the photo and the strokes anew, and several times over.
+assets/ui/mask.js takes the strokes as they are painted and sends them as an ordinary upload.
 """
 
 import secrets
@@ -99,12 +99,12 @@ class MaskEditor(gr.ImageEditor):
         folder = Path(get_upload_folder()) / secrets.token_hex(32)  # nobody can name another's
         with disk_sentences("The mask editor could not be filled"):
             folder.mkdir(mode=0o700, parents=True)
-            picture, strokes = folder / "turnaround-canvas.webp", folder / "turnaround-strokes.png"
+            picture, strokes = folder / "canvas.webp", folder / "strokes.png"
             Image.fromarray(value.picture).convert("RGB").save(picture, quality=85, method=2)
             if value.strokes is not None:
                 Image.fromarray(value.strokes).save(strokes, compress_level=1)
-        layers = [_file(strokes)] if value.strokes is not None else []
-        return EditorData(background=_file(picture), layers=layers)
+        layers = [FileData(path=str(strokes))] if value.strokes is not None else []
+        return EditorData(background=FileData(path=str(picture)), layers=layers)
 
 
 class Brushes(gr.HTML):
@@ -122,10 +122,6 @@ class Brushes(gr.HTML):
             apply_default_css=False,
             **look,
         )
-
-
-def _file(path: Path) -> FileData:
-    return FileData(path=str(path), orig_name=path.name)  # by which mask.js knows it again
 
 
 def _css(colour: tuple[int, int, int]) -> str:

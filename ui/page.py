@@ -11,7 +11,7 @@ from ui.history import History
 from ui.look import page_look
 from ui.method_cards import MethodCards, draw_method_cards
 from ui.photos import Photos
-from ui.runs import Runs
+from ui.runs import SIZES_PX, Runs
 from ui.safe import safe
 from ui.studio import Studio
 from ui.subject_panel import draw_subject_panel
@@ -68,7 +68,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                     beside = gr.Checkbox(False, label=T("page.beside"), info=T("page.beside_info"), container=False)
                     with gr.Accordion(T("page.size_and_seed"), open=False):
                         size = gr.Slider(
-                            128, 1024, 576, step=32, label=T("page.size"), info=T("page.size_info"), buttons=[]
+                            *SIZES_PX, 576, step=32, label=T("page.size"), info=T("page.size_info"), buttons=[]
                         )
                         seed = gr.Number(0, label=T("page.seed"), info=T("page.seed_info"))
                 with gr.Column(elem_id="go"):
@@ -83,7 +83,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         # --- What happens when ---------------------------------------------------------------------------------------
 
         subject.bind()
-        subject.prepared.change(lambda: "", None, status, **PRIVATE)  # what was wrong with the last one is no more
+        subject.prepared.change(safe(runs.mended), status, status, **PRIVATE)
         camera.follow_photo(subject.photo_elevation)
         camera.show_picture_of(subject.picture)
 

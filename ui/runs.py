@@ -13,9 +13,12 @@ from pipelines.runtime.compare import Task, sentence_of
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.method import Request, options_from
 from ui import status
+from ui.camera_pad import FEWEST, MOST, ONE_VIEW
 from ui.method_cards import estimates, facts, read_method_cards, total, values_for
-from ui.photos import Photos
+from ui.photos import NO_PHOTO, NOT_CUT_OUT, Photos
 from ui.wall_data import Shown, parse_spec, shown, spec_text
+
+SIZES_PX = (128, 1024)  # that the page offers
 
 NO_SUCH_TILE = "This result is no longer here, so it cannot be run again. Start a new run from the photo."
 NO_SUCH_CAMERA = "This result has cameras that the controls cannot express. It can be run again exactly, though."
@@ -88,6 +91,11 @@ class Runs:
         if job := self.studio.jobs.find(str(said(event).get("id"))):
             job.keep()
 
+    @staticmethod
+    def mended(said: str) -> Any:
+        """There is another cut-out: what was wrong with the one before is no more."""
+        return "" if any(sentence in str(said) for sentence in (NO_PHOTO, NOT_CUT_OUT)) else gr.skip()
+
     def forget(self, event: gr.EventData, spec: str, visitor: str) -> tuple[Any, str, Any]:
         """Delete a result for everyone: off the wall, off the history, and off the disk."""
         try:
@@ -108,13 +116,15 @@ class Runs:
             source = shown(self.studio, asked.get("id"))
             method, request = self._task(source, str(asked.get("key")))
             camera = kind_of(request.views)
-            if camera is None:
+            if camera is None or (camera.kind != ONE_VIEW and not FEWEST <= camera.count <= MOST):
                 raise TurnaroundError(NO_SUCH_CAMERA)
             options = dataclasses.asdict(request.options or method.Options())
             values = values_for(self.studio.methods, {method.card.key: options})
             view = camera.view
-            where = camera.kind, view.azimuth_deg, view.elevation_deg, view.distance, camera.count
-            return source.id, *where, request.seed, request.size_px, *values, status.said(ADOPTED)
+            count = gr.skip() if camera.kind == ONE_VIEW else camera.count
+            size_px = min(max(request.size_px, SIZES_PX[0]), SIZES_PX[1])
+            where = camera.kind, view.azimuth_deg, view.elevation_deg, view.distance, count
+            return source.id, *where, request.seed, size_px, *values, status.said(ADOPTED)
         except BaseException as error:
             unchanged = 8 + len(values_for(self.studio.methods, {}))
             return *(gr.skip() for _ in range(unchanged)), status.outcome([sentence_of(error)])

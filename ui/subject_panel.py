@@ -122,7 +122,7 @@ class SubjectParts:
 
         self.editor.bind()
         mask = [self.editor, self.stale, self.unfolded]
-        self.fold.expand(safe(events.unfold), [self.prepared, self.stale], mask, **PRIVATE)
+        self.fold.expand(safe(events.unfold), [self.prepared, self.stale], mask, **self._beside_editor)
         self.fold.collapse(lambda: False, None, self.unfolded, **PRIVATE)
         self.brushes.painted(
             safe(events.paint), [self.prepared, self.tried], self.subject_panel, trigger_mode="multiple", **CUT_OUT
@@ -144,7 +144,13 @@ class SubjectParts:
         self._show_mask(event.then(safe(self.events.prepare_again), wish, self.subject_panel, **CUT_OUT))
 
     def _show_mask(self, event: Any) -> None:
-        event.then(safe(self.events.show_mask), [self.prepared, self.unfolded], [self.editor, self.stale], **PRIVATE)
+        shown = [self.editor, self.stale]
+        event.then(safe(self.events.show_mask), [self.prepared, self.unfolded], shown, **self._beside_editor)
+
+    @property
+    def _beside_editor(self) -> dict[str, Any]:
+        """Gradio keeps asking whatever shows an event's progress for its value, and the editor for all its pixels."""
+        return PRIVATE | {"show_progress_on": self.start_over}
 
 
 class Compared(gr.HTML):

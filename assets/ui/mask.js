@@ -1,8 +1,7 @@
 // The brushes of the mask editor, and the way of its strokes to the server.
 //
-// Gradio's editor sends the photo, the strokes, and both together with every stroke, into a store without bounds; and
-// whenever the page as much as looks at its value, it uploads the three. None of that leaves the browser: the layer with
-// the strokes, some 10 kB, goes as one ordinary upload instead.
+// Gradio's editor sends the photo, the strokes, and both together with every stroke, into a store without bounds. None of
+// that leaves the browser: the layer with the strokes, some 10 kB, goes as an ordinary upload instead.
 
 import { say } from "./words.js";
 
@@ -16,24 +15,10 @@ let painter = null;
 const send = window.fetch;
 window.fetch = function (address, options) {
   const form = options?.body;
-  if (!(form instanceof FormData)) return send.apply(this, arguments);
-  if (form.get("fn_name") === "accept_blobs") {
-    if (form.get("type") === "layer") painter?.(/** @type {File} */ (form.get("file")));
-    return answer(null);
-  }
-  const files = form.getAll("files");
-  return files.length && files.every(isEditors) ? answer([]) : send.apply(this, arguments);
+  if (!(form instanceof FormData) || form.get("fn_name") !== "accept_blobs") return send.apply(this, arguments);
+  if (form.get("type") === "layer") painter?.(/** @type {File} */ (form.get("file")));
+  return Promise.resolve(new Response("null", { headers: { "Content-Type": "application/json" } }));
 };
-
-function answer(content) {
-  return Promise.resolve(new Response(JSON.stringify(content), { headers: { "Content-Type": "application/json" } }));
-}
-
-/** Whether Gradio's editor made this file; those that visitors choose have a type. The last two are what we showed it. */
-function isEditors(file) {
-  const made = /^(background|composite|layer_\d+)\.png$/.test(file?.name) && file.type === "";
-  return made || /^turnaround-(canvas|strokes)\./.test(file?.name);
-}
 
 /**
  * @param {HTMLElement} element where the brushes go; the editor is somewhere beside it
@@ -138,15 +123,16 @@ function drive(element, bar) {
   };
   const resize = async () => {
     const button = theirs(".right").at(-1);
-    if (!bar.querySelector(".size_picker input")) button?.click();
+    const theirRange = () => bar.querySelector(".half-container.right input[type=range]");
+    if (!theirRange()) button?.click();
     await frame();
-    const theirRange = bar.querySelector(".size_picker input");
-    if (theirRange) {
-      theirRange.value = range.value;
-      theirRange.dispatchEvent(new Event("input", { bubbles: true }));
+    if (theirRange()) {
+      theirRange().value = range.value;
+      theirRange().dispatchEvent(new Event("input", { bubbles: true }));
+      element.dataset.size = range.value;
     }
     await frame();
-    if (bar.querySelector(".size_picker input")) button?.click();
+    if (theirRange()) button?.click();
   };
   /** What is pressed is read from the editor itself, which chooses anew when it gets another photo. */
   const show = () => {

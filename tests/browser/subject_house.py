@@ -20,10 +20,12 @@ def main() -> None:
     studio = open_studio(settings, ())
     with gr.Blocks() as page:
         link = gr.Textbox("", visible="hidden")
-        with gr.Column(elem_id="choices"):
-            parts = draw_subject_panel(Photos(studio))
-            gr.Button("Ready", elem_id="generate")
-            told = gr.Textbox(label="Told", elem_id="told")
+        with gr.Row(elem_id="columns"):
+            with gr.Column(scale=4, min_width=320, elem_id="choices"):
+                parts = draw_subject_panel(Photos(studio))
+                gr.Button("Ready", elem_id="generate")
+            with gr.Column(scale=8, min_width=320):
+                told = gr.Textbox(label="Told", elem_id="told")
         parts.bind()
         parts.adopt(page.load(None, None, link, js="() => ''"), link)
         parts.prepared.change(lambda id: id, parts.prepared, told, api_visibility="private", show_progress="hidden")

@@ -168,10 +168,10 @@ def test_f13_a_reloaded_page_finds_its_run_again_and_can_still_cancel_it(visitor
 def test_a_refusal_stands_under_generate_and_goes_once_it_is_mended(visitor: Visitors):
     page = visitor()
     cutout_shown(page)
-    page.get_by_role("checkbox", name="Inflate").uncheck()
+    page.get_by_role("button", name="Remove Image").click()
+    expect(page.locator("#cutout .board img")).to_have_count(0)
     generate(page)
-    expect(page.locator("#status .problem")).to_contain_text("No method is chosen")
-    page.get_by_role("checkbox", name="Inflate").check()
+    expect(page.locator("#status .problem")).to_contain_text("no photo yet")
     page.get_by_role("button", name="Duck").click()
     expect(page.locator("#status .problem")).to_have_count(0)
     generate(page)

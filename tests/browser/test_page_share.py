@@ -93,10 +93,9 @@ def test_a_link_to_one_moment_opens_at_that_camera(visitor: Visitors):
     id = result_shown(page)
     other = visitor(f"?r={id}&az=120&el=10")
     result_shown(other)
-    expect(tiles(other).locator(".tile-angle")).to_contain_text(re.compile(r"1(20|03|37)° / 10°"))
-    first = angle(other)
-    other.wait_for_timeout(600)
-    assert angle(other) == first  # a moment does not turn
+    for _ in range(2):
+        expect(tiles(other).locator(".tile-angle")).to_have_text("120° / 10°")
+        other.wait_for_timeout(1000)  # a moment does not turn
 
 
 def test_change_one_thing_brings_photo_and_settings_back(visitor: Visitors, house: Running):

@@ -153,6 +153,14 @@ def test_bad_settings_are_answered_and_begin_nothing(studio: Studio, changes: di
     assert sentence in sentences(said) and spec == gr.skip()
 
 
+def test_another_cut_out_mends_what_was_wrong_with_the_last_and_nothing_else(studio: Studio):
+    runs = Runs(Photos(studio))
+    _, no_photo = generate(runs, prepared_id="")
+    _, no_method = generate(runs, False, False, 50)
+    assert sentences(no_photo) and runs.mended(no_photo) == ""
+    assert sentences(no_method) and runs.mended(no_method) == gr.skip()
+
+
 def test_no_method_chosen_is_said(studio: Studio):
     assert "No method is chosen" in sentences(generate(Runs(Photos(studio)), False, False, 50)[1])
 
@@ -258,15 +266,22 @@ def test_a_result_of_a_browser_without_a_key_has_no_owner(studio: Studio):
 def test_change_one_thing_puts_a_results_settings_into_the_controls(studio: Studio):
     runs = Runs(Photos(studio))
     spec, _ = generate(
-        runs, False, True, 2, kind="swing", azimuth_deg=20, elevation_deg=5, distance=1.5, count=8, seed=4, size_px=96
+        runs, False, True, 2, kind="swing", azimuth_deg=20, elevation_deg=5, distance=1.5, count=8, seed=4, size_px=160
     )
     end_of(studio, spec)
     source, kind, azimuth, elevation, distance, count, seed, size, *values, said = runs.adopt(
         event(id=spec, key="slow")
     )
     assert source == spec
-    assert (kind, azimuth, elevation, distance, count, seed, size) == ("swing", 20, 5, 1.5, 8, 4, 96)
+    assert (kind, azimuth, elevation, distance, count, seed, size) == ("swing", 20, 5, 1.5, 8, 4, 160)
     assert values == [False, True, 2] and not sentences(said)
+    one, _ = generate(runs, size_px=64)  # smaller than the page offers; and one view has no count
+    end_of(studio, one)
+    _, kind, *_, count, _, size, _, _, _, _ = runs.adopt(event(id=one, key="flat"))
+    assert (kind, count, size) == ("one view", gr.skip(), 128)
+    few, _ = generate(runs, kind="orbit", count=2)
+    end_of(studio, few)
+    assert "cannot express" in runs.adopt(event(id=few, key="flat"))[-1]
     *unchanged, said = runs.adopt(event(id=NEVER, key="slow"))
     assert unchanged == [gr.skip()] * 11 and sentences(said)
 

@@ -12,7 +12,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Automatic keeps a photo's own transparency, and else finds the outline.",
         "Automatisch behält die Transparenz des Fotos und sucht sonst den Umriss.",
     ),
-    "subject.elevation": ("The photo's elevation (°)", "Kamerahöhe des Fotos (°)"),
+    "subject.elevation": ("Photo elevation (°)", "Kamerahöhe (°)"),
     "subject.elevation_info": (
         "How high the camera stood: 0 is level with the object, 90 straight above.",
         "Wie hoch die Kamera stand: 0 auf Höhe des Objekts, 90 genau darüber.",

@@ -1,0 +1,220 @@
+"""The wall in a real Chromium: what its canvases show is read from their pixels, and compared with what they claim."""
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from pipelines.core.cameras import View, orbit
+from tests.browser.conftest import FLAGS
+from tests.browser.wall.parts import (
+    CENTRE,
+    Visit,
+    all_drawn,
+    angle,
+    canvas,
+    drag,
+    drawn,
+    loaded,
+    press,
+    shows_its_claim,
+    swipe,
+    tile,
+)
+from tests.browser.wall_house import FIXED, WallHouse, hue, until
+
+pytestmark = pytest.mark.browser
+
+
+def test_dragging_one_tile_turns_all_and_asks_the_server_for_nothing(visit: Visit, two: str, seeded: str):
+    page = visit.shown(f"?r={two},{seeded}", 3)
+    loaded(page, two, 27)
+    loaded(page, seeded, 21)
+    before = [canvas(page, i).evaluate(CENTRE) for i in range(3)]
+    visit.asked.clear()
+    drag(page, canvas(page, 1), -130)
+
+    after = [canvas(page, i).evaluate(CENTRE) for i in range(3)]
+    assert all(a != b for a, b in zip(before, after, strict=True))
+    assert angle(page, 0) == angle(page, 2) and 60 < angle(page, 0).azimuth_deg < 140  # dragged left: to its right
+    assert any(abs(angle(page, 1).azimuth_deg - (view.azimuth_deg)) < 1 for view in FIXED)
+    for i in range(3):
+        shows_its_claim(page, i)
+    drag(page, canvas(page, 2), 200)
+    assert angle(page, 0) == angle(page, 2) and angle(page, 0).azimuth_deg < 0
+    assert visit.asked == []
+
+
+def test_a_tile_names_the_view_that_it_really_shows(visit: Visit, two: str):
+    page = visit.shown(f"?r={two}&az=-120&el=-10", 2)
+    loaded(page, two, 27)
+    expect(page.locator(".wall-readout")).to_have_text("-120° / -10°")
+    expect(tile(page, 0).locator(".tile-angle")).to_have_text("nearest: -120° / 10°")
+    expect(tile(page, 1).locator(".tile-angle")).to_have_text("nearest: -150° / -10°")
+    shows_its_claim(page, 0)
+    shows_its_claim(page, 1)
+    page.get_by_role("slider", name="Azimuth").fill("150")
+    page.get_by_role("slider", name="Elevation").fill("20")
+    expect(tile(page, 1).locator(".tile-angle")).to_have_text("150° / 20°")
+    expect(page).to_have_url(re.compile(rf"\?r={two}$"))  # the moment is over
+
+
+def test_keys_turn_from_view_to_view_and_say_it_in_words(visit: Visit, two: str):
+    page = visit.shown(f"?r={two}", 2)
+    loaded(page, two, 27)
+    canvas(page, 0).focus()
+    page.keyboard.press("ArrowRight")
+    expect(canvas(page, 0)).to_have_attribute("aria-valuetext", "azimuth 17°, elevation 10°")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(canvas(page, 0)).to_have_attribute("aria-valuetext", "azimuth -17°, elevation 10°")
+    shows_its_claim(page, 0)
+    page.keyboard.press("Home")
+    expect(tile(page, 0).locator(".tile-angle")).to_have_text("0° / 10°")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+
+def test_it_turns_by_itself_until_touched_and_never_where_motion_is_unwanted(visit: Visit, two: str):
+    page = visit.shown(f"?r={two}", 2, still=False)
+    for _ in range(3):
+        now = tile(page, 0).locator(".tile-angle").inner_text()
+        expect(tile(page, 0).locator(".tile-angle")).not_to_have_text(now)
+    canvas(page, 0).click()
+    expect(page.get_by_role("button", name="Turn", exact=True)).to_be_visible()
+    shows_its_claim(page, 0)
+
+    press(page, "Turn")
+    page.evaluate("document.body.style.paddingBottom = '4000px', scrollTo(0, 3000)")  # out of sight
+    page.evaluate(
+        """() => {
+            window.counted = 0;
+            const real = requestAnimationFrame;
+            window.requestAnimationFrame = (draw) => {
+                counted += new Error().stack.includes("wall-camera");  // Gradio draws too
+                return real(draw);
+            };
+        }"""
+    )
+    page.wait_for_timeout(300)
+    page.evaluate("counted = 0")
+    page.wait_for_timeout(300)
+    assert page.evaluate("counted") == 0, "it draws for nobody"
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("counted > 5")
+
+    still = visit.shown(f"?r={two}", 2, still=True)
+    expect(still.get_by_role("button", name="Turn", exact=True)).to_be_visible()
+    assert angle(still, 0) == View(0, 10)
+
+
+def test_a_finger_turns_sideways_and_scrolls_up_and_down(visit: Visit, two: str):
+    page = visit.shown(f"?r={two}", 2, width=360, height=640, has_touch=True, is_mobile=True, color_scheme="dark")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    loaded(page, two, 21)
+    box = canvas(page, 0).bounding_box()
+    assert box
+    x, y = box["x"] + 200, box["y"] + 200
+    swipe(page, x, y, -100, -20)
+    drawn(page)
+    turned = angle(page, 0)
+    assert 30 < turned.azimuth_deg < 90 and page.evaluate("scrollY") == 0
+    expect(tile(page, 0).locator(".tile-angle")).not_to_contain_text("nearest")  # it comes to rest at a view
+    swipe(page, x, y, -10, -200)
+    page.wait_for_function("scrollY > 60")
+    assert angle(page, 0) == turned
+    for menu in ("Take all away", "Share"):
+        press(page, menu)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+# --- What a tile shows ------------------------------------------------------------------------------------------------
+
+
+def test_depth_normals_and_3d_where_a_method_has_them_and_the_reason_where_not(visit: Visit, two: str, solid: str):
+    page = visit.shown(f"?r={solid},{two}.sixfold", 2)
+    other = f"([canvas, seen]) => !seen.includes(String(({CENTRE})(canvas)))"
+    seen = [",".join(map(str, canvas(page, 0).evaluate(CENTRE)))]
+    for mode, reason in (("Depth", "No depth"), ("Normals", "No normals")):
+        press(page, mode)
+        page.wait_for_function(other, arg=[canvas(page, 0).element_handle(), seen])
+        seen.append(",".join(map(str, canvas(page, 0).evaluate(CENTRE))))
+        expect(tile(page, 1).locator(".tile-note")).to_contain_text(reason)
+    press(page, "3D")
+    expect(tile(page, 1).locator(".tile-note")).to_contain_text("No 3D model")
+    shows_its_claim(page, 1)
+
+    # A model is seen from anywhere; pictures stay where they were taken
+    page.wait_for_function("document.querySelector('.tile canvas').classList.contains('tilts')")
+    drag(page, canvas(page, 0), -40, 60)
+    assert angle(page, 0).elevation_deg > 20
+    expect(tile(page, 0).locator(".tile-angle")).not_to_contain_text("nearest")
+    expect(tile(page, 1).locator(".tile-angle")).to_contain_text("nearest")
+    press(page, "Picture")
+    expect(tile(page, 0).locator(".tile-angle")).to_have_text(re.compile(r"^-?\d+° / 10°$"))
+    press(page, "Normals", tile(page, 0))  # this tile alone
+    expect(tile(page, 0).get_by_role("button", name="Normals")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".wall-bar").get_by_role("button", name="Picture")).to_have_attribute("aria-pressed", "true")
+
+
+def test_without_webgl_the_pictures_stay_and_a_sentence_says_so(
+    browser: Browser, house: WallHouse, solid: str, chromium: str
+):
+    flags = [flag for flag in FLAGS if "gl" not in flag and "swiftshader" not in flag]
+    kind = browser.browser_type
+    blind = kind.launch(executable_path=chromium, args=[*flags, "--disable-gpu", "--disable-3d-apis"])
+    page = blind.new_page(reduced_motion="reduce")
+    page.goto(f"{house.url}/?r={solid}")
+    all_drawn(page, 1)
+    before = canvas(page, 0).evaluate(CENTRE)
+    press(page, "3D")
+    expect(tile(page, 0).locator(".tile-note")).to_contain_text("WebGL")
+    assert canvas(page, 0).evaluate(CENTRE) == before and before[3] == 255
+    blind.close()
+
+
+def test_a_wipe_shows_one_side_of_each_and_turns_with_all(visit: Visit, two: str):
+    page = visit.shown(f"?r={two}", 2)
+    loaded(page, two, 27)
+    press(page, "Wipe")
+    wipe = page.locator(".wall-wipe")
+    divider = wipe.get_by_role("slider", name="Divider")
+    expect(divider).to_be_focused()
+
+    def colour(x: float) -> tuple[int, ...]:
+        at = "canvas.getContext('2d').getImageData(canvas.width * x, canvas.height / 2, 1, 1).data"
+        return tuple(wipe.locator("canvas").evaluate(f"(canvas, x) => [...{at}]", x)[:3])
+
+    def near(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+        return max(abs(i - j) for i, j in zip(a, b, strict=True)) < 12
+
+    left, right = hue(View(0, 10)), hue(View(30, 20))
+    until(lambda: near(colour(0.3), left) and near(colour(0.7), right))
+    for _ in range(15):  # 2 % each
+        divider.press("ArrowRight")
+    until(lambda: near(colour(0.7), left))
+    box = wipe.locator("canvas").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 40, steps=3)
+    page.mouse.up()
+    until(lambda: near(colour(0.3), right))
+    expect(divider).to_have_attribute("aria-valuenow", "25")
+
+    drag(page, wipe.locator("canvas"), -100)
+    shows_its_claim(page, 0)
+    turned = angle(page, 0)
+    assert turned.azimuth_deg > 10
+    until(lambda: near(colour(0.15), hue(orbit(21, 10.0)[round(turned.azimuth_deg / 360 * 21)])))
+
+    wipe.get_by_label("Left side").select_option(label="Photo")
+    until(lambda: near(colour(0.2), (100, 30, 20)))  # the left half of the subject is darker
+    expect(page.locator(".wall-readout")).to_have_text("0° / 10°")  # from where it was taken
+    expect(wipe.locator(".wipe-left")).to_contain_text("its own view 0° / 10°")
+    page.keyboard.press("Escape")
+    expect(wipe).to_have_count(0)
+    expect(page.get_by_role("button", name="Wipe")).to_be_focused()
+
+
+# --- Runs -------------------------------------------------------------------------------------------------------------

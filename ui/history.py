@@ -1,5 +1,7 @@
 """The visitor's past results, kept by their own browser: nothing of it is stored on the server."""
 
+from typing import Any
+
 import gradio as gr
 
 from ui.assets import asset
@@ -12,9 +14,9 @@ class History(gr.HTML):
     events "turnaround:made" (with the wall's spec) and "turnaround:idle".
     """
 
-    def __init__(self) -> None:
+    def __init__(self, value: Any = None, **more: Any) -> None:
         super().__init__(
-            value=None,
+            value=value,
             html_template='<div class="turnaround-history"></div>',
             js_on_load=f"""
                 // events: "open", "forget"
@@ -22,5 +24,5 @@ class History(gr.HTML):
                     .then((history) => history.mount(element.firstElementChild, {{ props, trigger, watch }}));
             """,
             apply_default_css=False,
-            elem_id="history",
+            **more,
         )

@@ -78,7 +78,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                     price = gr.HTML(elem_id="price")
             with gr.Column(scale=8, min_width=320, elem_id="show"):
                 wall = Wall(elem_id="wall")
-                history = History()
+                history = History(elem_id="history")
 
         # --- What happens when ---------------------------------------------------------------------------------------
 

@@ -43,8 +43,8 @@ class PhotoPanel(NamedTuple):
     remover: Any = gr.skip()
     fill: Any = gr.skip()
     feather: Any = gr.skip()
-    unprepared: Any = ""
-    """What is to be cut out next, by `prepare_again`; nothing, mostly."""
+    unprepared: Any = gr.skip()
+    """What `prepare_next` is to cut out: a list with its id, which it takes out."""
 
 
 class SubjectPanel(NamedTuple):
@@ -78,7 +78,7 @@ class SubjectEvents:
         except BaseException as error:
             return self._still(prepared_id, sentence_of(error))
         bare = self.photos.shelf.put(Prepared(taken, AUTO, DEFAULT_FILL))
-        return PhotoPanel(_shown(taken), 0, cutout.nothing(AWAITED), bare, _hidden(), _hidden(), unprepared=bare)
+        return PhotoPanel(_shown(taken), 0, cutout.nothing(AWAITED), bare, _hidden(), _hidden(), unprepared=[bare])
 
     def clear_photo(self, request: gr.Request) -> SubjectPanel:
         self._supersede(request)
@@ -91,7 +91,7 @@ class SubjectEvents:
         except BaseException:  # whoever opens the result says why
             subject = None
         if subject is None:
-            return PhotoPanel(unprepared=prepared_id)
+            return PhotoPanel(unprepared=[prepared_id])
         photo = Photo.of(subject.rgba, subject.made.photo_size_px)
         kept = self.photos.shelf.put(Prepared(photo, AUTO, subject.fill, subject, _as_found(subject.rgba)))
         return PhotoPanel(
@@ -100,13 +100,15 @@ class SubjectEvents:
             remover=AUTO,
             fill=round(100 * subject.fill),
             feather=0,  # it is in the pixels by now
-            unprepared=kept,
+            unprepared=[kept],
         )
 
     def tapped(self, example_id: str) -> Callable[[], PhotoPanel]:
         """What a tap on an example does."""
         example = EXAMPLE_IDS[example_id]
-        return lambda: PhotoPanel(str(example.path), example.elevation_deg, prepared=example_id, unprepared=example_id)
+        return lambda: PhotoPanel(
+            str(example.path), example.elevation_deg, prepared=example_id, unprepared=[example_id]
+        )
 
     def _still(self, prepared_id: str, sentence: str) -> PhotoPanel:
         """A photo was refused: the one before it, if any, is still the subject."""
@@ -120,9 +122,27 @@ class SubjectEvents:
             prepared=prepared_id if kept else "",
             stop=_hidden(),
             offer=_hidden(),
+            unprepared=[],
         )
 
     # --- The same photo, cut out otherwise ----------------------------------------------------------------------------
+
+    def prepare_next(
+        self,
+        unprepared: list[str],
+        remover: str,
+        fill_percent: float,
+        feather_percent: float,
+        tried: tuple[Tried, ...],
+        request: gr.Request,
+    ) -> Iterator[SubjectPanel]:
+        """After whatever may have brought another photo: cut it out, once. The page's own pictures count as such too."""
+        try:
+            prepared_id = unprepared.pop()
+        except IndexError:
+            yield SubjectPanel()
+            return
+        yield from self.prepare_again(prepared_id, remover, fill_percent, feather_percent, tried, request)
 
     def prepare_again(
         self,

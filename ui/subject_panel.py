@@ -141,7 +141,7 @@ class SubjectParts:
 
     def _cut_out(self, event: Any) -> None:
         wish = [self.unprepared, self.remover, self.fill, self.feather, self.tried]
-        self._show_mask(event.then(safe(self.events.prepare_again), wish, self.subject_panel, **CUT_OUT))
+        self._show_mask(event.then(safe(self.events.prepare_next), wish, self.subject_panel, **CUT_OUT))
 
     def _show_mask(self, event: Any) -> None:
         shown = [self.editor, self.stale]
@@ -259,7 +259,7 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
         start_over=start_over,
         feather=feather,
         fill=fill,
-        unprepared=gr.State(""),
+        unprepared=gr.State([]),
         unfolded=gr.State(False),
         stale=gr.State(True),
     )

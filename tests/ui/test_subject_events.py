@@ -61,7 +61,7 @@ class Page:
     def __init__(self, events: SubjectEvents, visitor: Any = VISITOR) -> None:
         self.events, self.visitor = events, visitor
         self.prepared, self.remover, self.fill, self.feather, self.tried = "", AUTO, 80, 0, ()
-        self.shown, self.compared, self.picture = "", "", ""
+        self.shown, self.compared, self.picture, self.unprepared = "", "", "", []
 
     def upload(self, data: bytes = a_cut_out()) -> PhotoPanel:
         return self._see_photo(self.events.take_photo(an_upload(data), self.prepared))
@@ -105,13 +105,18 @@ class Page:
         return " ".join(re.findall(r'class="problem[^"]*"[^>]*>([^<]*)<', self.shown))
 
     def _prepare_again(self, prepared_id: str) -> Iterator[SubjectPanel]:
-        return self.events.prepare_again(prepared_id, self.remover, self.fill, self.feather, self.tried, self.visitor)
+        return self.events.prepare_again(prepared_id, *self._wish, self.visitor)
+
+    @property
+    def _wish(self) -> tuple[Any, ...]:
+        return self.remover, self.fill, self.feather, self.tried
 
     def _see_photo(self, seen: PhotoPanel) -> PhotoPanel:
         for name in ("prepared", "remover", "fill", "feather"):
             self._take(name, getattr(seen, name))
         self._take("shown", seen.cutout)
-        self._see_all(self._prepare_again(seen.unprepared))
+        self._take("unprepared", seen.unprepared)
+        self._see_all(self.events.prepare_next(self.unprepared, *self._wish, self.visitor))
         return seen
 
     def _see_all(self, panels: Iterator[SubjectPanel]) -> SubjectPanel:
@@ -149,12 +154,23 @@ def test_a_bad_photo_leaves_the_one_before_in_place(panel: Page):
     panel.upload()
     good = panel.prepared
     seen = panel.upload(b"no photo")
-    assert panel.problem and panel.prepared == good and seen.photo is not None and seen.unprepared == ""
+    assert panel.problem and panel.prepared == good and seen.photo is not None and seen.unprepared == []
 
 
 def test_what_the_page_shows_itself_is_no_new_photo(panel: Page, tmp_path: Path):
     for shown in (None, file_object(str(tmp_path / "image.webp"))):
         assert panel.events.take_photo(shown, "") == PhotoPanel()
+
+
+def test_the_pages_own_picture_neither_repeats_nor_prevents_the_cutting_out(panel: Page, tmp_path: Path):
+    taken = panel.events.take_photo(an_upload(), "")
+    panel._take("prepared", taken.prepared)
+    panel._take("unprepared", taken.unprepared)
+    echo = panel.events.take_photo(file_object(str(tmp_path / "image.webp")), panel.prepared)  # before it is cut out
+    panel._take("unprepared", echo.unprepared)
+    panel._see_all(panel.events.prepare_next(panel.unprepared, *panel._wish, VISITOR))
+    assert panel.subject and "Cut out by Outline" in panel.shown
+    assert list(panel.events.prepare_next(panel.unprepared, *panel._wish, VISITOR)) == [SubjectPanel()]
 
 
 def test_a_path_that_is_no_upload_is_not_read(panel: Page, tmp_path: Path):

@@ -59,7 +59,7 @@ def test_it_says_where_it_is(app: Running) -> None:
 
 def test_65_every_endpoint_that_has_a_name_is_meant_to(app: Running) -> None:
     named = {d["api_name"] for d in app.client.get("/config").json()["dependencies"] if d["api_visibility"] == "public"}
-    assert named == {"prepare", "render", "methods", "reopen"}
+    assert named == {"prepare", "render", "compare", "methods", "reopen", "delete"}
 
 
 def test_40_to_43_no_event_of_the_page_takes_a_file_of_the_server(app: Running, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ class SubjectEvents:
         tried: tuple[Tried, ...],
         request: gr.Request,
     ) -> Iterator[SubjectPanel]:
-        """After whatever may have brought another photo: cut it out, once. The page's own pictures count as such too."""
+        """After whatever may have brought another photo: cut it out, once. The page's own pictures count, too."""
         try:
             prepared_id = unprepared.pop()
         except IndexError:

@@ -25,11 +25,14 @@ window.fetch = function (address, options) {
  * @param {{ trigger: (event: string, data: object) => void, upload: (file: File) => Promise<{ path: string }> }} gradio
  */
 export async function mount(element, { trigger, upload }) {
-  element.append(brushes(), line("p", "status"));
+  const status = line("p", "status");
   if (!hasWebGL()) {
-    element.querySelector(".status").textContent = say("mask.no_webgl");
+    element.classList.add("without"); // Gradio leaves an empty box then
+    status.textContent = say("mask.no_webgl");
+    element.append(status);
     return;
   }
+  element.append(brushes(), status);
   const scope = await grown(element, ".toolbar-wrap .half-container > button");
   const bar = scope.querySelector(".toolbar-wrap");
   listen(scope, sender(element, trigger, upload));

@@ -19,7 +19,7 @@ FLAGS = [
     "--enable-unsafe-swiftshader",
     "--disable-background-networking",
 ]
-PATIENCE_MS = 20_000  # on a machine that does much else at once
+PATIENCE_MS = 60_000  # on a machine that does much else at once
 expect.set_options(timeout=PATIENCE_MS)
 
 

@@ -96,7 +96,7 @@ def stroke(page: Page, start: tuple[float, float], end: tuple[float, float]) -> 
     (x, y), (to_x, to_y) = ((box["x"] + a * box["width"], box["y"] + b * box["height"]) for a, b in (start, end))
     page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(to_x, to_y, steps=6)
+    page.mouse.move(to_x, to_y, steps=4)
     page.mouse.up()
 
 
@@ -113,7 +113,7 @@ def solid(cut: NDArray[np.uint8]) -> float:
 
 
 def test_the_mask_is_repaired_by_brush_live_and_every_step_can_be_taken_back(visitor: Visitors):
-    page = opened(visitor(height=1500))
+    page = opened(visitor())
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     whole = after(page, lambda: upload(page, a_cut_out()))
@@ -133,13 +133,11 @@ def test_the_mask_is_repaired_by_brush_live_and_every_step_can_be_taken_back(vis
     told = page.locator("#told textarea").input_value()
     assert len(told) >= 22
 
-    back = after(page, page.get_by_role("button", name="Undo").first.click)
-    assert np.array_equal(back, whole)
-    assert np.array_equal(after(page, page.get_by_role("button", name="Redo").first.click), cut)
+    assert np.array_equal(after(page, page.get_by_role("button", name="Undo").first.click), whole)
 
     choose(page, "add")
     grown = after(page, lambda: stroke(page, (0.2, 0.3), (0.28, 0.3)))
-    assert solid(grown) < solid(cut)  # more of the photo is framed, so the ball is smaller in it
+    assert solid(grown) < solid(whole)  # more of the photo is framed, so the ball is smaller in it
     assert (grown[:, :200, 3] > 127).any()
 
     choose(page, "erase")
@@ -147,15 +145,17 @@ def test_the_mask_is_repaired_by_brush_live_and_every_step_can_be_taken_back(vis
     page.locator(".brushes input").dispatch_event("change")
     page.wait_for_selector(".brushes[data-size='96']")
     ungrown = after(page, lambda: stroke(page, (0.14, 0.3), (0.34, 0.3)))
-    assert np.abs(ungrown.astype(int) - cut).mean() < 0.5
-
-    assert np.array_equal(after(page, lambda: page.get_by_role("button", name="Start over").click()), whole)
-    expect(page.locator(".brushes .remove, .brushes .add").first).to_be_visible()
+    assert np.array_equal(ungrown, whole)
     assert page.locator("#told textarea").input_value() != told
+
+    choose(page, "remove")
+    page.wait_for_selector(".brushes[data-size='96']")
+    after(page, lambda: stroke(page, (0.5, 0.5), (0.55, 0.5)))
+    assert np.array_equal(after(page, page.get_by_role("button", name="Start over").click), whole)
 
 
 def test_removers_are_compared_and_edges_are_live(visitor: Visitors):
-    page = opened(visitor(height=1500))
+    page = opened(visitor())
     cut = after(page, lambda: upload(page, a_photo()))
     assert solid(cut) > 0.3
     page.get_by_role("combobox", name="Background remover").click()
@@ -270,15 +270,17 @@ def test_the_mask_is_repaired_with_a_finger_on_a_phone(visitor: Visitors):
         box = button.bounding_box()
         assert box is not None and box["height"] >= 44 and box["width"] >= 40
     page.locator(".brushes .remove").tap()
-    cut = after(page, lambda: finger(page, (0.35, 0.5), (0.65, 0.5)))
-    assert solid(cut) != solid(whole)
-    scrolled = page.evaluate("window.scrollY")
-    finger(page, (0.5, 0.7), (0.5, 0.3))
-    assert page.evaluate("window.scrollY") == scrolled  # it paints, and does not scroll
+    page.locator("#mask").scroll_into_view_if_needed()
+
+    def paint() -> None:
+        scrolled = page.evaluate("window.scrollY")
+        finger(page, (0.5, 0.7), (0.5, 0.35))
+        assert page.evaluate("window.scrollY") == scrolled  # it paints, and does not scroll
+
+    assert solid(after(page, paint)) != solid(whole)
 
 
 def finger(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
-    page.locator("#mask").scroll_into_view_if_needed()
     box = page.locator("#mask canvas").first.bounding_box()
     assert box is not None
     client = page.context.new_cdp_session(page)

@@ -1,22 +1,29 @@
-"""What the tests of the subject panel share: a studio without methods' needs, uploads, and strokes."""
+"""What the tests of the subject panel share: a studio, uploads, strokes, and a visitor who does things with it."""
 
 import io
+import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import numpy as np
 from gradio.utils import get_upload_folder
 from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.core.mask import ADD, REMOVE
+from pipelines.runtime.prepare import AUTO
 from pipelines.runtime.settings import Settings
+from pipelines.runtime.shelf import Prepared
 from tests.toy_methods import Flat
 from tests.ui.hostile.server import file_object
 from tests.ui.house import BLUE, ORANGE, a_photo
+from ui.photos import FIRST_EXAMPLE
 from ui.studio import Studio, open_studio
+from ui.subject_events import PhotoPanel, SubjectEvents, SubjectPanel
 
 VISITOR: Any = SimpleNamespace(session_hash="one")
 NOBODY = "http://127.0.0.1:9/"  # port 9, "discard": nothing listens
@@ -68,3 +75,84 @@ def _png(rgba: NDArray[np.uint8]) -> bytes:
 def event(**data: Any) -> Any:
     """What a component says with its event."""
     return SimpleNamespace(_data=data)
+
+
+class Page:
+    """One visitor's panel: what it shows, and what they do with it."""
+
+    def __init__(self, events: SubjectEvents, visitor: Any = VISITOR) -> None:
+        self.events, self.visitor = events, visitor
+        self.prepared, self.remover, self.fill, self.feather, self.tried = "", AUTO, 80, 0, ()
+        self.shown, self.compared, self.picture, self.unprepared = "", "", "", []
+
+    def upload(self, data: bytes = a_cut_out()) -> PhotoPanel:
+        return self._see_photo(self.events.take_photo(an_upload(data), self.prepared))
+
+    def tap(self, example: str = FIRST_EXAMPLE) -> PhotoPanel:
+        return self._see_photo(self.events.tapped(example)())
+
+    def adopt(self, result_id: str) -> PhotoPanel:
+        return self._see_photo(self.events.adopt(result_id, self.prepared))
+
+    def wish(self, **changes: Any) -> SubjectPanel:
+        """The remover or a slider is moved."""
+        self.__dict__.update(changes)
+        return self._see_all(self._prepare_again(self.prepared))
+
+    def back_to(self, used: str) -> SubjectPanel:
+        given = self.prepared, self.fill, self.feather, self.tried, self.visitor
+        return self._see_all(self.events.return_to(*given, event(used=used)))
+
+    def paint(self, **boxes: Any) -> SubjectPanel:
+        upload = an_upload(strokes(**boxes))
+        seen = self.events.paint(self.prepared, self.tried, self.visitor, event(strokes=upload))
+        assert is_gone(upload)
+        return self._see(seen)
+
+    def start_over(self) -> SubjectPanel:
+        return self._see(self.events.start_over(self.prepared, self.tried, self.visitor))
+
+    @property
+    def entry(self) -> Prepared:
+        return self.events.photos.entry(self.prepared)
+
+    @property
+    def subject(self) -> Any:
+        subject = self.entry.subject
+        assert subject is not None
+        return subject
+
+    @property
+    def problem(self) -> str:
+        return " ".join(re.findall(r'class="problem[^"]*"[^>]*>([^<]*)<', self.shown))
+
+    def _prepare_again(self, prepared_id: str) -> Iterator[SubjectPanel]:
+        return self.events.prepare_again(prepared_id, *self._wish, self.visitor)
+
+    @property
+    def _wish(self) -> tuple[str, Any, Any, Any]:
+        return self.remover, self.fill, self.feather, self.tried
+
+    def _see_photo(self, seen: PhotoPanel) -> PhotoPanel:
+        for name in ("prepared", "remover", "fill", "feather"):
+            self._take(name, getattr(seen, name))
+        self._take("shown", seen.cutout)
+        self._take("unprepared", seen.unprepared)
+        self._see_all(self.events.prepare_next(self.unprepared, *self._wish, self.visitor))
+        return seen
+
+    def _see_all(self, panels: Iterator[SubjectPanel]) -> SubjectPanel:
+        seen = SubjectPanel()
+        for seen in panels:
+            self._see(seen)
+        return seen
+
+    def _see(self, seen: SubjectPanel) -> SubjectPanel:
+        for name in ("prepared", "remover", "tried", "compared", "picture"):
+            self._take(name, getattr(seen, name))
+        self._take("shown", seen.cutout)
+        return seen
+
+    def _take(self, name: str, value: Any) -> None:
+        if value != gr.skip():
+            setattr(self, name, value)

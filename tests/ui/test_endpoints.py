@@ -145,7 +145,8 @@ def test_compare_tells_of_all_methods_at_once(client: Client, prepared: dict[str
         subject=prepared["subject"], methods=["raises", "inflate"], count=3, size_px=64, api_name="/compare"
     )
     result = job.result(timeout=120)
-    told: list[Any] = [answer for answer in job.outputs() if answer["state"] == "working"]
+    outputs: list[Any] = job.outputs()
+    told = [answer for answer in outputs if answer["state"] == "working"]
     assert {key: each["state"] for key, each in told[0]["methods"].items()} == {
         "raises": "waiting",
         "inflate": "waiting",

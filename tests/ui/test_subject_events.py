@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import gradio as gr
 import numpy as np
 import pytest
 
@@ -16,10 +15,8 @@ from pipelines.core.images import Photo
 from pipelines.runtime.intake import Intake
 from pipelines.runtime.method import Request
 from pipelines.runtime.prepare import AUTO
-from pipelines.runtime.shelf import Prepared
 from tests.ui.hostile.server import file_object
-from tests.ui.subject_helpers import VISITOR, a_cut_out, a_studio, an_upload, event, is_gone, strokes
-from ui.mask_editor import Canvas
+from tests.ui.subject_helpers import VISITOR, Page, a_studio, an_upload, is_gone
 from ui.photos import FIRST_EXAMPLE, Photos
 from ui.studio import Studio
 from ui.subject_events import PhotoPanel, SubjectEvents, SubjectPanel
@@ -51,89 +48,8 @@ def photos(studio: Studio) -> Photos:
 
 
 @pytest.fixture
-def panel(photos: Photos) -> "Page":
+def panel(photos: Photos) -> Page:
     return Page(SubjectEvents(photos))
-
-
-class Page:
-    """One visitor's panel: what it shows, and what they do with it."""
-
-    def __init__(self, events: SubjectEvents, visitor: Any = VISITOR) -> None:
-        self.events, self.visitor = events, visitor
-        self.prepared, self.remover, self.fill, self.feather, self.tried = "", AUTO, 80, 0, ()
-        self.shown, self.compared, self.picture, self.unprepared = "", "", "", []
-
-    def upload(self, data: bytes = a_cut_out()) -> PhotoPanel:
-        return self._see_photo(self.events.take_photo(an_upload(data), self.prepared))
-
-    def tap(self, example: str = FIRST_EXAMPLE) -> PhotoPanel:
-        return self._see_photo(self.events.tapped(example)())
-
-    def adopt(self, result_id: str) -> PhotoPanel:
-        return self._see_photo(self.events.adopt(result_id, self.prepared))
-
-    def wish(self, **changes: Any) -> SubjectPanel:
-        """The remover or a slider is moved."""
-        self.__dict__.update(changes)
-        return self._see_all(self._prepare_again(self.prepared))
-
-    def back_to(self, used: str) -> SubjectPanel:
-        given = self.prepared, self.fill, self.feather, self.tried, self.visitor
-        return self._see_all(self.events.return_to(*given, event(used=used)))
-
-    def paint(self, **boxes: Any) -> SubjectPanel:
-        upload = an_upload(strokes(**boxes))
-        seen = self.events.paint(self.prepared, self.tried, self.visitor, event(strokes=upload))
-        assert is_gone(upload)
-        return self._see(seen)
-
-    def start_over(self) -> SubjectPanel:
-        return self._see(self.events.start_over(self.prepared, self.tried, self.visitor))
-
-    @property
-    def entry(self) -> Prepared:
-        return self.events.photos.entry(self.prepared)
-
-    @property
-    def subject(self) -> Any:
-        subject = self.entry.subject
-        assert subject is not None
-        return subject
-
-    @property
-    def problem(self) -> str:
-        return " ".join(re.findall(r'class="problem[^"]*"[^>]*>([^<]*)<', self.shown))
-
-    def _prepare_again(self, prepared_id: str) -> Iterator[SubjectPanel]:
-        return self.events.prepare_again(prepared_id, *self._wish, self.visitor)
-
-    @property
-    def _wish(self) -> tuple[Any, ...]:
-        return self.remover, self.fill, self.feather, self.tried
-
-    def _see_photo(self, seen: PhotoPanel) -> PhotoPanel:
-        for name in ("prepared", "remover", "fill", "feather"):
-            self._take(name, getattr(seen, name))
-        self._take("shown", seen.cutout)
-        self._take("unprepared", seen.unprepared)
-        self._see_all(self.events.prepare_next(self.unprepared, *self._wish, self.visitor))
-        return seen
-
-    def _see_all(self, panels: Iterator[SubjectPanel]) -> SubjectPanel:
-        seen = SubjectPanel()
-        for seen in panels:
-            self._see(seen)
-        return seen
-
-    def _see(self, seen: SubjectPanel) -> SubjectPanel:
-        for name in ("prepared", "remover", "tried", "compared", "picture"):
-            self._take(name, getattr(seen, name))
-        self._take("shown", seen.cutout)
-        return seen
-
-    def _take(self, name: str, value: Any) -> None:
-        if value != gr.skip():
-            setattr(self, name, value)
 
 
 # --- Photos -----------------------------------------------------------------------------------------------------------
@@ -312,116 +228,6 @@ def test_one_visitors_stop_is_not_anothers(panel: Page):
     panel.events.stop_preparing(OTHER)
     panel._see_all(running)
     assert panel.subject.made.remover == "none"
-
-
-# --- The mask and its edges -------------------------------------------------------------------------------------------
-
-
-def test_strokes_change_the_cut_out_are_recorded_and_keep_what_was_found(panel: Page):
-    panel.upload()
-    found, untouched = panel.entry.found, panel.subject
-    panel.paint(removed=(90, 110, 240, 130))  # across the ball
-    assert panel.entry.found is found and panel.subject.made.removed_px > 1000
-    assert "repaired by hand" in panel.shown
-    assert np.count_nonzero(panel.subject.rgba[..., 3]) < 0.95 * np.count_nonzero(untouched.rgba[..., 3])
-    panel.paint()  # undone
-    assert panel.subject.made.removed_px == 0 and "by hand" not in panel.shown
-    assert np.array_equal(panel.subject.rgba, untouched.rgba)
-
-
-def test_what_was_painted_in_belongs_to_the_object(panel: Page):
-    panel.upload()
-    panel.paint(added=(4, 4, 60, 40))
-    assert panel.subject.made.added_px > 8000
-    left, _, right, _ = panel.subject.made.crop_px
-    assert left < 30 < right  # the frame now reaches to the corner
-
-
-def test_strokes_that_change_nothing_leave_the_entry_as_it_is(panel: Page):
-    panel.upload()
-    before = panel.prepared
-    assert panel.paint() == SubjectPanel() and panel.prepared == before
-    panel.paint(removed=(90, 110, 240, 130))
-    painted = panel.prepared
-    assert panel.paint(removed=(90, 110, 240, 130)) == SubjectPanel() and panel.prepared == painted
-
-
-def test_start_over_takes_all_strokes_away(panel: Page):
-    panel.upload()
-    panel.paint(removed=(90, 110, 240, 130), added=(4, 4, 60, 40))
-    panel.start_over()
-    assert panel.entry.repair is None and panel.subject.made.added_px == 0
-    assert panel.start_over() == SubjectPanel()
-
-
-def test_everything_erased_is_said_and_the_last_stroke_can_be_undone(panel: Page):
-    panel.upload()
-    panel.paint(removed=(0, 0, 320, 240))
-    assert "cover all of the photo" in panel.problem and panel.subject
-    panel.paint(removed=(2, 2, 318, 238))
-    assert "Everything in this photo is erased" in panel.problem and panel.entry.subject is None
-    panel.paint()
-    assert not panel.problem and panel.subject.made.removed_px == 0
-
-
-def test_bad_strokes_are_refused_beside_the_cut_out_that_stays(panel: Page):
-    panel.upload()
-    before = panel.prepared
-    for data in (b"no picture", strokes(removed=(9, 9, 99, 99), size=(200, 320))):
-        panel._see(panel.events.paint(panel.prepared, panel.tried, VISITOR, event(strokes=an_upload(data))))
-        assert panel.problem and "data:image/webp" in panel.shown and panel.prepared == before
-    assert panel.paint(removed=(9, 9, 99, 99)) is not None and not panel.problem
-
-
-def test_strokes_without_a_photo_are_refused(panel: Page):
-    panel.paint(removed=(9, 9, 99, 99))
-    assert panel.problem and panel.prepared == ""
-    assert panel.start_over() == SubjectPanel()
-
-
-def test_each_remover_keeps_its_own_strokes(panel: Page):
-    panel.upload()
-    panel.paint(removed=(90, 110, 240, 130))
-    painted = panel.entry
-    panel.wish(remover="none")
-    assert panel.entry.repair is None
-    panel.back_to("alpha")
-    assert panel.entry is painted
-
-
-def test_share_of_the_frame_and_soft_edge_are_live_and_recorded(panel: Page):
-    panel.upload()
-    found = panel.entry.found
-    panel.paint(removed=(90, 110, 240, 130))
-    panel.wish(fill=50)
-    panel.wish(feather=3)
-    made = panel.subject.made
-    assert (panel.subject.fill, made.feather) == (0.5, 0.03) and made.removed_px > 1000
-    assert panel.entry.found is found and "edge softened by 3 %" in panel.shown
-    alpha = panel.subject.rgba[..., 3]
-    assert np.count_nonzero(alpha.max(axis=0)) < 0.53 * 1024
-    assert np.count_nonzero((alpha > 20) & (alpha < 235)) > 0.05 * np.count_nonzero(alpha)
-
-
-def test_the_editor_shows_what_is_away_dimmed_and_strokes_where_they_were(panel: Page):
-    panel.upload()
-    shown, stale = panel.events.show_mask(panel.prepared, False)
-    assert shown == gr.skip() and stale  # nobody is looking
-    painted, stale, unfolded = panel.events.unfold(panel.prepared, True)
-    assert isinstance(painted, Canvas) and (stale, unfolded) == (False, True) and painted.strokes is None
-    picture = painted.picture.astype(int)
-    assert picture.shape == (480, 640, 4) and (picture[..., 3] == 255).all()
-    assert np.ptp(picture[240, 250, :3]) > 120  # the ball has its orange
-    assert np.ptp(picture[20, 20, :3]) == 0 and picture[20, 20, 0] < 180  # the paper is grey
-    assert panel.events.unfold(panel.prepared, False)[0] == gr.skip()  # what was painted there can still be undone
-
-    panel.paint(removed=(90, 110, 240, 130))
-    panel.wish(remover="none")
-    panel.back_to("alpha")
-    again, _ = panel.events.show_mask(panel.prepared, True)
-    assert isinstance(again, Canvas) and again.strokes is not None
-    assert tuple(again.strokes[240, 300]) == (220, 38, 38, 255) and again.strokes[100, 100, 3] == 0
-    assert panel.events.show_mask("", True) == (None, False)
 
 
 # --- A result's subject -----------------------------------------------------------------------------------------------

@@ -57,6 +57,8 @@ class Visitors:
         self.foreign: list[str] = []
 
     def __call__(self, path: str = "", width: int = 1280, height: int = 900, **look: Any) -> Page:
+        # A wall that turns by itself keeps a machine without a GPU busy: only where that is what is tested
+        look = {"reduced_motion": "reduce"} | look
         context = self._browser.new_context(viewport={"width": width, "height": height}, **look)
         self._contexts.append(context)
         context.set_default_timeout(PATIENCE_MS)

@@ -35,7 +35,7 @@ def stored(house: Running) -> list[str]:
 
 
 def test_the_first_thing_seen_is_an_example_that_turns(visitor: Visitors):
-    page = visitor()
+    page = visitor(reduced_motion="no-preference")
     expect(page.locator("#wall .tile-badge")).to_contain_text("Recorded example")
     expect(page.locator("#wall .tile-empty")).to_have_count(0)
     first = angle(page)

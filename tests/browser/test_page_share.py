@@ -91,7 +91,7 @@ def test_a_link_to_one_moment_opens_at_that_camera(visitor: Visitors):
     cutout_shown(page)
     generate(page)
     id = result_shown(page)
-    other = visitor(f"?r={id}&az=120&el=10")
+    other = visitor(f"?r={id}&az=120&el=10", reduced_motion="no-preference")
     result_shown(other)
     for _ in range(2):
         expect(tiles(other).locator(".tile-angle")).to_have_text("120° / 10°")
@@ -146,7 +146,7 @@ def test_every_control_has_a_name_and_the_keyboard_reaches_them(visitor: Visitor
 def test_axe_finds_nothing_serious(visitor: Visitors, look: dict):
     from axe_playwright_python.sync_playwright import Axe
 
-    page = visitor(reduced_motion="reduce", **look)
+    page = visitor(**look)
     cutout_shown(page)
     generate(page)
     result_shown(page)
@@ -160,7 +160,7 @@ def test_axe_finds_nothing_serious(visitor: Visitors, look: dict):
 
 
 def test_the_wall_stays_at_rest_for_who_wants_no_motion(visitor: Visitors):
-    page = visitor(reduced_motion="reduce")
+    page = visitor()
     for _ in range(2):
         expect(tiles(page).locator(".tile-angle")).to_have_text("0° / 12°")
         page.wait_for_timeout(800)

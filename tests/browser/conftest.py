@@ -19,6 +19,8 @@ FLAGS = [
     "--enable-unsafe-swiftshader",
     "--disable-background-networking",
 ]
+# Without 3D, for tests that read none: where there is no GPU, its imitation takes most of the machine.
+FLAT_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE_MS = 60_000  # on a machine that does much else at once
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -32,9 +34,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
+def browser(chromium: str, request: pytest.FixtureRequest) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        flags = getattr(request.module, "FLAGS", FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         yield browser
         browser.close()
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visitors
+from tests.browser.conftest import FLAT_FLAGS, Visitors
 from tests.browser.page_parts import (
     angle,
     choose_only,
@@ -27,6 +27,7 @@ from tests.ui.hostile.server import Running
 from tests.ui.house import BLUE, CAMERA_NAME, MARKUP, ORANGE, a_photo
 
 pytestmark = pytest.mark.browser
+FLAGS = FLAT_FLAGS
 GREEN = (40, 160, 60)
 
 

@@ -5,11 +5,12 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visitors
+from tests.browser.conftest import FLAT_FLAGS, Visitors
 from tests.browser.page_parts import angle, cutout_shown, generate, one_view, result_shown, tiles
 from tests.ui.hostile.server import Running
 
 pytestmark = pytest.mark.browser
+FLAGS = FLAT_FLAGS
 
 
 def slider(page: Page, name: str) -> float:

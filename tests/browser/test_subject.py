@@ -158,7 +158,7 @@ def test_removers_are_compared_and_edges_are_live(visitor: Visitors):
     page = opened(visitor())
     cut = after(page, lambda: upload(page, a_photo()))
     assert solid(cut) > 0.3
-    expect(page.locator(".tried button")).to_have_text(["Outline"])
+    expect(page.locator("#cutout figcaption")).to_contain_text("Outline")
     page.get_by_role("combobox", name="Background remover").click()
     whole = after(page, lambda: page.get_by_role("option", name="None: take the whole photo").click())
     assert (whole[512, 200:824, 3] == 255).all()  # with all its paper

@@ -1,6 +1,5 @@
 """From an upload to a subject, for the page and the endpoints alike: what is held in memory, and under which ids."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +15,7 @@ from pipelines.core.mask import Repair, strokes_of
 from pipelines.core.subject import Subject, check_elevation
 from pipelines.runtime.method import Report
 from pipelines.runtime.prepare import AUTO, find_alpha, frame
-from pipelines.runtime.shelf import MAX_BYTES, Prepared, Shelf
+from pipelines.runtime.shelf import Prepared, Shelf
 from ui.examples import EXAMPLES
 from ui.guard import NOT_OURS, is_ours
 from ui.studio import Studio
@@ -46,7 +45,7 @@ class Photos:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self.shelf = SharingShelf(keep_s=studio.settings.temp_hours * 3600)
+        self.shelf = Shelf(keep_s=studio.settings.temp_hours * 3600)
         self._examples: dict[str, str] = {}
 
     # --- What visitors send -------------------------------------------------------------------------------------------
@@ -145,40 +144,3 @@ class Photos:
         if subject is None:
             raise TurnaroundError(NOT_CUT_OUT)
         return replace(subject, elevation_deg=check_elevation(photo_elevation_deg))
-
-
-class SharingShelf(Shelf):
-    """For a page on which every stroke and every move of a slider leaves an entry, most of which share their photo."""
-
-    def __init__(self, keep_s: float, max_bytes: int = MAX_BYTES) -> None:
-        super().__init__(keep_s, max_bytes)
-        self._before: dict[str, str] = {}
-
-    def put(self, prepared: Prepared, replaced_id: str = "") -> str:
-        """A click already on its way may still ask for what is replaced; what that one replaced goes at once."""
-        entry_id = super().put(prepared)
-        if replaced_id:
-            with self._lock:
-                self._before[entry_id] = replaced_id
-                self._entries.pop(self._before.pop(replaced_id, ""), None)
-        return entry_id
-
-    def _sweep(self) -> None:
-        """As `Shelf` does, but what several entries hold in common takes its room once."""
-        oldest = time.monotonic() - self.keep_s
-        while self._entries:
-            used, _ = next(iter(self._entries.values()))
-            if used >= oldest and (self._held_bytes() <= self.max_bytes or len(self._entries) == 1):
-                break
-            self._entries.popitem(last=False)
-        self._before = {new: old for new, old in self._before.items() if new in self._entries}
-
-    def _held_bytes(self) -> int:
-        held: dict[int, int] = {}
-        for _, entry in self._entries.values():
-            for part in (entry.photo.rgba, entry.subject and entry.subject.rgba, entry.found and entry.found.alpha):
-                if part is not None:
-                    held[id(part)] = part.nbytes
-            if entry.repair is not None:
-                held[id(entry.repair)] = entry.repair.size_bytes
-        return sum(held.values())

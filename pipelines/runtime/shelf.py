@@ -33,26 +33,43 @@ class Prepared:
     repair: Repair | None = None
 
     @property
-    def size_bytes(self) -> int:
-        size = self.photo.rgba.nbytes + (self.subject.rgba.nbytes if self.subject else 0)
+    def parts(self) -> dict[int, int]:
+        """What it holds, as identity to bytes: entries of one photo share most of it."""
+        held = {id(self.photo.rgba): self.photo.rgba.nbytes}
+        if self.subject:
+            held[id(self.subject.rgba)] = self.subject.rgba.nbytes
         if self.found and not np.may_share_memory(self.found.alpha, self.photo.rgba):  # else it is the photo's own
-            size += self.found.alpha.nbytes
-        return size + (self.repair.size_bytes if self.repair else 0)
+            held[id(self.found.alpha)] = self.found.alpha.nbytes
+        if self.repair:
+            held[id(self.repair)] = self.repair.size_bytes
+        return held
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(self.parts.values())
 
 
 @dataclass
 class Shelf:
-    """Entries never change. The least recently used leave first, and all leave after `keep_s` without use."""
+    """Entries never change. The least recently used leave first, and all leave after `keep_s` without use.
+
+    Every stroke and every move of a slider leaves an entry, and most of those share their photo: that counts once.
+    """
 
     keep_s: float
     max_bytes: int = MAX_BYTES
     _entries: OrderedDict[str, tuple[float, Prepared]] = field(default_factory=OrderedDict)
+    _before: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def put(self, prepared: Prepared) -> str:
+    def put(self, prepared: Prepared, replaced_id: str = "") -> str:
+        """A click already on its way may still ask for what is replaced; what that one replaced goes at once."""
         entry_id = secrets.token_urlsafe(ID_BYTES)
         with self._lock:
             self._entries[entry_id] = (time.monotonic(), prepared)
+            if replaced_id:
+                self._before[entry_id] = replaced_id
+                self._entries.pop(self._before.pop(replaced_id, ""), None)
             self._sweep()
         return entry_id
 
@@ -74,10 +91,15 @@ class Shelf:
     def _sweep(self) -> None:
         """In order of last use, so the first entry is always the next to go. The newest stays, however large."""
         oldest = time.monotonic() - self.keep_s
-        held = sum(prepared.size_bytes for _, prepared in self._entries.values())
         while self._entries:
-            used, prepared = next(iter(self._entries.values()))
-            if used >= oldest and (held <= self.max_bytes or len(self._entries) == 1):
-                return
+            used, _ = next(iter(self._entries.values()))
+            if used >= oldest and (self._held_bytes() <= self.max_bytes or len(self._entries) == 1):
+                break
             self._entries.popitem(last=False)
-            held -= prepared.size_bytes
+        self._before = {new: old for new, old in self._before.items() if new in self._entries}
+
+    def _held_bytes(self) -> int:
+        held: dict[int, int] = {}
+        for _, prepared in self._entries.values():
+            held |= prepared.parts
+        return sum(held.values())

@@ -156,5 +156,18 @@ def touch(page: Page, *path: list[tuple[float, float]]) -> None:
     settled(page)
 
 
+def rest_at_top(page: Page) -> None:
+    """Scrolled up, and staying there: a finger's swipe may still be scrolling for some frames after it has ended."""
+    page.evaluate(
+        """async () => {
+            for (let still = 0; still < 10; still++) {
+                if (document.scrollingElement.scrollTop !== 0) still = 0;
+                window.scrollTo(0, 0);
+                await new Promise(requestAnimationFrame);
+            }
+        }"""
+    )
+
+
 def line(x: float, y: float, right: float, down: float, steps: int = 10) -> list[tuple[float, float]]:
     return [(x + right * i / steps, y + down * i / steps) for i in range(steps + 1)]

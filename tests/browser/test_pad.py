@@ -26,6 +26,7 @@ from tests.browser.pad_page import (
     line,
     number,
     on_path,
+    rest_at_top,
     stage,
     touch,
     two_panels,
@@ -238,7 +239,7 @@ def test_a_finger_turns_it_sideways_scrolls_past_it_and_moves_the_camera_itself_
     touch(page, line(60, 170, 0, -100))
     page.wait_for_function("document.scrollingElement.scrollTop > 40")
     assert value(page) == before  # past the pad
-    page.evaluate("window.scrollTo(0, 0)")
+    rest_at_top(page)
     touch(page, line(60, 170, 80, 0))
     assert value(page)["azimuth"] > before["azimuth"] + 20
     x, y = where(page)

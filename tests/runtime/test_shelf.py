@@ -77,3 +77,27 @@ def test_many_at_once_get_their_own():
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def a_found(side_px: int = 1000) -> Prepared:
+    photo = Photo.of(np.full((side_px, side_px, 4), 255, np.uint8), (side_px, side_px))  # 4 MB
+    return Prepared(photo, "auto", 0.8, found=Found(photo.rgba[..., 3].copy(), "outline"))
+
+
+def test_entries_of_one_photo_hold_it_once():
+    shelf = Shelf(keep_s=60, max_bytes=12_000_000)
+    other, one = shelf.put(a_found()), a_found()
+    ids = [shelf.put(replace(one, fill=0.5 + n / 1000)) for n in range(50)]
+    assert shelf.find(other) is not None and all(shelf.find(id) for id in ids)
+    shelf.put(a_found())  # a third photo is too much: whoever was not asked for longest goes
+    assert shelf.find(other) is None
+
+
+def test_a_hundred_strokes_leave_the_room_of_two():
+    shelf = Shelf(keep_s=60, max_bytes=1_000_000_000)
+    entry = a_found(200)
+    ids = [shelf.put(replace(entry, subject=a_subject(128)))]
+    for _ in range(100):
+        ids.append(shelf.put(replace(entry, subject=a_subject(128)), ids[-1]))
+    assert [shelf.find(id) is not None for id in ids] == [False] * 99 + [True, True]
+    assert shelf._before.keys() <= {ids[-1]}

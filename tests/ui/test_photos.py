@@ -11,13 +11,11 @@ import pytest
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import Photo
 from pipelines.core.mask import Repair
-from pipelines.runtime.prepare import Found
 from pipelines.runtime.shelf import Prepared
 from tests.bad_files import bomb
-from tests.toy_methods import a_subject
 from tests.ui.hostile.server import file_object
 from tests.ui.subject_helpers import a_studio, an_upload, is_gone, strokes
-from ui.photos import FIRST_EXAMPLE, NO_STROKES, NotFramed, Photos, SharingShelf
+from ui.photos import FIRST_EXAMPLE, NO_STROKES, NotFramed, Photos
 
 
 @pytest.fixture(scope="module")
@@ -111,30 +109,3 @@ def test_an_example_is_prepared_once_for_everyone(photos: Photos):
     assert photos.entry(FIRST_EXAMPLE) is photos.entry(FIRST_EXAMPLE)
     assert photos.subject(FIRST_EXAMPLE, 12).elevation_deg == 12
     assert photos.find("example:99") is None and photos.find(None) is None
-
-
-# --- Held in memory ---------------------------------------------------------------------------------------------------
-
-
-def an_entry(side_px: int = 1000) -> Prepared:
-    photo = Photo.of(np.full((side_px, side_px, 4), 255, np.uint8), (side_px, side_px))  # 4 MB
-    return Prepared(photo, "auto", 0.8, found=Found(photo.rgba[..., 3].copy(), "outline"))
-
-
-def test_entries_of_one_photo_hold_it_once():
-    shelf = SharingShelf(keep_s=60, max_bytes=12_000_000)
-    other, one = shelf.put(an_entry()), an_entry()
-    ids = [shelf.put(replace(one, fill=0.5 + n / 1000)) for n in range(50)]
-    assert shelf.find(other) is not None and all(shelf.find(id) for id in ids)
-    shelf.put(an_entry())  # a third photo is too much: whoever was not asked for longest goes
-    assert shelf.find(other) is None
-
-
-def test_a_hundred_strokes_leave_the_room_of_two():
-    shelf = SharingShelf(keep_s=60, max_bytes=1_000_000_000)
-    entry = an_entry(200)
-    ids = [shelf.put(replace(entry, subject=a_subject(128)))]
-    for _ in range(100):
-        ids.append(shelf.put(replace(entry, subject=a_subject(128)), ids[-1]))
-    assert [shelf.find(id) is not None for id in ids] == [False] * 99 + [True, True]
-    assert shelf._before.keys() <= {ids[-1]}

@@ -12,6 +12,7 @@ from pipelines.core.mesh import Mesh
 from pipelines.core.subject import Making, Subject
 from pipelines.runtime.devices import Machine
 from pipelines.runtime.method import Card, Estimate, Frame, Method, Report, Request, Turnaround, option
+from pipelines.runtime.weights import Source, WeightFile, Weights
 
 
 def a_subject(size_px: int = 128, color: tuple[int, int, int] = (200, 60, 40)) -> Subject:
@@ -23,6 +24,10 @@ def a_subject(size_px: int = 128, color: tuple[int, int, int] = (200, 60, 40)) -
     rgba[..., 3] = 255 * (np.hypot(x - size_px / 2, y - size_px / 2) < 0.4 * size_px)
     made = Making("0" * 64, (size_px, size_px), "alpha", (0, 0, size_px, size_px))
     return Subject(rgba=rgba, made=made, fill=0.8)
+
+
+def some_weights(repository: str = "some/weights", revision: str = "0" * 40, licence: str = "MIT") -> Weights:
+    return Weights(repository.title(), (Source(repository, revision, (WeightFile("a.safetensors", 10),), licence),))
 
 
 def a_card(key: str, **changes: Any) -> Card:

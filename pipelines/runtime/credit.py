@@ -30,7 +30,8 @@ def _licence(card: Card) -> str:
     lines += [f"{name}: {value}" for name, value in (("Paper", card.paper), ("Code", card.code)) if value]
     if card.weights:
         lines += ["", "Weights, each with its own licence:"]
-        lines += [f"- {weights.repository}, revision {weights.revision}: {weights.licence}" for weights in card.weights]
+        sources = [weights.first for weights in card.weights]
+        lines += [f"- {source.repository}, revision {source.revision}: {source.licence}" for source in sources]
     if card.citation:
         lines += ["", f"If you use this in a publication, please cite the entry in {CITATION}."]
     lines += [

@@ -5,11 +5,9 @@ Everything here is frozen, picklable and on the CPU, so that the same objects tr
 
 import dataclasses
 import math
-import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, final
 
@@ -17,11 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.cameras import FOV_DEG, MAX_VIEWS, View, angle_between, checked_number
-from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.core.errors import TurnaroundError
 from pipelines.core.mesh import Mesh, checked_mesh
 from pipelines.core.subject import Subject
-from pipelines.runtime import devices
+from pipelines.runtime import devices, weights
 from pipelines.runtime.devices import Machine
+from pipelines.runtime.report import Report, Sink
+from pipelines.runtime.weights import Weights
+
+__all__ = ["Report", "Sink"]  # and everything below
 
 Capability = Literal["any view", "orbit", "fixed views", "mesh"]
 SIZE_RANGE_PX = (64, 1024)
@@ -33,17 +35,6 @@ EXACT_DEG = 0.01  # views nearer than this are the same view
 
 
 # --- What a method says of itself -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """One repository's files, as a card lists them."""
-
-    repository: str
-    revision: str
-    size_bytes: int
-    licence: str
-    gated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,42 +212,6 @@ class Turnaround:
     """Always there once `Method.__call__` has returned it."""
 
 
-# --- Progress and cancelling ------------------------------------------------------------------------------------------
-
-Sink = Callable[[float, str, NDArray[np.uint8] | None], None]
-
-
-class Report:
-    """The only channel for progress, and the only way a visitor stops the work.
-
-    Call it at least once a second: it raises `Cancelled` once the visitor has cancelled.
-    """
-
-    def __init__(self, sink: Sink | None = None, cancelled: threading.Event | None = None) -> None:
-        self._sink = sink
-        self.cancelled = cancelled or threading.Event()
-        self.stage_seconds: dict[str, float] = {}
-
-    def __call__(self, fraction: float, message: str, preview: NDArray[np.uint8] | None = None) -> None:
-        self.check()
-        if self._sink:
-            self._sink(min(1.0, max(0.0, fraction)), message, preview)
-
-    def check(self) -> None:
-        """Only stop if cancelled: for inner loops with nothing new to say."""
-        if self.cancelled.is_set():
-            raise Cancelled
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a part of the work; parts of the same name add up. They end in the manifest."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.stage_seconds[name] = self.stage_seconds.get(name, 0.0) + time.perf_counter() - start
-
-
 # --- The method itself ------------------------------------------------------------------------------------------------
 
 
@@ -273,17 +228,25 @@ class Method(ABC):
     @abstractmethod
     def estimate(self, request: Request, machine: Machine) -> Estimate: ...
 
+    def weights_for(self, options: Any) -> tuple[Weights, ...]:
+        """The weights that a run with these options needs."""
+        return self.card.weights
+
+    def fetch(self, request: Request, report: Report) -> None:
+        """Everything from elsewhere that a run needs, here and verified; quick when it is here already."""
+        for needed in self.weights_for(self._options(request)):
+            weights.fetch(needed, report)
+
     @abstractmethod
     def _run(self, request: Request, report: Report) -> Turnaround:
-        """The recipe. `request.options` is always an instance of `Options` here."""
+        """The recipe. `request.options` is always an instance of `Options`, and the weights are here: `located`."""
 
     @final
     def __call__(self, request: Request, report: Report) -> Turnaround:
-        if request.options is None:
-            request = dataclasses.replace(request, options=self.Options())
-        if not isinstance(request.options, self.Options):
-            raise TurnaroundError(f"These options are not {self.card.title}'s.")
+        request = dataclasses.replace(request, options=self._options(request))
         report(0.0, f"{self.card.title} starts")
+        with report.stage("fetch"):
+            self.fetch(request, report)
         start, memory = time.perf_counter(), devices.PeakMemory()
         made = self._run(request, report)
         _check_turnaround(made, request, self.card)
@@ -295,12 +258,19 @@ class Method(ABC):
             provenance=made.provenance or self._provenance(request),
         )
 
+    def _options(self, request: Request) -> Any:
+        options = self.Options() if request.options is None else request.options
+        if not isinstance(options, self.Options):
+            raise TurnaroundError(f"These options are not {self.card.title}'s.")
+        return options
+
     def _provenance(self, request: Request) -> Provenance:
+        used = [weights.located(needed) for needed in self.weights_for(request.options)]
         return Provenance(
             method=self.card.key,
             seed=request.seed,
             options=dataclasses.asdict(request.options),
-            weights={w.repository: w.revision for w in self.card.weights},
+            weights={each.source.repository: each.revision for each in used if each},
             versions=devices.versions(),
             device="cpu",
         )

@@ -10,11 +10,11 @@ import pytest
 from pipelines.core.mesh import glb_bytes
 from pipelines.registry import METHODS
 from pipelines.runtime.credit import credit_files, glb_about
-from pipelines.runtime.method import Method, Weights
+from pipelines.runtime.method import Method
 from pipelines.runtime.results import write_turnaround
 from tests.runtime.archive_helpers import a_run, a_subject, an_archive
 from tests.runtime.test_results import CARD, MESH, a_request, a_turnaround
-from tests.toy_methods import a_card
+from tests.toy_methods import a_card, some_weights
 
 CITED = a_card(
     "cited",
@@ -23,7 +23,7 @@ CITED = a_card(
     paper="https://example.org/paper",
     code="https://example.org/code",
     citation="@misc{novelty,\n  title = {Über Neues}\n}\n\n",
-    weights=(Weights("some/weights", "0123abc", 10, "OpenRAIL++-M"), Weights("other/base", "456def", 10, "MIT")),
+    weights=(some_weights("some/weights", "0123abc", "OpenRAIL++-M"), some_weights("other/base", "456def")),
 )
 
 

@@ -20,8 +20,9 @@ from pipelines.core.files import StorageError
 from pipelines.core.mesh import Mesh
 from pipelines.core.subject import Making, Subject
 from pipelines.runtime.manifest import TurnaroundManifest, parse_manifest
-from pipelines.runtime.method import Card, Frame, Provenance, Request, Turnaround, Weights
+from pipelines.runtime.method import Card, Frame, Provenance, Request, Turnaround
 from pipelines.runtime.results import png_bytes, read_png, write_subject, write_turnaround
+from tests.toy_methods import some_weights
 
 CARD = Card(
     key="toy",
@@ -32,7 +33,7 @@ CARD = Card(
     needs="Nothing.",
     paper="https://example.org/paper",
     citation="@misc{toy}",
-    weights=(Weights("some/weights", "0123abc", 10, "MIT"),),
+    weights=(some_weights("some/weights", "0123abc"),),
     fov_deg=40.0,
 )
 MESH = Mesh(

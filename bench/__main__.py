@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("raster", "inflate", "video", "removers", "startup", "page")
+PARTS = ("raster", "inflate", "video", "removers", "models", "zero123", "startup", "page")
 
 
 def main() -> None:

@@ -6,21 +6,25 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from pipelines.cli_weights import add_fetch, state_in_words, weights_state
 from pipelines.core.cameras import DEFAULT_FILL, KINDS, View, path
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.mask import FEATHER_RANGE, check_feather
 from pipelines.core.subject import ANY_SUBJECT, check_fill
 from pipelines.registry import METHODS, find_method
+from pipelines.runtime import pace
 from pipelines.runtime.archive import Archive
 from pipelines.runtime.compare import Event, Failed, Finished, Progressed, compare, sentence_of
 from pipelines.runtime.devices import this_machine, versions
-from pipelines.runtime.engine import InProcessEngine
+from pipelines.runtime.engine import Engine, open_engine
 from pipelines.runtime.intake import Intake
 from pipelines.runtime.manifest import SUBJECT
 from pipelines.runtime.method import Method, Report, Request, describe, options_from
@@ -81,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     methods.set_defaults(run=_methods)
     methods.add_argument("--json", action="store_true")
 
+    add_fetch(commands, _Bar)
+
     doctor = commands.add_parser("doctor", help="say what can run here, and what each missing thing is")
     doctor.set_defaults(run=_doctor)
     doctor.add_argument("--json", action="store_true")
@@ -100,35 +106,38 @@ def _render(chosen: argparse.Namespace, settings: Settings) -> int:
     Request(ANY_SUBJECT, views, chosen.seed, None, chosen.size)
     View(0, chosen.photo_elevation)
 
-    # 2. Photo by photo; a bad one fails alone
+    # 2. Photo by photo, as many at once as the engine can; a bad one fails alone
     failures: list[_Outcome] = []
-    with closing(Intake(settings.limits)) as intake:
-        for photo, folder in _folders(chosen.photos, chosen.out):
-            bar = _Bar(photo.name)
-            try:
-                subject = prepare(
-                    intake.read(photo),
-                    remover=chosen.remover,
-                    elevation_deg=chosen.photo_elevation,
-                    fill=chosen.fill,
-                    feather=chosen.feather,
-                    settings=settings,
-                    report=Report(bar.show),
-                )
-                write_subject(folder, subject)
-            except Exception as error:
-                bar.clear()
-                outcomes = [_Outcome(str(photo), error=sentence_of(error))]
-            else:
-                requests = (Request(subject, views, chosen.seed, options[m.card.key], chosen.size) for m in methods)
-                outcomes = (
-                    _run(photo, method, request, folder, chosen, settings, bar)
-                    for method, request in zip(methods, requests, strict=True)
-                )
-            for outcome in outcomes:
-                _tell(outcome, chosen.json)
-                if outcome.error:
-                    failures.append(outcome)
+    stop = threading.Event()
+    with closing(open_engine(settings, METHODS)) as engine, closing(Intake(settings.limits)) as intake:
+        at_once = engine.at_once
+
+        def runs() -> Iterator[Callable[[], _Outcome]]:
+            for photo, folder in _folders(chosen.photos, chosen.out):
+                bar = _Bar(photo.name, shown=at_once == 1)
+                try:
+                    subject = prepare(
+                        intake.read(photo),
+                        remover=chosen.remover,
+                        elevation_deg=chosen.photo_elevation,
+                        fill=chosen.fill,
+                        feather=chosen.feather,
+                        settings=settings,
+                        report=Report(bar.show),
+                    )
+                    write_subject(folder, subject)
+                except Exception as error:
+                    bar.clear()
+                    yield partial(_Outcome, str(photo), error=sentence_of(error))
+                    continue
+                for method in methods:
+                    request = Request(subject, views, chosen.seed, options[method.card.key], chosen.size)
+                    yield partial(_run, photo, method, request, folder, chosen, engine, settings, bar, stop)
+
+        for outcome in _made(runs(), at_once, stop):
+            _tell(outcome, chosen.json)
+            if outcome.error:
+                failures.append(outcome)
 
     # 3. What failed is named at the end
     if failures:
@@ -198,14 +207,36 @@ class _Outcome:
         return self.photo + (f" by {self.method}" if self.method else "")
 
 
+def _made(runs: Iterator[Callable[[], _Outcome]], at_once: int, stop: threading.Event) -> Iterator[_Outcome]:
+    """What came of each run, in the order in which they end; `stop` is set when this is left early."""
+    if at_once == 1:
+        for run in runs:
+            yield run()
+        return
+    with ThreadPoolExecutor(at_once) as pool:
+        going: set[Future[_Outcome]] = set()
+        try:
+            for run in runs:
+                going.add(pool.submit(run))
+                if len(going) >= at_once:
+                    done, going = wait(going, return_when=FIRST_COMPLETED)
+                    yield from (each.result() for each in done)
+            yield from (each.result() for each in as_completed(going))
+        except BaseException:
+            stop.set()
+            raise
+
+
 def _run(
     photo: Path,
     method: Method,
     request: Request,
     folder: Path,
     chosen: argparse.Namespace,
+    engine: Engine,
     settings: Settings,
     bar: "_Bar",
+    stop: threading.Event,
 ) -> _Outcome:
     """One method on one photo: what it wrote, or why it did not."""
     key, ends = method.card.key, list[Finished | Failed]()
@@ -216,11 +247,13 @@ def _run(
         else:
             ends.append(event)
 
-    compare([(method, request)], InProcessEngine(), this_machine(settings.data), listen, threading.Event())
+    machine = engine.machine(settings.data)
+    compare([(method, request)], engine, machine, listen, stop)
     bar.clear()
     (end,) = ends
     if isinstance(end, Failed):
         return _Outcome(str(photo), key, error=end.sentence)
+    pace.record(settings.data, machine, method, request, end.turnaround)
     try:
         written = write_turnaround(
             folder / key, end.turnaround, request, method.card, depth=chosen.depth, normals=chosen.normals
@@ -243,15 +276,17 @@ def _tell(outcome: _Outcome, as_json: bool) -> None:
 
 
 class _Bar:
-    """A progress bar on standard error, where a person is watching; nothing when the output is a file."""
+    """A progress bar on standard error, where a person is watching; nothing when the output is a file, or where several
+    would write over one another."""
 
     WIDTH = 24
 
-    def __init__(self, name: str, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, name: str, stream: TextIO = sys.stderr, shown: bool = True) -> None:
         self._name, self._stream, self._last = name, stream, 0.0
+        self._shown = shown and stream.isatty()
 
     def show(self, fraction: float, message: str, preview: object = None, remaining_s: float | None = None) -> None:
-        if not self._stream.isatty() or (time.monotonic() - self._last < 0.1 and fraction < 1):
+        if not self._shown or (time.monotonic() - self._last < 0.1 and fraction < 1):
             return
         self._last = time.monotonic()
         done = round(fraction * self.WIDTH)
@@ -261,7 +296,7 @@ class _Bar:
         self._stream.flush()
 
     def clear(self) -> None:
-        if self._stream.isatty():
+        if self._shown:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
 
@@ -295,6 +330,7 @@ def _doctor(chosen: argparse.Namespace, settings: Settings) -> int:
         "versions": versions(),
         "data": {"folder": str(settings.data.absolute()), "problem": Archive(settings).blocker()},
         "methods": {m.card.key: list(m.blockers(machine)) for m in METHODS},
+        "weights": {m.card.key: weights_state(m) for m in METHODS if m.card.weights},
         "removers": {key: [*r.blockers(machine), *r.missing(settings)] for key, r in REMOVERS.items()},
     }
     able = any(not reasons for reasons in report["methods"].values())
@@ -310,4 +346,9 @@ def _doctor(chosen: argparse.Namespace, settings: Settings) -> int:
         print(f"{title}:")
         for key, reasons in things.items():
             print(f"  {key}: {' '.join(reasons) if reasons else 'ready'}")
+    if report["weights"]:
+        print("Weights:")
+    for key, states in report["weights"].items():
+        for state in states:
+            print(f"  {key}: {state_in_words(state)}")
     return code

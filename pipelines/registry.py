@@ -3,8 +3,11 @@
 from pipelines.core.errors import TurnaroundError
 from pipelines.inflate import Inflate
 from pipelines.runtime.method import Method
+from pipelines.shap_e import ShapE
+from pipelines.zero123 import StableZero123, Zero123, Zero123XL
+from pipelines.zero123plus import Zero123Plus
 
-METHODS: tuple[Method, ...] = (Inflate(),)
+METHODS: tuple[Method, ...] = (Inflate(), Zero123XL(), StableZero123(), Zero123(), Zero123Plus(), ShapE())
 
 
 def find_method(key: object) -> Method:

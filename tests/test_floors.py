@@ -18,10 +18,22 @@ from pipelines.registry import METHODS
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("app.py", "ui", "pipelines")
 MOST_LINES = 420
-HEAVY = ("torch", "diffusers", "transformers", "rembg", "onnxruntime", "scipy", "trimesh", "av")
+HEAVY = (
+    "torch",
+    "diffusers",
+    "transformers",
+    "ray",
+    "spaces",
+    "rembg",
+    "onnxruntime",
+    "scipy",
+    "skimage",
+    "trimesh",
+    "av",
+)
 
 # Floor and room of a module. A module may import from lower floors, and from its own room.
-COMMAND_LINE = {"__main__", "cli"}
+COMMAND_LINE = {"__main__", "cli", "cli_weights"}
 
 
 def place(module: str) -> tuple[int, str] | None:

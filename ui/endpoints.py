@@ -19,7 +19,7 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.core.files import disk_sentences, write_whole
 from pipelines.core.subject import ANY_SUBJECT, Subject, check_elevation, check_fill
 from pipelines.runtime.compare import Failed, Progressed
-from pipelines.runtime.devices import this_machine
+from pipelines.runtime.devices import Machine
 from pipelines.runtime.jobs import Job
 from pipelines.runtime.manifest import SUBJECT
 from pipelines.runtime.method import Method, Report, Request, describe, options_from
@@ -27,6 +27,7 @@ from pipelines.runtime.prepare import AUTO, check_remover
 from pipelines.runtime.removers import REMOVERS
 from pipelines.runtime.results import png_bytes
 from pipelines.runtime.shelf import Prepared
+from pipelines.runtime.weights import missing_bytes
 from ui.background import Background
 from ui.files import stored_files
 from ui.photos import Photos
@@ -52,7 +53,7 @@ class Endpoints:
         Returns:
             "methods", a list as `python -m pipelines methods --json` prints it, and "removers"
         """
-        machine = this_machine(self._studio.settings.data)
+        machine = self._studio.machine()
         removers = [
             {"key": r.key, "title": r.title, "summary": r.summary, "licence": r.licence,
              "download_bytes": r.model.size_bytes if r.missing(self._studio.settings) and r.model else 0,
@@ -117,7 +118,7 @@ class Endpoints:
         Parameters:
             photo: an uploaded file; or give "subject"
             subject: an id from /prepare; then remover, photo_elevation_deg and fill are as they were there
-            methods: keys of /methods; all see the same subject and cameras. The first that can run, if not given
+            methods: keys of /methods; all see the same subject and cameras. The first that is ready, if not given
             azimuth_deg: of one view or a swing's middle; 0 is the photo's side, positive moves the camera to its right
             elevation_deg: 0 is level, positive looks down from above; the photo's own, if not given
             distance: times the photo's own, 0.3 to 5
@@ -155,14 +156,14 @@ class Endpoints:
         photo_elevation_deg: float = 0.0,
         fill: float = DEFAULT_FILL,
     ) -> Iterator[dict[str, Any]]:
-        """Several methods, one subject, the same cameras: every method that can run here, unless some are named.
+        """Several methods, one subject, the same cameras: every method that is ready here, unless some are named.
 
         Like /render, but each answer tells of all methods at once. A method that fails leaves the others running.
 
         Parameters:
             photo: as for /render; so are all others but
             subject: as for /render
-            methods: keys of /methods; all that can run here, if not given
+            methods: keys of /methods; if not given, all that can run here with nothing to be fetched first
             azimuth_deg: as for /render
             elevation_deg: as for /render
             distance: as for /render
@@ -296,9 +297,9 @@ class Endpoints:
     def _chosen(self, keys: object, options: object, *, everything: bool = False) -> list[tuple[Method, Any]]:
         known = {method.card.key: method for method in self._studio.methods}
         if keys is None:
-            machine = this_machine(self._studio.settings.data)
-            able = [key for key, method in known.items() if not method.blockers(machine)] or [next(iter(known))]
-            keys = able if everything else able[:1]
+            machine = self._studio.machine()
+            ready = [key for key, method in known.items() if _is_ready(method, machine)] or [next(iter(known))]
+            keys = ready if everything else ready[:1]
         if isinstance(keys, str):
             keys = [keys]
         if not isinstance(keys, Sequence) or not keys or len(keys) > len(known) or len(set(map(str, keys))) < len(keys):
@@ -347,6 +348,12 @@ class _Asked:
     camera: _Camera
     seed: Any
     size_px: Any
+
+
+def _is_ready(method: Method, machine: Machine) -> bool:
+    """It can run here and now: nobody asked for gigabytes to be fetched."""
+    fetched = sum(map(missing_bytes, method.weights_for(method.Options())))
+    return not method.blockers(machine) and not fetched
 
 
 def _told(state: str, fraction: float = 0.0, message: str = "", remaining_s: float | None = None) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.runtime.devices import this_machine
 from ui.camera_pad import CameraPanel, draw_camera_panel
 from ui.endpoints import add_endpoints
 from ui.history import History
@@ -64,7 +63,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                     camera = draw_camera_panel(photo_elevation=subject.photo_elevation.value)
                 with gr.Column(elem_id="methods"):
                     gr.Markdown(T("page.methods"), elem_classes="heading")
-                    methods = draw_method_cards(studio.methods, this_machine(studio.settings.data))
+                    methods = draw_method_cards(studio.methods, studio.machine())
                     beside = gr.Checkbox(False, label=T("page.beside"), info=T("page.beside_info"), container=False)
                     with gr.Accordion(T("page.size_and_seed"), open=False):
                         size = gr.Slider(

@@ -10,7 +10,6 @@ from pipelines.core.cameras import View, path
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.camera_kind import kind_of
 from pipelines.runtime.compare import Task, sentence_of
-from pipelines.runtime.devices import this_machine
 from pipelines.runtime.method import Request, options_from
 from ui import status
 from ui.camera_pad import FEWEST, MOST, ONE_VIEW
@@ -133,7 +132,7 @@ class Runs:
         self, kind: str, elevation_deg: float, distance: float, count: float, size_px: float, *method_values: Any
     ) -> tuple[str, ...]:
         """What each method would take here and now, for its card; and what Generate would take with the chosen ones."""
-        machine = this_machine(self.studio.settings.data)
+        machine = self.studio.machine()
         try:
             views = chosen_views(kind, 0, elevation_deg, distance, count)
             priced = estimates(self.studio.methods, method_values, views, int(size_px), machine)

@@ -93,6 +93,7 @@ class Server:
             time.sleep(0.05)
         self.page.close(verbose=False)
         self.studio.intake.close()
+        self.studio.jobs.engine.close()
         self.sweeper.close()
 
     def _sweep_results(self) -> None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from pipelines.registry import METHODS
 from pipelines.runtime.archive import Archive
-from pipelines.runtime.engine import InProcessEngine
+from pipelines.runtime.devices import Machine
+from pipelines.runtime.engine import open_engine
 from pipelines.runtime.intake import Intake
 from pipelines.runtime.jobs import Jobs
 from pipelines.runtime.method import Method
@@ -19,9 +20,11 @@ class Studio:
     archive: Archive
     jobs: Jobs
 
+    def machine(self) -> Machine:
+        """The one that methods run on."""
+        return self.jobs.engine.machine(self.settings.data)
+
 
 def open_studio(settings: Settings, methods: tuple[Method, ...] = METHODS) -> Studio:
-    archive = Archive(settings)
-    return Studio(
-        settings, methods, Intake(settings.limits, workers=2), archive, Jobs(InProcessEngine(), archive, settings)
-    )
+    archive, engine = Archive(settings), open_engine(settings, methods)
+    return Studio(settings, methods, Intake(settings.limits, workers=2), archive, Jobs(engine, archive, settings))

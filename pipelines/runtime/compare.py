@@ -15,6 +15,7 @@ from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.devices import Machine
 from pipelines.runtime.engine import Engine, Turn
 from pipelines.runtime.method import Method, Report, Request, Turnaround
+from pipelines.runtime.thrift import is_out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def compare(
     machine: Machine,
     emit: Callable[[Event], None],
     cancelled: threading.Event | Mapping[str, threading.Event],
+    visitor: str = "",
 ) -> None:
     """Run every task, telling `emit` as it goes: any number of `Progressed`, then one `Finished` or `Failed` each.
 
@@ -70,7 +72,7 @@ def compare(
             report.check()
             if blockers := method.blockers(machine):
                 raise TurnaroundError(f"{method.card.title} cannot run here. {' '.join(blockers)}")
-            turnaround = engine.run(method, request, report, Turn(estimated_s, clock.wait))
+            turnaround = engine.run(method, request, report, Turn(estimated_s, clock.wait, visitor))
             report.check()  # a cancel in the very last moment still means: nothing is kept
         except BaseException as error:
             emit(_failure(method, error))
@@ -95,7 +97,7 @@ def _failure(method: Method, error: BaseException) -> Failed:
     key = method.card.key
     if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
         raise error  # Ctrl-C at the command line; in a worker a method that exits must not take the server along
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         log.error("%s ran out of memory", key, exc_info=error)
         return Failed(key, f"{method.card.title} ran out of memory. Ask for fewer or smaller views.")
     return Failed(key, sentence_of(error), cancelled=isinstance(error, Cancelled))

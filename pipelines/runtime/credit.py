@@ -1,15 +1,17 @@
 """Whose work a result stands on, inside its files: the licence, the citation, and what a 3D model says of itself."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pipelines.runtime.method import Card
+from pipelines.runtime.weights import Source
 
 LICENCE, CITATION = "LICENCE.txt", "CITATION.bib"
 
 
-def credit_files(card: Card) -> dict[str, str]:
-    """LICENCE.txt, and CITATION.bib where the method asks to be cited."""
-    files = {LICENCE: _licence(card)}
+def credit_files(card: Card, used: Mapping[str, str] | None = None) -> dict[str, str]:
+    """LICENCE.txt, and CITATION.bib where the method asks to be cited. `used`: repository to revision, of a run."""
+    files = {LICENCE: _licence(card, used or {})}
     if card.citation:
         files[CITATION] = card.citation.strip() + "\n"
     return files
@@ -25,13 +27,20 @@ def glb_about(card: Card) -> dict[str, Any]:
     }
 
 
-def _licence(card: Card) -> str:
+def sources_of(card: Card, used: Mapping[str, str]) -> list[tuple[Source, str]]:
+    """Where the weights of a run came from, each with its revision; without a run, what the card says first."""
+    known = [source for weights in card.weights for source in weights.sources]
+    found = [(source, used[source.repository]) for source in known if source.repository in used]
+    return found or [(weights.first, weights.first.revision) for weights in card.weights]
+
+
+def _licence(card: Card, used: Mapping[str, str]) -> str:
     lines = [f"Made with {card.title}.", "", f"Licence of the method: {card.licence}"]
     lines += [f"{name}: {value}" for name, value in (("Paper", card.paper), ("Code", card.code)) if value]
     if card.weights:
         lines += ["", "Weights, each with its own licence:"]
-        sources = [weights.first for weights in card.weights]
-        lines += [f"- {source.repository}, revision {source.revision}: {source.licence}" for source in sources]
+        for source, revision in sources_of(card, used):
+            lines.append(f"- {source.repository}, revision {revision}: {source.licence}")
     if card.citation:
         lines += ["", f"If you use this in a publication, please cite the entry in {CITATION}."]
     lines += [

@@ -1,17 +1,41 @@
 """What machine this is, found out without importing torch or loading anything."""
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from pipelines.runtime import pace
+from pipelines.runtime.pace import Pace
+from pipelines.runtime.settings import read_settings
 
 VERSION = "0.1.0"  # ours; pyproject.toml says the same, and a test holds the two together
-_TOLD_PACKAGES = ("numpy", "scipy", "opencv-python-headless", "pillow", "trimesh", "av", "gradio", "rembg")
+_TOLD_PACKAGES = (
+    "numpy",
+    "scipy",
+    "opencv-python-headless",
+    "pillow",
+    "trimesh",
+    "av",
+    "gradio",
+    "rembg",
+    "torch",
+    "diffusers",
+    "transformers",
+    "huggingface_hub",
+)
+ZERO_GPU_BYTES = 48 * 10**9  # "large": half an RTX Pro 6000 (huggingface.co/docs/hub/spaces-zerogpu)
+_APPLE_SHARE = 0.75  # of its memory, which processor and GPU share, macOS lets the GPU have about this much
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +47,34 @@ class Machine:
     free_disk_bytes: int
     gpu: str | None = None
     gpu_memory_bytes: int = 0
+    device: str = ""
+    """Where torch would work here, as far as can be told without asking it: "cuda", "mps" or "cpu"."""
+    pace: Mapping[str, Pace] = field(default_factory=dict)
+    """By method, what its runs took here so far: see `pace.pace_s`."""
+
+    def __post_init__(self) -> None:
+        if not self.device:
+            object.__setattr__(self, "device", "cuda" if self.gpu else "cpu")
 
 
 def this_machine(data: Path) -> Machine:
-    """Cores, memory, GPU, and the free space where `data` is or will be."""
-    gpu, gpu_memory_bytes = _nvidia_gpu()
+    """Cores, memory, GPU, the free space where `data` is or will be, and what runs took so far."""
+    gpu, gpu_memory_bytes = _gpu()
+    device = _device(read_settings().device, gpu)
     return Machine(
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        memory_bytes=_memory_bytes(),
+        memory_bytes=memory_bytes(),
         free_disk_bytes=free_disk_bytes(data),
         gpu=gpu,
         gpu_memory_bytes=gpu_memory_bytes,
+        device=device,
+        pace=pace.paces(data, device, gpu),
     )
+
+
+def on_zero_gpu() -> bool:
+    """Whether this is a Space that borrows a GPU for each call, by the variable that its `spaces` package goes by."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def free_disk_bytes(folder: Path) -> int:
@@ -60,18 +100,83 @@ def versions() -> dict[str, str]:
     return found
 
 
+# --- Memory -----------------------------------------------------------------------------------------------------------
+
+# Of a container: where it lies (version 2, version 1), its limit, what is taken, and how the taken part that files only
+# borrow is called in memory.stat.
+_CONTAINERS = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
 @cache
-def _memory_bytes() -> int:
-    """Of the machine, or of the container when that is less."""
+def memory_bytes() -> int:
+    """Of the machine, or of the container when that is less; 0 where it cannot be told."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows
         return 0
+    limits = [_number_in(folder / limit) for folder, limit, _, _ in _CONTAINERS]
+    return min(total, *(limit or total for limit in limits))
+
+
+def free_memory_bytes() -> int:
+    """What could be taken now without anything being swapped out or killed; 0 where it cannot be told."""
+    with suppress(OSError, IndexError, ValueError):
+        free = int(Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0]) * 1024
+        for folder, limit, taken, borrowed in _CONTAINERS:
+            most = _number_in(folder / limit)
+            if most and most <= memory_bytes():
+                files = re.search(rf"^{borrowed} (\d+)", (folder / "memory.stat").read_text(), re.MULTILINE)
+                free = min(free, most - (_number_in(folder / taken) or 0) + int(files[1] if files else 0))
+        return max(0, free)
+    return 0
+
+
+def _number_in(path: Path) -> int | None:
     try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        text = path.read_text().strip()
     except OSError:
-        return total
-    return min(total, int(limit)) if limit.isdigit() else total
+        return None
+    return int(text) if text.isdigit() else None
+
+
+# --- GPUs -------------------------------------------------------------------------------------------------------------
+
+
+def _gpu() -> tuple[str | None, int]:
+    if on_zero_gpu():
+        return "ZeroGPU", ZERO_GPU_BYTES
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
+        return "Apple GPU", int(memory_bytes() * _APPLE_SHARE)
+    return _nvidia_gpu()
+
+
+def _device(wanted: str, gpu: str | None) -> str:
+    """`wanted` as the setting has it."""
+    if wanted != "auto":
+        return wanted.split(":")[0]
+    if gpu == "Apple GPU":
+        return "mps"
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1")
+    return "cuda" if gpu and not hidden and torch_build() != "cpu" else "cpu"
+
+
+@cache
+def torch_build() -> str | None:
+    """What the installed torch was built for: "cuda", "hip" (AMD) or "cpu", which on a Mac can still use its GPU; None
+    without torch. Reads it from a file of its own, which says `cuda: Optional[str] = '12.8'`.
+    """
+    found = importlib.util.find_spec("torch")
+    if found is None or not found.origin:
+        return None
+    try:
+        said = Path(found.origin).with_name("version.py").read_text("utf-8")
+    except OSError:
+        return "cpu"
+    built = re.search(r"^(cuda|hip)\b[^=\n]*= *['\"]", said, re.MULTILINE)
+    return built[1] if built else "cpu"
 
 
 @cache
@@ -89,19 +194,35 @@ def _nvidia_gpu() -> tuple[str | None, int]:
         return None, 0
 
 
+# --- Measuring --------------------------------------------------------------------------------------------------------
+
+
 class PeakMemory:
-    """The process's largest resident size between `start()` and `bytes()`."""
+    """The most memory in use between making one and `bytes()`: the process's, or the GPU's for a run that used it."""
 
     def __init__(self) -> None:
         with suppress(OSError):  # only Linux can; elsewhere the mark is the process's whole life's
             Path("/proc/self/clear_refs").write_text("5")
+        if cuda := _cuda_in_use():
+            for index in range(cuda.device_count()):
+                cuda.reset_peak_memory_stats(index)
 
-    def bytes(self) -> int:
+    def bytes(self, gpu: bool = False) -> int:
+        """With `gpu`, of the NVIDIA GPU that had most, all models loaded on it included, if one is in use at all."""
+        if gpu and (cuda := _cuda_in_use()):
+            return max(cuda.max_memory_allocated(index) for index in range(cuda.device_count()))
         try:
             status = Path("/proc/self/status").read_text()
             return int(status.split("VmHWM:")[1].split()[0]) * 1024
         except (OSError, IndexError, ValueError):
             return _lifetime_peak_bytes()
+
+
+def _cuda_in_use() -> Any:
+    """`torch.cuda`, if something in this process has loaded torch and begun to use a GPU; imports nothing."""
+    torch = sys.modules.get("torch")
+    cuda = getattr(torch, "cuda", None)  # None while another thread is still importing it
+    return cuda if cuda is not None and cuda.is_initialized() else None
 
 
 def _lifetime_peak_bytes() -> int:

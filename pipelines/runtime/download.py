@@ -11,13 +11,15 @@ import secrets
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 
 from pipelines.core.errors import TurnaroundError
-from pipelines.runtime.method import Report
+from pipelines.runtime.report import Report
 
 PATIENCE_S = 30.0  # nothing received for so long is a dead line; a slow one keeps sending
 LISTEN_S = 0.25  # how soon a Cancel is heard
@@ -54,9 +56,8 @@ def download(
         _sweep(path.parent)
         if shutil.disk_usage(path.parent).free < size_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        received: queue.Queue[_Message] = queue.Queue(maxsize=32)
-        arguments = (url, patience_s, received, abandoned)
-        threading.Thread(target=_receive, args=arguments, daemon=True, name="download").start()
+        received: queue.Queue[Message] = queue.Queue(maxsize=32)
+        receive(url, {}, patience_s, received.put, abandoned)
         hasher = _hasher(digest.partition(":")[0])()
         with partial.open("xb") as file:
             _store(received, file, hasher, size_bytes, report, what, patience_s)
@@ -87,31 +88,42 @@ def download(
             partial.unlink(missing_ok=True)
 
 
-_Message = bytes | int | Exception | None  # a piece, the stated length, what went wrong, the end
+Message = httpx.Response | bytes | Exception | None  # the answer's head, a piece, what went wrong, the end
 
 
-def _receive(url: str, patience_s: float, received: "queue.Queue[_Message]", abandoned: threading.Event) -> None:
-    def put(message: _Message) -> bool:
+class Put(Protocol):
+    """A bounded queue's `put`."""
+
+    def __call__(self, item: Message, /, *, timeout: float) -> None: ...
+
+
+def receive(url: str, headers: Mapping[str, str], patience_s: float, put: Put, abandoned: threading.Event) -> None:
+    """Start to GET `url` on a thread of its own, which `put`s what it hears until it ends or is abandoned."""
+
+    def say(message: Message) -> bool:
         while not abandoned.is_set():
             with suppress(queue.Full):
-                received.put(message, timeout=LISTEN_S)
+                put(message, timeout=LISTEN_S)
                 return True
         return False
 
-    try:
-        with httpx.stream("GET", url, follow_redirects=True, timeout=patience_s) as answer:
-            answer.raise_for_status()
-            put(int(answer.headers.get("content-length") or 0))
-            for piece in answer.iter_raw():
-                if not put(piece):
-                    return
-        put(None)
-    except Exception as problem:
-        put(problem)
+    def listen() -> None:
+        try:
+            with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=patience_s) as answer:
+                answer.raise_for_status()
+                if say(answer):
+                    for piece in answer.iter_raw():
+                        if not say(piece):
+                            return
+                    say(None)
+        except Exception as problem:
+            say(problem)
+
+    threading.Thread(target=listen, daemon=True, name="download").start()
 
 
 def _store(
-    received: "queue.Queue[_Message]", file, hasher, size_bytes: int, report: Report, what: str, patience_s: float
+    received: "queue.Queue[Message]", file, hasher, size_bytes: int, report: Report, what: str, patience_s: float
 ) -> None:
     done, total, start = 0, size_bytes, time.monotonic()
     while True:
@@ -124,8 +136,8 @@ def _store(
             return
         if isinstance(message, Exception):
             raise message
-        if isinstance(message, int):
-            total = message or total
+        if isinstance(message, httpx.Response):
+            total = int(message.headers.get("content-length") or 0) or total
             continue
         done += len(message)
         if done > 2 * max(size_bytes, total):
@@ -135,11 +147,15 @@ def _store(
 
 
 def _progress(what: str, done: int, total: int, elapsed_s: float) -> str:
-    text = f"Fetching {what}: {done / 1e6:.0f} of {megabytes(total)}"
-    if done and elapsed_s > 2:
-        left_s = max(0, total - done) * elapsed_s / done
-        text += f", about {left_s:.0f} s left" if left_s < 90 else f", about {left_s / 60:.0f} minutes left"
-    return text
+    return f"Fetching {what}: {done / 1e6:.0f} of {megabytes(total)}{time_left(done, total - done, elapsed_s)}"
+
+
+def time_left(done: int, left: int, elapsed_s: float) -> str:
+    """ ", about 40 s left", once there is something to go by."""
+    if not done or elapsed_s <= 2:
+        return ""
+    left_s = max(0, left) * elapsed_s / done
+    return f", about {left_s:.0f} s left" if left_s < 90 else f", about {left_s / 60:.0f} minutes left"
 
 
 def _explain(problem: httpx.HTTPError, url: str, what: str, patience_s: float) -> str:

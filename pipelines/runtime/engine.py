@@ -1,16 +1,22 @@
-"""Where a method runs. One interface, `Engine`; here, this process, one heavy run at a time."""
+"""Where a method runs: one interface, `Engine`, and three places behind it. `open_engine` picks one.
+
+This process (here), a borrowed GPU of a ZeroGPU Space (`zero_gpu.py`), or a Ray cluster (`ray_engine.py`).
+"""
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.runtime.devices import Machine, on_zero_gpu, this_machine
 from pipelines.runtime.method import Method, Report, Request, Turnaround
+from pipelines.runtime.settings import Settings
 
 WAIT_STEP_S = 0.25  # how often a waiting run looks whether it was cancelled
 TELL_STEP_S = 5.0  # the expected wait is told again this often, and whenever a run ahead ends
@@ -24,55 +30,137 @@ class Turn:
     """How long it will take; 0 when nobody knows."""
     waiting: Callable[[str], None] = lambda message: None
     """Told what it waits for, in words, until its turn has come."""
+    visitor: str = ""
+    """Whose run it is: visitors take turns. Runs of nobody in particular count as a visitor each."""
+
+
+NOBODYS = Turn()
 
 
 class Engine(Protocol):
-    def run(self, method: Method, request: Request, report: Report, turn: Turn = Turn()) -> Turnaround:
+    @property
+    def at_once(self) -> int:
+        """How many runs it can work on at the same time, for whoever has many."""
+        ...
+
+    def run(self, method: Method, request: Request, report: Report, turn: Turn = NOBODYS) -> Turnaround:
         """Wait for a turn, then run. Raises `Cancelled` while waiting as well as while running."""
         ...
 
+    def machine(self, data: Path) -> Machine:
+        """The machine that methods run on, for their blockers and estimates; `data` is the data folder here."""
+        ...
+
     def silent_s(self) -> float:
-        """Seconds since the running method last reported; 0 when nothing runs. For the health endpoint."""
+        """Seconds since a running method last reported, the longest of all; 0 when nothing runs. For the health
+        endpoint."""
+        ...
+
+    def close(self) -> None:
+        """Nothing is run any more."""
         ...
 
 
+def open_engine(settings: Settings, methods: Sequence[Method]) -> Engine:
+    """The engine of the settings. Each takes a moment at most: what has to be reached is reached by the first run."""
+    place = settings.engine if settings.engine != "auto" else "zerogpu" if on_zero_gpu() else "here"
+    if place == "zerogpu":
+        from pipelines.runtime.zero_gpu import ZeroGpuEngine
+
+        return ZeroGpuEngine(methods, settings)
+    if place == "ray":
+        from pipelines.runtime.ray_engine import RayEngine
+
+        return RayEngine(methods, settings.ray_address)
+    return InProcessEngine()
+
+
 class InProcessEngine:
-    """Runs in the caller's thread, strictly one after another, first come first served.
+    """Runs in the caller's thread: one heavy run at a time, and beside it one light one.
+
+    Heavy is what works with learned weights. Light is the rest, which takes seconds on a processor: a first look
+    should not wait for somebody's minutes on the GPU.
 
     The turn is ours, not the page's queue: that one frees its slot when a visitor leaves while the work goes on, and
     two runs would then share the machine. Here the next run starts when the last one has really ended.
     """
 
-    def __init__(self) -> None:
-        self._line: list[_Place] = []
-        self._moved = threading.Condition()
-        self._last_report: float | None = None
+    at_once = 1
 
-    def run(self, method: Method, request: Request, report: Report, turn: Turn = Turn()) -> Turnaround:
-        with self._turn(report, turn) as mine:
-            heard = Report(self._listen(report, mine), report.cancelled)
-            try:
-                return method(request, heard)
-            finally:
-                self._last_report = None
+    def __init__(self) -> None:
+        self._lines = {heavy: _Line() for heavy in (True, False)}
+        self._silence = Silence()
+
+    def run(self, method: Method, request: Request, report: Report, turn: Turn = NOBODYS) -> Turnaround:
+        with self._lines[is_heavy(method)].turn(report, turn) as mine, self._silence.watch() as heard:
+
+            def listen(fraction: float, message: str, preview: NDArray[np.uint8] | None) -> None:
+                heard()
+                mine.fraction = fraction
+                report(fraction, message, preview)
+
+            return method(request, Report(listen, report.cancelled))
+
+    def machine(self, data: Path) -> Machine:
+        return this_machine(data)
 
     def silent_s(self) -> float:
-        last = self._last_report
-        return 0.0 if last is None else time.monotonic() - last
+        return self._silence.longest_s()
 
-    def _listen(self, report: Report, mine: "_Place"):
-        def sink(fraction: float, message: str, preview: NDArray[np.uint8] | None) -> None:
-            self._last_report = time.monotonic()
-            mine.fraction = fraction
-            report(fraction, message, preview)
+    def close(self) -> None:
+        pass
 
-        return sink
+
+def is_heavy(method: Method) -> bool:
+    """Whether it wants a device to itself."""
+    return bool(method.card.weights)
+
+
+class Silence:
+    """How long the runs have not been heard of."""
+
+    def __init__(self) -> None:
+        self._last: dict[object, float] = {}
+        self._lock = threading.Lock()
 
     @contextmanager
-    def _turn(self, report: Report, turn: Turn) -> Iterator["_Place"]:
-        mine = _Place(turn.estimated_s)
-        with self._moved:
-            self._line.append(mine)
+    def watch(self) -> Iterator[Callable[[], None]]:
+        """Around a run, which calls what it is given at each report."""
+        run = object()
+
+        def heard() -> None:
+            with self._lock:
+                self._last[run] = time.monotonic()
+
+        heard()
+        try:
+            yield heard
+        finally:
+            with self._lock:
+                del self._last[run]
+
+    def longest_s(self) -> float:
+        with self._lock:
+            return max((time.monotonic() - last for last in self._last.values()), default=0.0)
+
+
+# --- Whose turn it is -------------------------------------------------------------------------------------------------
+
+
+class _Line:
+    """Visitors take turns: in each round everyone who waits has one run, first come first served.
+
+    So somebody's ten runs never push another's first one back by more than the one that is running.
+    """
+
+    def __init__(self) -> None:
+        self._places: list[_Place] = []
+        self._moved = threading.Condition()
+        self._round = 0
+
+    @contextmanager
+    def turn(self, report: Report, turn: Turn) -> Iterator["_Place"]:
+        mine = self._join(turn)
         try:
             told, told_at = 0, 0.0
             while ahead := self._ahead_of(mine):
@@ -82,24 +170,37 @@ class InProcessEngine:
                     told, told_at = len(ahead), time.monotonic()
                 with self._moved:
                     self._moved.wait(WAIT_STEP_S)
-            mine.began = time.monotonic()
             yield mine
         finally:
             with self._moved:
-                self._line.remove(mine)
+                self._places.remove(mine)
                 self._moved.notify_all()
 
-    def _ahead_of(self, mine: "_Place") -> list[float]:
-        """The seconds each run ahead is expected to take still."""
+    def _join(self, turn: Turn) -> "_Place":
         with self._moved:
-            return [place.remaining_s() for place in self._line[: self._line.index(mine)]]
+            theirs = [place.round for place in self._places if turn.visitor and place.visitor == turn.visitor]
+            mine = _Place(turn.estimated_s, turn.visitor, max([self._round, *(round + 1 for round in theirs)]))
+            self._places.append(mine)
+            return mine
+
+    def _ahead_of(self, mine: "_Place") -> list[float]:
+        """The seconds each run ahead is expected to take still; when there is none, `mine` has begun."""
+        with self._moved:
+            order = sorted(self._places, key=lambda place: (place.began is None, place.round))
+            ahead = [place.remaining_s() for place in order[: order.index(mine)]]
+            if not ahead and mine.began is None:
+                mine.began = time.monotonic()
+                self._round = mine.round
+            return ahead
 
 
 @dataclass(eq=False)
 class _Place:
-    """In the line; the first one runs."""
+    """In the line."""
 
     estimated_s: float
+    visitor: str
+    round: int
     began: float | None = field(default=None, init=False)
     fraction: float = field(default=0.0, init=False)
 
@@ -110,6 +211,9 @@ class _Place:
         elapsed = time.monotonic() - self.began
         measured = elapsed * (1 - self.fraction) / self.fraction if self.fraction > 0 else 0.0
         return max(self.estimated_s - elapsed, measured)
+
+
+# --- In words ---------------------------------------------------------------------------------------------------------
 
 
 def waiting_sentence(ahead: list[float]) -> str:

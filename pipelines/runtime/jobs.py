@@ -4,6 +4,7 @@ A job does not depend on the page that started it: the page follows it, may be r
 which is also the id of the result.
 """
 
+import contextvars
 import dataclasses
 import logging
 import threading
@@ -12,9 +13,9 @@ from collections.abc import Sequence
 
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.core.subject import Subject
+from pipelines.runtime import pace
 from pipelines.runtime.archive import Archive, Draft
 from pipelines.runtime.compare import Event, Failed, Finished, Progressed, Task, compare, sentence_of
-from pipelines.runtime.devices import this_machine
 from pipelines.runtime.engine import Engine
 from pipelines.runtime.job import ABANDONED, RESTARTING, Job, News, Saved, State
 from pipelines.runtime.method import Report
@@ -48,9 +49,9 @@ class Jobs:
         try:
             draft = self.archive.begin(subject, owner)  # writes to the disk, so not under the lock
             job = Job(draft.id, visitor, tasks, self.settings.grace_s)
-            worker = threading.Thread(
-                target=self._work, args=(job, draft, tasks), name=f"job-{job.id[:6]}", daemon=True
-            )
+            # In the context of whoever asks: on ZeroGPU it says whose quota the run is charged to.
+            work, asked = contextvars.copy_context().run, (self._work, job, draft, tasks)
+            worker = threading.Thread(target=work, args=asked, name=f"job-{job.id[:6]}", daemon=True)
             with self._lock:
                 self._jobs[job.id], self._drafts[job.id] = job, draft
             try:
@@ -105,7 +106,7 @@ class Jobs:
             time.sleep(0.05)
 
     def _work(self, job: Job, draft: Draft, tasks: Sequence[Task]) -> None:
-        cards = {method.card.key: method.card for method, _ in tasks}
+        methods = {method.card.key: method for method, _ in tasks}
         saved, problem = False, None
 
         def keep(event: Event) -> None:
@@ -114,6 +115,8 @@ class Jobs:
             told: Progressed | Saved | Failed
             if isinstance(event, Finished):
                 job._emit(Progressed(event.method, 1.0, "Saving the result", 1.0))
+                machine = self.engine.machine(self.settings.data)
+                pace.record(self.settings.data, machine, methods[event.method], event.request, event.turnaround)
                 told = save(event)
                 saved = saved or isinstance(told, Saved)
             else:
@@ -127,7 +130,7 @@ class Jobs:
         def save(event: Finished) -> Saved | Failed:
             try:
                 check = Report(cancelled=job.stops[event.method]).check
-                draft.add(event.turnaround, event.request, cards[event.method], check=check)
+                draft.add(event.turnaround, event.request, methods[event.method].card, check=check)
                 check()
             except BaseException as error:
                 return Failed(event.method, sentence_of(error), cancelled=isinstance(error, Cancelled))
@@ -135,7 +138,7 @@ class Jobs:
             return Saved(event.method, frames[0].rgba if frames else None)
 
         try:
-            compare(tasks, self.engine, this_machine(self.settings.data), keep, job.stops)
+            compare(tasks, self.engine, self.engine.machine(self.settings.data), keep, job.stops, job.visitor)
             if saved:
                 draft.finish()
         except BaseException as error:  # nothing a job does may take the server along

@@ -244,18 +244,21 @@ class Method(ABC):
     @final
     def __call__(self, request: Request, report: Report) -> Turnaround:
         request = dataclasses.replace(request, options=self._options(request))
-        report(0.0, f"{self.card.title} starts")
+        report(0.0, f"Looking for what {self.card.title} needs")
         with report.stage("fetch"):
             self.fetch(request, report)
+        report(0.0, f"{self.card.title} starts")  # a download had a bar of its own
         start, memory = time.perf_counter(), devices.PeakMemory()
         made = self._run(request, report)
+        on_gpu = report.place is not None and report.place.device.type == "cuda"
         _check_turnaround(made, request, self.card)
         return dataclasses.replace(
             made,
+            notes=(*made.notes, *self._notices(request)),
             seconds=time.perf_counter() - start,
             stage_seconds=dict(report.stage_seconds),
-            peak_memory_bytes=made.peak_memory_bytes or memory.bytes(),
-            provenance=made.provenance or self._provenance(request),
+            peak_memory_bytes=made.peak_memory_bytes or memory.bytes(on_gpu),
+            provenance=made.provenance or self._provenance(request, report.place.name if report.place else "cpu"),
         )
 
     def _options(self, request: Request) -> Any:
@@ -264,7 +267,12 @@ class Method(ABC):
             raise TurnaroundError(f"These options are not {self.card.title}'s.")
         return options
 
-    def _provenance(self, request: Request) -> Provenance:
+    def _notices(self, request: Request) -> list[str]:
+        """Where the weights are from, if it is not where the card says first."""
+        used = [(needed, weights.located(needed)) for needed in self.weights_for(request.options)]
+        return [said for needed, found in used if found and (said := weights.notice(needed, found))]
+
+    def _provenance(self, request: Request, device: str) -> Provenance:
         used = [weights.located(needed) for needed in self.weights_for(request.options)]
         return Provenance(
             method=self.card.key,
@@ -272,7 +280,7 @@ class Method(ABC):
             options=dataclasses.asdict(request.options),
             weights={each.source.repository: each.revision for each in used if each},
             versions=devices.versions(),
-            device="cpu",
+            device=device,
         )
 
 

@@ -4,11 +4,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.errors import Cancelled
+
+if TYPE_CHECKING:
+    from pipelines.runtime.residency import Place
 
 Sink = Callable[[float, str, NDArray[np.uint8] | None], None]
 
@@ -23,6 +27,8 @@ class Report:
         self._sink = sink
         self.cancelled = cancelled or threading.Event()
         self.stage_seconds: dict[str, float] = {}
+        self.place: Place | None = None
+        """Where the run's model works, once it has one; said in the manifest."""
 
     def __call__(self, fraction: float, message: str, preview: NDArray[np.uint8] | None = None) -> None:
         self.check()

@@ -1,62 +1,48 @@
 """Where models live: which device and precision, who stays loaded, who leaves when room is needed, and what to do
 when it was not enough. Importing this loads no torch.
+
+A model is loaded when a run first needs it and stays on the device while all together fit a budget. When they do not,
+the one that was used longest ago steps aside into the machine's memory, from where it returns without a file being
+read, or is dropped where there is no room for it either.
 """
 
+import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
-from pipelines.runtime.devices import Machine
+from pipelines.runtime.places import Place, chosen_place, torch_blockers
+from pipelines.runtime.register import REGISTER, Resident
 from pipelines.runtime.report import Report
+from pipelines.runtime.thrift import Thrift, is_of_host, is_out_of_memory, ladder, let_go, notes_of, too_little
 
-if TYPE_CHECKING:
-    import torch
+__all__ = ["Place", "Resident", "Thrift", "chosen_place", "resident", "thriftily", "torch_blockers"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a run's tensors live."""
-
-    device: "torch.device"
-    dtype: "torch.dtype"
-    """float32 on a CPU; bfloat16 where the GPU is good at it, else float16."""
-    name: str
-    """For people and manifests: "NVIDIA H100 80GB, bfloat16"."""
-
-
-@dataclass(frozen=True, slots=True)
-class Thrift:
-    """How sparingly to work; each rung of the ladder is slower and takes less memory."""
-
-    at_once: int
-    """Views or frames that go through the large network together."""
-    decode_at_once: int
-    """Of those, how many the VAE decodes together."""
-    tiles: bool = False
-    """Whether the VAE works on tiles."""
-    offload: bool = False
-    """Whether parts are on the device only while they work."""
-
-
-def torch_blockers(machine: Machine, needed_bytes: int) -> tuple[str, ...]:
-    """Why a torch method that needs this much memory cannot run here, in words; imports nothing."""
-    raise NotImplementedError
-
-
-def chosen_place() -> Place:
-    raise NotImplementedError
+log = logging.getLogger(__name__)
 
 
 @contextmanager
 def resident(key: str, load: Callable[[Place], T], size_bytes: int, report: Report) -> Iterator[T]:
     """The parts of a model, on the device: loaded by `load(place)` the first time, kept for the next while there is
-    room, and never taken away while in use. `T` is a dataclass or tuple whose fields may be `torch.nn.Module`s.
+    room, and never taken away while in use. `T` is a module, or a dataclass, tuple, list or dict with modules in it.
+
+    `key` names these very weights (method, revision, precision if it is special); `size_bytes` is about what they take
+    and only counts until they are loaded and measured. `report` is the one that the run was given, because that is told
+    where it works; `load` calls its `check` between parts, so that loading can be cancelled.
+
+    What goes into the modules belongs on `report.place.device`, which `T` may hold as a `Place` too: on a GPU without
+    room for all parts together, `load` is given the processor, and the parts then come to the GPU when they are called.
     """
-    raise NotImplementedError
-    yield
+    place = chosen_place()
+    report.place = place
+    model = REGISTER.borrow(key, place, load, size_bytes, report)
+    try:
+        yield model.value
+    finally:
+        REGISTER.give_back(model, report)
 
 
 def thriftily(
@@ -64,6 +50,49 @@ def thriftily(
 ) -> tuple[T, tuple[str, ...]]:
     """`work(thrift)`, tried with less and less memory until it fits; and notes that say what was done, for the result.
 
-    Out of memory on the last rung is a sentence with figures. `Cancelled` and every other error pass through at once.
+    `work` begins anew each time and keeps nothing of the time before. Out of memory on the last rung is a sentence with
+    figures. `Cancelled` and every other error pass through at once. Parts take turns only of models that were borrowed
+    with a report of the same run.
     """
-    raise NotImplementedError
+    models = REGISTER.borrowed_by(report)
+    rungs = ladder(
+        at_once,
+        decode_at_once or at_once,
+        offloading=any(model.can_take_turns for model in models),
+        offloaded=any(model.turns for model in models),
+    )
+    asked = rungs[0].at_once, rungs[0].decode_at_once
+    rung = min(len(rungs) - 1, max((model.worked.get(asked, 0) for model in models), default=0))
+    said, outer, once_more = "", sys.exception(), True
+    while rung < len(rungs):
+        report.check()
+        try:
+            if rungs[rung].offload:
+                REGISTER.let_take_turns(models)
+            made = work(rungs[rung])
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            said = str(error)
+            log.info("Out of memory with %s: %s", rungs[rung], said)
+            let_go(error, outer)
+        else:
+            for model in models:
+                model.worked[asked] = rung
+            return made, notes_of(replace(rungs[0], offload=False), rungs[rung])
+        if REGISTER.make_idle_leave(also_from_host=is_of_host(said)) and once_more:
+            once_more = False  # the same again: it may fit now
+        else:
+            rung, once_more = rung + 1, True
+    raise too_little("for this, even with everything done in the smallest steps", said, report.place)
+
+
+def residents() -> tuple[Resident, ...]:
+    """The models in memory, the one used longest ago first. Asks torch nothing."""
+    return REGISTER.residents()
+
+
+def forget_idle() -> None:
+    """Drop every model that nobody uses, from the device and from the machine's memory."""
+    while residents() and REGISTER.make_idle_leave(also_from_host=True):
+        pass  # once more, for those that stepped aside

@@ -34,7 +34,7 @@ from pipelines.core.files import StorageError, disk_sentences, whole_file, write
 from pipelines.core.mesh import glb_bytes
 from pipelines.core.subject import Subject
 from pipelines.core.video import WHITE, Colour, write_mp4
-from pipelines.runtime.credit import credit_files, glb_about
+from pipelines.runtime.credit import credit_files, glb_about, sources_of
 from pipelines.runtime.manifest import (
     DAMAGED,
     MANIFEST,
@@ -184,7 +184,8 @@ def _write(
     (folder / "colmap").mkdir(exist_ok=True)
     for name, text in colmap_text(shots, lens).items():
         files.put(f"colmap/{name}", text.encode())
-    for name, text in credit_files(card).items():
+    used = turnaround.provenance.weights if turnaround.provenance else {}
+    for name, text in credit_files(card, used).items():
         files.put(name, text.encode())
 
     # 4. The manifest, last
@@ -211,7 +212,10 @@ def _manifest(
             "paper": card.paper,
             "code": card.code,
             "citation": card.citation,
-            "weights": [dataclasses.asdict(weights) for weights in card.weights],
+            "weights": [
+                {"repository": source.repository, "revision": revision, "licence": source.licence}
+                for source, revision in sources_of(card, made.weights if made else {})
+            ],
         },
         subject=subject_record(request.subject),
         views=request.views,

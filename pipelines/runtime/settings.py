@@ -14,10 +14,22 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import Limits
 
 PREFIX = "TURNAROUND_"
+AS_ON_THE_CARDS = "none"
+MOVES = "none or repositories"
+ENGINES = "auto, here, zerogpu, ray"
+ZERO_GPU_SIZES = "large, xlarge"
+RAY_HERE = "local"
+RAY_ADDRESSES = "local or host:port"
+DEVICES = "auto, cpu, mps, cuda, cuda:1 ..."
+_REPOSITORY = r"[\w.-]+/[\w.-]+"
+_MOVE = re.compile(rf"({_REPOSITORY})=({_REPOSITORY})(?:@(\S+))?")
 
 
-def _setting(default: Any, help: str, minimum: float | None = None, maximum: float | None = None) -> Any:
-    return field(default=default, metadata={"help": help, "minimum": minimum, "maximum": maximum})
+def _setting(
+    default: Any, help: str, minimum: float | None = None, maximum: float | None = None, allowed: str = ""
+) -> Any:
+    bounds = {"help": help, "minimum": minimum, "maximum": maximum, "allowed": allowed}
+    return field(default=default, metadata=bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,51 @@ class Settings:
         "https://github.com/danielgatis/rembg/releases/download/v0.0.0/",
         "Where rembg's models are fetched from; a mirror inside a lab, for instance",
     )
+    weights: Path = _setting(
+        Path("weights"),
+        "Folder of model repositories kept by hand, as `<owner>/<name>/`; what lies there is used as it stands",
+    )
+    sources: str = _setting(
+        AS_ON_THE_CARDS,
+        "Where weights come from instead, as `owner/name=other/name@revision`, several with spaces between; "
+        "`@revision` may be left out, and where it is given the card's own sizes and checksums no longer count",
+        allowed=MOVES,
+    )
+
+    device: str = _setting(
+        "auto", "Where models run; auto takes the first NVIDIA GPU, else Apple's, else the processor", allowed=DEVICES
+    )
+    model_gb: float = _setting(
+        0.0,
+        "Models stay loaded, for the next run, while together they take at most this; 0 takes the device's memory less "
+        "a reserve to work in, or half the machine's where models run on the processor",
+        0,
+        10_000,
+    )
+
+    engine: str = _setting(
+        "auto",
+        "Where methods run: here, in the page's own process; on a GPU that a ZeroGPU Space borrows for each run; or on "
+        "a Ray cluster. auto is zerogpu on such a Space and here everywhere else",
+        allowed=ENGINES,
+    )
+    zero_gpu_size: str = _setting(
+        "large",
+        "On a ZeroGPU Space, how much of a GPU a run borrows: large is half of one, xlarge a whole one at twice the "
+        "visitor's quota",
+        allowed=ZERO_GPU_SIZES,
+    )
+    ray_address: str = _setting(
+        RAY_HERE,
+        "The Ray cluster's head, as host:port; local starts one on this machine",
+        allowed=RAY_ADDRESSES,
+    )
+
+    @property
+    def moves(self) -> dict[str, tuple[str, str | None]]:
+        """`sources` taken apart: repository on a card to the one to use and, where given, its revision."""
+        found = (_MOVE.fullmatch(move) for move in self.sources.split())
+        return {move[1]: (move[2], move[3]) for move in found if move}
 
     @property
     def results(self) -> Path:
@@ -77,9 +134,25 @@ def _parse(text: str, default: Any, bounds: Mapping[str, Any]) -> Any:
         raise ValueError("it is empty; remove it or give it a value")
     if isinstance(default, Path):
         folder = Path(text).expanduser()
-        if folder.exists() and not folder.is_dir():
+        if os.path.exists(folder) and not os.path.isdir(folder):  # false, too, of what may not be looked at
             raise ValueError("it must be a folder, and there is a file of that name")
         return folder
+    if bounds["allowed"] == MOVES:
+        if text != AS_ON_THE_CARDS and not all(_MOVE.fullmatch(move) for move in text.split()):
+            raise ValueError("it must look like owner/name=other/name@revision, with spaces between several")
+        return text
+    if bounds["allowed"] == DEVICES:
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text):
+            raise ValueError("it must be auto, cpu, mps, cuda, or cuda:1 for the second GPU and so on")
+        return text
+    if bounds["allowed"] in (ENGINES, ZERO_GPU_SIZES):
+        if text not in bounds["allowed"].split(", "):
+            raise ValueError(f"it must be one of: {bounds['allowed']}")
+        return text
+    if bounds["allowed"] == RAY_ADDRESSES:
+        if text != RAY_HERE and not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}", text):
+            raise ValueError("it must be local, or a cluster's head as host:port, such as 10.0.0.1:6379")
+        return text
     if isinstance(default, str):
         if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
             raise ValueError("it must be an address that starts with https:// or http://")
@@ -101,7 +174,7 @@ def settings_table() -> str:
     rows = ["| variable | default | allowed | meaning |", "| --- | --- | --- | --- |"]
     for spec in fields(Settings):
         low, high = spec.metadata["minimum"], spec.metadata["maximum"]
-        kind = "a folder" if isinstance(spec.default, Path) else "an address"
+        kind = "a folder" if isinstance(spec.default, Path) else spec.metadata["allowed"] or "an address"
         # Not `:g`, which writes a million as 1e+06.
         allowed = kind if low is None else f"{_plain(low)} to {_plain(high)}"
         default = _plain(spec.default) if isinstance(spec.default, float) else str(spec.default)

@@ -1,15 +1,18 @@
 """Whose turn it is, how long the others wait, and what they are told meanwhile."""
 
+import pickle
 import threading
 
 import pytest
 
 from pipelines.core.cameras import orbit
-from pipelines.core.errors import Cancelled
-from pipelines.runtime.engine import InProcessEngine, Turn, in_words, waiting_sentence
+from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.runtime.engine import InProcessEngine, Turn, in_words, open_engine, waiting_sentence
 from pipelines.runtime.method import Report, Request
+from pipelines.runtime.relay import Step, WorkerBug, received, relayed
+from pipelines.runtime.settings import read_settings
 from tests.runtime.job_helpers import wait_until
-from tests.toy_methods import Held, a_subject
+from tests.toy_methods import Flat, Held, Raises, a_card, a_subject, some_weights
 
 REQUEST = Request(a_subject(64), orbit(1))
 
@@ -101,3 +104,107 @@ def test_the_engine_tells_how_long_the_running_method_has_been_silent():
     held.released.set()
     worker.join(20)
     assert engine.silent_s() == 0
+
+
+class Heavy(Held):
+    card = a_card("heavy", weights=(some_weights(),))
+
+    def fetch(self, request: Request, report: Report) -> None:
+        """Nothing is missing."""
+
+
+def begin(engine: InProcessEngine, method: Held, visitor: str, told: list[str]) -> threading.Thread:
+    turn = Turn(60.0, told.append, visitor)
+    thread = threading.Thread(target=engine.run, args=(method, REQUEST, Report(), turn))
+    thread.start()
+    return thread
+
+
+def test_one_visitors_many_runs_do_not_push_anothers_first_one_back():
+    engine = InProcessEngine()
+    annas = [Held() for _ in range(10)]
+    bert, clara = Held(), Held()
+    threads, told = [], [list[str]() for _ in range(12)]
+    for number, (method, visitor) in enumerate([*((each, "anna") for each in annas), (bert, "bert"), (clara, "clara")]):
+        threads.append(begin(engine, method, visitor, told[number]))
+        wait_until(lambda number=number: told[number] or annas[0].begun.is_set())
+    assert told[9][0].startswith("Waiting for 9 other runs")
+    assert told[10][0].startswith("Waiting for 1 other run,"), "only the one that runs is ahead of Bert's"
+    assert told[11][0].startswith("Waiting for 2 other runs")
+    order = [annas[0], bert, clara, *annas[1:]]
+    for number, method in enumerate(order):
+        assert method.begun.wait(20) and not any(later.begun.is_set() for later in order[number + 1 :])
+        method.released.set()
+    for thread in threads:
+        thread.join(20)
+
+
+def test_runs_of_nobody_in_particular_are_taken_as_they_come():
+    engine = InProcessEngine()
+    runs, told, threads = [Held() for _ in range(4)], [list[str]() for _ in range(4)], []
+    for number, method in enumerate(runs):
+        threads.append(begin(engine, method, "", told[number]))
+        wait_until(lambda number=number: told[number] or runs[0].begun.is_set())
+    for number, method in enumerate(runs):
+        assert method.begun.wait(20) and not any(later.begun.is_set() for later in runs[number + 1 :])
+        method.released.set()
+    for thread in threads:
+        thread.join(20)
+
+
+def test_a_light_run_waits_for_no_heavy_one_but_heavy_ones_for_one_another():
+    engine, first, second, told = InProcessEngine(), Heavy(), Heavy(), list[str]()
+    threads = [begin(engine, first, "anna", [])]
+    assert first.begun.wait(20)
+    threads.append(begin(engine, second, "bert", told))
+    wait_until(lambda: told)
+    assert engine.run(Flat(), REQUEST, Report()).frames and not second.begun.is_set()
+    for method in (first, second):
+        method.released.set()
+    for thread in threads:
+        thread.join(20)
+    assert second.begun.is_set()
+
+
+def test_a_relayed_run_tells_its_newest_step_and_its_end_and_stops_when_closed():
+    held, cancelled = Held(), threading.Event()
+    pieces = relayed(held, REQUEST, cancelled)
+    told = list[tuple[float, str]]()
+    report = Report(lambda fraction, message, preview: told.append((fraction, message)))
+    while not told:
+        assert received(next(pieces), report) is None
+    held.released.set()
+    ends = [piece for piece in pieces if not isinstance(piece, Step)]
+    assert len(ends) == 1 and received(ends[0], report) is ends[0]
+
+    held = Held()
+    pieces = relayed(held, REQUEST, cancelled)
+    next(pieces)
+    assert held.begun.wait(20)
+    pieces.close()
+    assert cancelled.is_set()
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        (TurnaroundError("No. Try another."), TurnaroundError),
+        (MemoryError(), MemoryError),
+        (ValueError("a bug"), WorkerBug),
+        (SystemExit(1), WorkerBug),
+    ],
+)
+def test_what_goes_wrong_in_a_worker_is_raised_where_it_is_waited_for(problem: BaseException, expected: type):
+    *_, end = relayed(Raises(problem), REQUEST, threading.Event())
+    with pytest.raises(expected):
+        received(pickle.loads(pickle.dumps(end)), Report())
+
+
+def test_the_engine_is_chosen_by_a_setting_and_a_bad_one_is_refused():
+    assert isinstance(open_engine(read_settings({"TURNAROUND_ENGINE": "here"}), ()), InProcessEngine)
+    for name, value in (
+        ("ENGINE", "slurm"), ("RAY_ADDRESS", "http://head"), ("RAY_ADDRESS", "head"), ("ZERO_GPU_SIZE", "huge"),
+    ):  # fmt: skip
+        with pytest.raises(TurnaroundError, match=f"TURNAROUND_{name}={value!r}: it must be "):
+            read_settings({f"TURNAROUND_{name}": value})
+    assert read_settings({"TURNAROUND_RAY_ADDRESS": "10.0.0.1:6379"}).ray_address == "10.0.0.1:6379"

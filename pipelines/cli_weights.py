@@ -1,0 +1,206 @@
+"""The command line's part about weights: `fetch`, `fetch --check`, and what `doctor` says of them."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.registry import METHODS, find_method
+from pipelines.runtime import hub
+from pipelines.runtime.compare import sentence_of
+from pipelines.runtime.download import megabytes
+from pipelines.runtime.hub import Gated, Gone, Overview, Patience
+from pipelines.runtime.method import Method
+from pipelines.runtime.report import Report
+from pipelines.runtime.settings import Settings
+from pipelines.runtime.weights import MAIN, Source, Weights, chosen_sources, fetch, located, missing_bytes, notice
+
+
+class Bar(Protocol):
+    def show(self, fraction: float, message: str, preview: object = None, remaining_s: float | None = None) -> None: ...
+
+    def clear(self) -> None: ...
+
+
+NewBar = Callable[[str], Bar]
+
+
+def add_fetch(commands: Any, new_bar: NewBar) -> None:
+    command = commands.add_parser("fetch", help="fetch the weights of methods, to prepare a machine")
+    command.set_defaults(run=lambda chosen, settings: _fetch(chosen, settings, new_bar))
+    command.add_argument("methods", nargs="*", metavar="METHOD", help="see `methods`; with --check, none means all")
+    command.add_argument("--all", action="store_true", help="those of every option, not only of the default ones")
+    command.add_argument("--check", action="store_true", help="only compare the cards with what the Hub has today")
+    command.add_argument("--json", action="store_true", help="one JSON line per set of weights on standard output")
+
+
+def _fetch(chosen: argparse.Namespace, settings: Settings, new_bar: NewBar) -> int:
+    """Exit code 1 when something could not be fetched, or differs from its card."""
+    methods = [find_method(key) for key in dict.fromkeys(chosen.methods)]
+    if not methods and not chosen.check:
+        keys = ", ".join(method.card.key for method in METHODS if method.card.weights) or "none"
+        raise TurnaroundError(f"Say which methods' weights to fetch. Those that have any: {keys}.")
+    bar = new_bar("weights")
+    report = Report(bar.show)
+    well = True
+    try:
+        if chosen.check:
+            return _check(methods or METHODS, settings, report, bar, chosen.json)
+        for method in methods:
+            needed = method.card.weights if chosen.all else method.weights_for(method.Options())
+            if not needed and not chosen.json:
+                print(f"{method.card.key}: needs no weights")
+            for weights in needed:
+                told = _fetched(method, weights, report)
+                bar.clear()
+                well = well and told["ok"]
+                _tell(told, chosen.json)
+    finally:
+        bar.clear()
+    return 0 if well else 1
+
+
+def _fetched(method: Method, weights: Weights, report: Report) -> dict[str, Any]:
+    told: dict[str, Any] = {"method": method.card.key, "weights": weights.name}
+    try:
+        found = fetch(weights, report)
+    except (Cancelled, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        return {"ok": False, **told, "error": sentence_of(error)}
+    where = {"repository": found.source.repository, "revision": found.revision, "folder": str(found.folder)}
+    size, licence = found.source.size_bytes, found.source.licence
+    return {"ok": True, **told, **where, "bytes": size, "licence": licence, "note": notice(weights, found)}
+
+
+def _tell(told: dict[str, Any], as_json: bool) -> None:
+    name = f"{told['method']}: {told['weights']}"
+    if as_json:
+        print(json.dumps(told), flush=True)
+    elif told["ok"]:
+        where = f"{told['repository']} {told['revision'][:12]}"
+        print(f"{name}: here, {megabytes(told['bytes'])} of {where} ({told['licence']})", flush=True)
+        if told["note"]:
+            print(f"  {told['note']}", flush=True)
+    else:
+        print(f"{name}: {told['error']}", file=sys.stderr, flush=True)
+
+
+# --- What doctor says -------------------------------------------------------------------------------------------------
+
+
+def weights_state(method: Method) -> list[dict[str, Any]]:
+    """Of each set: how big it is, what is missing, and what its first source asks for. Contacts nobody."""
+    states: list[dict[str, Any]] = []
+    for weights in method.card.weights:
+        here, source = located(weights), weights.first
+        source = here.source if here else source
+        states.append(
+            {
+                "name": weights.name,
+                "here": here is not None,
+                "bytes": source.size_bytes,
+                "missing_bytes": missing_bytes(weights),
+                "repository": source.repository,
+                "revision": here.revision if here else source.revision,
+                "pinned": source.pinned,
+                "gated": source.gated,
+                "licence": source.licence,
+            }
+        )
+    return states
+
+
+def state_in_words(state: dict[str, Any]) -> str:
+    size = megabytes(state["bytes"])
+    if state["here"]:
+        text = f"here, {size}"
+    elif not state["missing_bytes"]:
+        text = f"here, {size}, to be verified when first used"
+    elif state["missing_bytes"] < state["bytes"]:
+        text = f"{megabytes(state['missing_bytes'])} of {size} missing; fetched when first used"
+    else:
+        text = f"missing; {size} are fetched when first used"
+    if state["gated"] and not state["here"]:
+        text += f", once its licence is accepted at https://huggingface.co/{state['repository']}"
+    return f"{state['name']}: {text} ({state['licence']})"
+
+
+# --- fetch --check ----------------------------------------------------------------------------------------------------
+
+
+def _check(methods: Sequence[Method], settings: Settings, report: Report, bar: Bar, as_json: bool) -> int:
+    """Each source of each card against today's Hub, each once."""
+    well, seen = True, set[Source]()
+    for weights in (weights for method in methods for weights in method.card.weights):
+        for source in chosen_sources(weights, settings):
+            if source in seen:
+                continue
+            seen.add(source)
+            wrong, told, known = _compared(source, report)
+            bar.clear()
+            well = well and not wrong
+            if as_json:
+                line = {"ok": not wrong, "weights": weights.name, "repository": source.repository}
+                print(
+                    json.dumps({**line, "revision": source.revision, "problems": wrong, "notes": told, "files": known})
+                )
+                continue
+            verdict = "differs" if wrong else "as on its card"
+            print(f"{weights.name}: {source.repository} {source.revision[:12]}: {verdict}")
+            print("".join(f"  {line}\n" for line in (*wrong, *told)), end="", flush=True)
+            for file in known:
+                digest = f'"{file["sha256"]}"' if file["sha256"] else "None"
+                print(f'    WeightFile("{file["path"]}", {file["bytes"]:_}, {digest}, exact=True),')
+    return 0 if well else 1
+
+
+def _compared(source: Source, report: Report) -> tuple[list[str], list[str], list[dict[str, Any]]]:
+    """What is wrong, what else is worth knowing, and the files' sizes and checksums where the card lacks them."""
+    what, patience = source.repository, Patience()
+    try:
+        revision = source.revision
+        if source.shortened:
+            revision = hub.full_commit(source.repository, revision, what, report, patience, anonymously=True)
+        today = hub.overview(source.repository, revision, what, report, patience)
+    except Gone as problem:
+        if problem.revision:
+            return [f"{problem}; `{MAIN}` may still have these files"], [], []
+        return [f"{problem}"], [], []
+    except (Cancelled, KeyboardInterrupt):
+        raise
+    except (Gated, TurnaroundError) as problem:
+        return [str(problem)], [], []
+    wrong = list(_differences(source, today))
+    told: list[str] = []
+    if not source.pinned:
+        told.append(f"unpinned: {source.revision} is {today.commit} today")
+    if today.gated:
+        told.append("gated: its licence must be accepted before anything is fetched")
+    known: list[dict[str, Any]] = []
+    for file in source.files:
+        there = today.files.get(file.path)
+        if there and not (file.exact and file.sha256):
+            sha256 = there.etag if there.digest and there.digest.startswith("sha256:") else None
+            if not (file.exact and sha256 is None):
+                known.append({"path": file.path, "bytes": there.size_bytes, "sha256": sha256})
+    return wrong, told, known
+
+
+def _differences(source: Source, today: Overview):
+    if today.repository != source.repository:
+        yield f"renamed: it is {today.repository} now"
+    if today.gated and not source.gated:
+        yield "gated, which its card does not say"
+    for file in source.files:
+        there = today.files.get(file.path)
+        if there is None:
+            yield f"{file.path}: not there"
+        else:
+            if not file.may_have(there.size_bytes):
+                yield f"{file.path}: {file.size_bytes:,} bytes on its card, {there.size_bytes:,} there"
+            large = there.digest and there.digest.startswith("sha256:")
+            if file.sha256 and large and there.etag != file.sha256:
+                yield f"{file.path}: sha256 {file.sha256} on its card, {there.etag} there"

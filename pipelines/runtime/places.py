@@ -1,0 +1,155 @@
+"""Which device and precision a model works in, how much memory models may keep there, and why one cannot run at all.
+
+Importing this loads no torch.
+"""
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.devices import Machine, memory_bytes, on_zero_gpu, torch_build
+from pipelines.runtime.settings import read_settings
+
+if TYPE_CHECKING:
+    import torch
+
+NEEDED_PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "huggingface_hub")
+INSTALL = "pip install -r requirements.txt"
+ZERO_GPU_BYTES = 45_097_156_608  # 42 GiB; from more on, a Space's calls silently cost twice (configs.json of `spaces`)
+BF16_CAPABILITY = 8  # Ampere, the first whose matrix units take bfloat16
+# Of a GPU's memory, what is kept free for the work itself: a quarter, within these bounds. A model and its activations
+# are of like size; where that is too little, idle models leave when memory runs out.
+RESERVE_SHARE, LEAST_RESERVE, MOST_RESERVE = 0.25, 2 * 10**9, 12 * 10**9
+HOST_SHARE = 0.5  # of the machine's memory, where models run on the processor or share it with an Apple GPU
+OFFLOADED_SHARE = 0.5  # of what a method needs on a GPU, what it still needs there when its parts take turns
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run's tensors live."""
+
+    device: "torch.device"
+    dtype: "torch.dtype"
+    """float32 on a CPU; bfloat16 where the GPU is good at it, else float16."""
+    name: str
+    """For people and manifests: "NVIDIA H100 80GB, bfloat16"."""
+
+
+def chosen_place() -> Place:
+    """Where models run now: as the setting TURNAROUND_DEVICE says, or the best there is."""
+    import torch
+
+    wanted = read_settings().device
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, number = wanted.partition(":")
+    if kind == "cpu":
+        return Place(torch.device("cpu"), torch.float32, "CPU, float32")
+    if kind == "mps":
+        if not torch.backends.mps.is_available():
+            raise TurnaroundError(_no_such_device(wanted, "no Apple GPU"))
+        return Place(torch.device("mps"), torch.float16, "Apple GPU, float16")
+    index, count = int(number or 0), torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if index >= count:
+        here = "no NVIDIA GPU" if count == 0 else "only cuda:0" if count == 1 else f"only cuda:0 to cuda:{count - 1}"
+        raise TurnaroundError(_no_such_device(wanted, here))
+    good_at_bf16 = torch.cuda.get_device_capability(index)[0] >= BF16_CAPABILITY
+    name = f"{torch.cuda.get_device_name(index)}, {'bfloat16' if good_at_bf16 else 'float16'}"
+    return Place(torch.device(f"cuda:{index}"), torch.bfloat16 if good_at_bf16 else torch.float16, name)
+
+
+def _no_such_device(wanted: str, here: str) -> str:
+    return (
+        f"The setting TURNAROUND_DEVICE asks for {wanted}, but torch finds {here} on this machine. "
+        "Whoever runs this server should correct the setting, or the GPU's driver, and start it again."
+    )
+
+
+def model_budget_bytes(place: Place) -> int:
+    """How much memory all models together may keep at this place."""
+    import torch
+
+    if set_gb := read_settings().model_gb:
+        return int(set_gb * 1e9)
+    if place.device.type != "cuda":
+        return int(memory_bytes() * HOST_SHARE)
+    return gpu_budget_bytes(torch.cuda.get_device_properties(place.device).total_memory, on_zero_gpu())
+
+
+def gpu_budget_bytes(total_bytes: int, zero_gpu: bool) -> int:
+    reserve = min(MOST_RESERVE, max(LEAST_RESERVE, int(total_bytes * RESERVE_SHARE)))
+    budget = max(0, total_bytes - reserve)
+    return min(budget, ZERO_GPU_BYTES - 1) if zero_gpu else budget
+
+
+def free_device_bytes(place: Place) -> tuple[int, int]:
+    """Free and total memory of a GPU as its driver counts them, other programs included; zeros where it cannot tell."""
+    torch = sys.modules.get("torch")
+    if torch is None or place.device.type != "cuda" or not torch.cuda.is_initialized():
+        return 0, 0
+    free, total = torch.cuda.mem_get_info(place.device)
+    return free, total
+
+
+def torch_blockers(machine: Machine, needed_bytes: int) -> tuple[str, ...]:
+    """Why a torch method that needs this much memory cannot run here, in words; imports nothing.
+
+    `needed_bytes` is what it takes on `machine.device` with the most sparing batch, its weights included. On a GPU
+    about half may be enough: a model's parts can take turns there while the rest waits in the machine's memory.
+    """
+    reasons: list[str] = []
+    if absent := _absent_packages():
+        reasons.append(f"It needs {_listed(absent)}, not installed here: run `{INSTALL}`, then start again.")
+    needed, host, gpu = needed_bytes / 1e9, machine.memory_bytes / 1e9, machine.gpu_memory_bytes / 1e9
+    if machine.device == "cpu":
+        if 0 < host < needed:
+            reasons.append(
+                f"It needs {needed:.1f} GB of memory, and this machine has {host:.1f} GB{_unused_gpu(machine)}. "
+                "Run it on a larger machine."
+            )
+    elif machine.gpu is None:
+        if machine.device == "mps" or torch_build() != "hip":  # an AMD GPU goes by cuda, and only torch itself sees it
+            reasons.append(
+                f"The setting TURNAROUND_DEVICE asks for {machine.device}, and no such GPU is found here. Correct it, "
+                "or the GPU's driver, and start again."
+            )
+    elif gpu < needed and (gpu < needed * OFFLOADED_SHARE or 0 < host < needed or machine.device == "mps"):
+        instead = "Run it on a larger machine"
+        if host >= 2 * needed and machine.device == "cuda":  # numbers of 32 bits instead of 16
+            instead = "Set TURNAROUND_DEVICE=cpu to run it, slowly, on the processor"
+        reasons.append(
+            f"It needs {needed:.1f} GB of GPU memory, or half of that and {needed:.1f} GB of the machine's, and this "
+            f"machine has {gpu:.1f} GB and {host:.1f} GB. {instead}."
+        )
+    return tuple(reasons)
+
+
+@cache
+def _absent_packages() -> list[str]:
+    return [name for name in NEEDED_PACKAGES if importlib.util.find_spec(name) is None]
+
+
+def _unused_gpu(machine: Machine) -> str:
+    """Why a machine with a GPU counts as one without."""
+    if not machine.gpu:
+        return " and no GPU"
+    why = "the setting TURNAROUND_DEVICE or CUDA_VISIBLE_DEVICES keeps it out"
+    return f"; its GPU is not used, because {'torch is built without it' if torch_build() == 'cpu' else why}"
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def empty_caches() -> None:
+    """Hand memory that torch keeps for later back to the device. Loads nothing."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -1,0 +1,116 @@
+"""A run in another process, told piece by piece: what the worker sends, and what whoever waits for it makes of that.
+
+`relayed` runs there and yields plain picklable pieces; `received` turns each back into a report, a result or an error.
+"""
+
+import threading
+import traceback
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.runtime.method import Method, Report, Request, Turnaround
+
+TICK_S = 0.25  # a worker says something at least this often, so that whoever waits can stop it soon
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What the method reported last. One that says nothing new only shows that the worker lives."""
+
+    fraction: float = 0.0
+    message: str = ""
+    preview: NDArray[np.uint8] | None = None
+
+    @property
+    def told(self) -> bool:
+        return bool(self.message)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why there is no result. Exceptions themselves do not all survive the way from one process to another."""
+
+    sentence: str | None = None
+    """For the visitor, as it stands."""
+    trace: str = ""
+    """Of a bug, for the log."""
+    out_of_memory: bool = False
+
+
+Piece = Step | Problem | Turnaround
+ALIVE = Step()
+
+
+class WorkerBug(RuntimeError):
+    """A bug in a worker; its text is the trace from there."""
+
+
+def relayed(method: Method, request: Request, cancelled: threading.Event) -> Generator[Piece, None, None]:
+    """Run here and yield how it goes: any number of steps, then the result or the problem; nothing once cancelled.
+
+    The method has a thread of its own. A step that nobody has taken yet gives way to a newer one, so a slow line never
+    holds the work up. Closing this generator, as `cancelled`, stops the method at its next report, and waits for that.
+    """
+    work = _Work(method, request, cancelled)
+    thread = threading.Thread(target=work.run, daemon=True)
+    thread.start()
+    try:
+        while not work.done.is_set():
+            yield work.newest(TICK_S)
+    finally:
+        if not work.done.is_set():
+            cancelled.set()
+        thread.join()
+    if work.end:
+        yield work.end
+
+
+class _Work:
+    def __init__(self, method: Method, request: Request, cancelled: threading.Event) -> None:
+        self._method, self._request, self._cancelled = method, request, cancelled
+        self._step: Step | None = None
+        self._news = threading.Condition()
+        self.done = threading.Event()
+        self.end: Problem | Turnaround | None = None
+
+    def run(self) -> None:
+        try:
+            self.end = self._method(self._request, Report(self._tell, self._cancelled))
+        except Cancelled:
+            pass
+        except TurnaroundError as error:
+            self.end = Problem(str(error))
+        except BaseException as error:  # whatever a method does, the worker tells of it and lives on
+            self.end = Problem(trace=traceback.format_exc(), out_of_memory=isinstance(error, MemoryError))
+        finally:
+            with self._news:
+                self.done.set()
+                self._news.notify_all()
+
+    def newest(self, wait_s: float) -> Step:
+        with self._news:
+            self._news.wait_for(lambda: self._step or self.done.is_set(), wait_s)
+            step, self._step = self._step or ALIVE, None
+            return step
+
+    def _tell(self, fraction: float, message: str, preview: NDArray[np.uint8] | None) -> None:
+        with self._news:
+            self._step = Step(fraction, message, preview)
+            self._news.notify_all()
+
+
+def received(piece: Piece, report: Report) -> Turnaround | None:
+    """The result, if this piece is it. A step goes to `report`, a problem is raised."""
+    if isinstance(piece, Turnaround):
+        return piece
+    if isinstance(piece, Step):
+        if piece.told:
+            report(piece.fraction, piece.message, piece.preview)
+        return None
+    if piece.out_of_memory:
+        raise MemoryError(piece.trace)
+    raise TurnaroundError(piece.sentence) if piece.sentence else WorkerBug(f"In a worker:\n{piece.trace}")

@@ -1,0 +1,260 @@
+"""On a ZeroGPU Space: learned methods run in a worker that borrows a GPU for the length of the call.
+
+Whatever needs no GPU stays outside, because every second inside counts against the visitor's quota: weights are fetched
+before, results are encoded and stored afterwards, and methods without weights never go there.
+
+The package `spaces` decides whose quota it is by the request in the context that it is called in (`Jobs` carries it
+along), forks the worker, and passes on whatever our generator there yields.
+"""
+
+import contextvars
+import logging
+import math
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.devices import Machine, this_machine
+from pipelines.runtime.engine import NOBODYS, TELL_STEP_S, InProcessEngine, Silence, Turn, in_words, is_heavy
+from pipelines.runtime.method import Method, Report, Request, Turnaround
+from pipelines.runtime.relay import TICK_S, Piece, Step, received, relayed
+from pipelines.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# The quota has to hold what is asked for, however little is used, so this is tight. The package multiplies it once
+# more, by 1.5 on today's GPUs (`duration_factor` in its configs.json).
+MARGIN = 1.1
+START_S = 5.0  # a new worker's start
+LEAST_S, MOST_S = 10, 3600
+PATIENCE_STEP, MOST_PATIENCE = 1.5, 4.0  # a method that ran out of time asks for this much more the next time
+
+Stream = Generator[Piece, None, None]
+
+
+class ZeroGpuEngine:
+    at_once = 1
+
+    def __init__(self, methods: Sequence[Method], settings: Settings) -> None:
+        """Before the page is launched: the package reports then that there is something to run."""
+        try:
+            import spaces  # on a ZeroGPU Space this loads torch, and must come before anything touches CUDA
+        except ImportError:
+            raise TurnaroundError(
+                "TURNAROUND_ENGINE=zerogpu needs the package spaces, which is not installed. "
+                "Run `pip install spaces`, or set TURNAROUND_ENGINE=here."
+            ) from None
+        self._data = settings.data
+        self._here = InProcessEngine()
+        self._silence = Silence()
+        self._patience: dict[str, float] = {}
+        self._borrow: dict[str, Callable[[Request], Stream]] = {}
+        for method in filter(is_heavy, methods):
+            seconds, size = self._seconds_for(method), settings.zero_gpu_size
+            self._borrow[method.card.key] = spaces.GPU(duration=seconds, size=size)(_task(method))  # type: ignore[arg-type]
+
+    def run(self, method: Method, request: Request, report: Report, turn: Turn = NOBODYS) -> Turnaround:
+        if not is_heavy(method):
+            return self._here.run(method, request, report, turn)
+        report(0.0, f"{method.card.title} starts")
+        start = time.perf_counter()
+        method.fetch(request, report)
+        fetch_s = time.perf_counter() - start
+        made = self._borrowed(method, request, report, turn)
+        return replace(made, stage_seconds={**made.stage_seconds, "fetch": fetch_s})
+
+    def machine(self, data: Path) -> Machine:
+        return this_machine(data)
+
+    def silent_s(self) -> float:
+        return max(self._here.silent_s(), self._silence.longest_s())
+
+    def close(self) -> None:
+        pass
+
+    def _seconds_for(self, method: Method) -> Callable[[Request], int]:
+        """What `spaces` asks for each call, with the call's own arguments."""
+
+        def seconds(request: Request) -> int:
+            estimated_s = method.estimate(request, this_machine(self._data)).seconds
+            patience = self._patience.get(method.card.key, 1.0)
+            return int(min(MOST_S, max(LEAST_S, math.ceil(START_S + MARGIN * patience * estimated_s))))
+
+        return seconds
+
+    def _borrowed(self, method: Method, request: Request, report: Report, turn: Turn) -> Turnaround:
+        """Waits for a GPU and runs on it. Cancelling never waits for either."""
+        asked_s = self._seconds_for(method)(request)
+        line = _Line(self._borrow[method.card.key], request)
+        began: float | None = None
+        told_at, fraction = -math.inf, 0.0
+
+        def listen(done: float, message: str, preview: Any) -> None:
+            nonlocal fraction
+            fraction = done
+            report(done, message, preview)
+
+        try:
+            with self._silence.watch() as heard:
+                while True:
+                    report.check()
+                    if began is None and time.monotonic() - told_at > TELL_STEP_S:
+                        turn.waiting("Waiting for a GPU")
+                        told_at = time.monotonic()
+                    piece = line.next(TICK_S)
+                    if began is None or (isinstance(piece, Step) and piece.told):
+                        heard()
+                    if piece is None:
+                        continue
+                    began = began or time.monotonic()
+                    made = received(piece, Report(listen, report.cancelled))
+                    if made:
+                        return made
+        except _Ended as ended:
+            report.check()
+            used_s = time.monotonic() - began if began else 0.0
+            if used_s >= asked_s:
+                patience = PATIENCE_STEP * self._patience.get(method.card.key, 1.0)
+                self._patience[method.card.key] = min(MOST_PATIENCE, patience)
+            # Not tried again by itself: it would cost the visitor's quota a second time.
+            raise TurnaroundError(refusal(ended.cause, Effort(method.card.title, asked_s, used_s, fraction))) from ended
+        finally:
+            line.leave()
+
+
+def _task(method: Method) -> Callable[[Request], Iterator[Piece]]:
+    """What runs in the worker: a generator function, and nothing of it is pickled but what goes in and out."""
+
+    def on_gpu(request: Request) -> Iterator[Piece]:
+        yield from relayed(method, request, threading.Event())
+
+    return on_gpu
+
+
+class _Ended(Exception):
+    """The stream from the worker ended without a result, or never began."""
+
+    def __init__(self, cause: BaseException | None) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class _Line:
+    """What the worker yields, on a thread of its own: the package gives no way to stop waiting for a GPU."""
+
+    def __init__(self, borrow: Callable[[Request], Stream], request: Request) -> None:
+        self._pieces = queue.SimpleQueue[Piece | _Ended]()
+        self._left = threading.Event()
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self._pump, borrow, request), name="zero-gpu", daemon=True).start()
+
+    def next(self, wait_s: float) -> Piece | None:
+        try:
+            piece = self._pieces.get(timeout=wait_s)
+        except queue.Empty:
+            return None
+        if isinstance(piece, _Ended):
+            raise piece
+        return piece
+
+    def leave(self) -> None:
+        """A GPU that comes now is given back at once; a worker that works stops at its next report."""
+        self._left.set()
+
+    def _pump(self, borrow: Callable[[Request], Stream], request: Request) -> None:
+        try:
+            stream = borrow(request)
+            for piece in stream:
+                if self._left.is_set():
+                    stream.close()  # the worker is told, and heard out
+                    return
+                self._pieces.put(piece)
+        except BaseException as problem:
+            self._pieces.put(_Ended(problem))
+        else:
+            self._pieces.put(_Ended(None))
+
+
+# --- Refusals in our words --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a run had asked for and got."""
+
+    title: str
+    asked_s: int
+    used_s: float
+    fraction: float
+
+
+SMALLER = "Ask for fewer or smaller views"
+
+
+def refusal(cause: BaseException | None, effort: Effort) -> str:
+    """A sentence for what `spaces` 0.51 raises: Gradio's error, with a title of its own and figures in its message."""
+    title, message = (str(getattr(cause, name, "") or "") for name in ("title", "message"))
+    match title:
+        case "ZeroGPU quota exceeded":
+            return _over_quota(message)
+        case "ZeroGPU pending credits exceeded":
+            return (
+                "Your other runs here hold all the GPU time you have left. "
+                "Wait until one of them has ended, or cancel one, and try again."
+            )
+        case "ZeroGPU illegal duration":
+            asked = re.search(r"\((\d+)s\)", message)
+            seconds = int(asked[1]) if asked else effort.asked_s
+            return (
+                f"{effort.title} would need up to {_seconds(seconds)} of GPU time for this, more than one run may have "
+                f"here. {SMALLER}."
+            )
+        case "ZeroGPU queue timeout":
+            return "No GPU became free within a minute: many people want one now. Try again in a few minutes."
+        case "ZeroGPU client error" if "token" in message.lower():
+            return "The page has been open so long that its pass for a GPU has expired. Reload the page and try again."
+        case "ZeroGPU client error":
+            return "No GPU is free at the moment. Try again in a few minutes."
+    if effort.used_s >= effort.asked_s:
+        return (
+            f"{effort.title} was {effort.fraction:.0%} done when its GPU time was over: it had asked for "
+            f"{_seconds(effort.asked_s)} and needed more. {SMALLER}, or try again: it asks for more the next time."
+        )
+    log.error("The GPU worker of %s ended without a result", effort.title, exc_info=cause)
+    if effort.used_s:
+        return (
+            f"The GPU was taken away when {effort.title} was {effort.fraction:.0%} done. It is not the photo's fault, "
+            "and nothing was kept. Try again."
+        )
+    return "The service that lends GPUs did not answer as it should. Try again in a minute."
+
+
+def _over_quota(message: str) -> str:
+    figures = re.search(r"\((\d+)s requested vs\. (-?\d+)s left\)", message)
+    wait = re.search(r"Try again in (?:(\d+) days?, )?(\d+):(\d+):(\d+)", message)
+    if figures:
+        asked, left = int(figures[1]), max(0, int(figures[2]))
+        what = f"It needs up to {_seconds(asked)} of GPU time, and of your quota {_seconds(left)} are left."
+    elif "runs limit" in message:
+        what = "You have had as many GPU runs as you may for now."
+    else:  # whoever asked could not be told apart, so it was the Space's own quota
+        return (
+            "The GPU time for visitors who are not logged in is used up for now. "
+            "Log in to Hugging Face and open this page there, or try again in a few hours."
+        )
+    if wait:
+        days, hours, minutes, seconds = (int(part or 0) for part in wait.groups())
+        when = f"in {in_words(((24 * days + hours) * 60 + minutes) * 60 + seconds)}"
+    else:
+        when = "later"
+    return f"{what} {SMALLER}, log in to Hugging Face for a larger quota, or try again {when}."
+
+
+def _seconds(number: int) -> str:
+    return "1 second" if number == 1 else f"{number} seconds"

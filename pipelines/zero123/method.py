@@ -1,0 +1,313 @@
+"""Zero-1-to-3 and its two heirs: a Stable Diffusion that was taught to look at an object from another camera.
+
+Liu, Wu, Van Hoorick, Tokmakov, Zakharov and Vondrick, "Zero-1-to-3: Zero-shot One Image to 3D Object", ICCV 2023.
+Zero123-XL is the same network trained on Objaverse-XL (Deitke et al., 2023); Stable Zero123 the same again, trained by
+Stability AI on better renderings and told the photo's own elevation.
+
+The recipe is in `diffusion.py`, the cameras in `cameras.py`.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pipelines.core.cameras import View
+from pipelines.core.errors import TurnaroundError
+from pipelines.runtime import weights
+from pipelines.runtime.method import Card, Estimate, Frame, Machine, Method, Report, Request, Turnaround, option
+from pipelines.runtime.pace import load_s, pace_s
+from pipelines.runtime.residency import Thrift, resident, thriftily, torch_blockers
+from pipelines.runtime.weights import Weights
+from pipelines.zero123.cameras import (
+    MOST_RADIUS_CHANGE,
+    PHOTO_FILL,
+    PHOTO_RADIUS,
+    STABLE_FOV_DEG,
+    ZERO123_FOV_DEG,
+    Camera,
+    stable_zero123_camera,
+    zero123_camera,
+)
+from pipelines.zero123.sources import CHECKPOINTS, MIT, NON_COMMERCIAL, STABLE_ZERO123, ZERO123, ZERO123_XL
+
+if TYPE_CHECKING:
+    from pipelines.zero123.diffusion import Photo
+    from pipelines.zero123.loading import Parts
+
+WHITE = 255  # of the backdrop: Objaverse was rendered on nothing, and nothing was painted white
+# Together through the UNet. On a GPU more than this gain nothing; on a CPU each step should end soon.
+GPU_AT_ONCE, CPU_AT_ONCE = 24, 4
+DECODED_AT_ONCE = 4
+# UNet and image encoder; and the VAE, whose numbers take 4 bytes anywhere.
+PARAMETERS, VAE_BYTES = 860_000_000 + 304_000_000, 335_000_000
+# Of one view in work, with guidance, and of one that is decoded: measured on a CPU at full size, 85 and 270 MB.
+VIEW_BYTES, DECODING_BYTES = 100_000_000, 350_000_000
+OVERHEAD_BYTES = 900_000_000  # torch, diffusers and transformers themselves, a GPU's context, pages of files
+# One pass of one latent through the UNet, until runs here have told. On a CPU at full size it took 1.4 to 1.8
+# core seconds; on a GPU, a guess for those of 2018 and later.
+GPU_PASS_S, CPU_CORE_PASS_S = 0.006, 2.0
+GPU_LOAD_S, CPU_LOAD_S = 8.0, 12.0
+DRAWN = 0.98  # of a batch's work; the rest is decoding
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    steps: int = option(50, "Steps", "Denoising steps: more take longer and show finer detail", minimum=10, maximum=200)
+    guidance: float = option(
+        3.0,
+        "Guidance",
+        "How closely the views follow the photo; high values exaggerate its colours, 1 is quickest",
+        minimum=1.0,
+        maximum=10.0,
+    )
+    eta: float = option(
+        1.0,
+        "Fresh noise",
+        "How much noise each step adds again: 1 as its authors do, 0 for smoother views",
+        minimum=0.0,
+        maximum=1.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Zero123Options(Options):
+    checkpoint: str = option(
+        "threestudio",
+        "Checkpoint",
+        "threestudio: the smallest download, of which nobody says how long it was trained; 105000: the steps of the "
+        "authors' own demo; 165000: longer",
+        choices=CHECKPOINTS,
+    )
+
+
+class Told:
+    """What was reported last, said again while a long step goes on: silence looks like a fault."""
+
+    def __init__(self, report: Report) -> None:
+        self._report, self._last, self._at = report, (0.0, "Drawing"), time.monotonic()
+
+    def __call__(self, share: float, message: str, preview: Any = None) -> None:
+        self._last, self._at = (share, message), time.monotonic()
+        self._report(share, message, preview)
+
+    def still(self) -> None:
+        self._report.check()
+        if time.monotonic() - self._at >= 1:
+            self(*self._last)
+
+
+class Family(Method):
+    """What the three have in common."""
+
+    Options: ClassVar[type[Any]] = Options
+
+    def camera(self, view: View, photo_elevation_deg: float) -> Camera:
+        """The view in the network's own numbers."""
+        raise NotImplementedError
+
+    def blockers(self, machine: Machine) -> tuple[str, ...]:
+        return torch_blockers(machine, _memory_bytes(machine, views=1))
+
+    def estimate(self, request: Request, machine: Machine) -> Estimate:
+        options = request.options or self.Options()
+        slow = machine.device == "cpu"
+        passes = len(request.views) * options.steps * (2 if options.guidance > 1 else 1)
+        pass_s = CPU_CORE_PASS_S / max(1, machine.cores) if slow else GPU_PASS_S
+        loading_s = load_s(machine, self.card.key, CPU_LOAD_S if slow else GPU_LOAD_S)
+        missing = sum(weights.missing_bytes(needed) for needed in self.weights_for(options))
+        return Estimate(
+            loading_s + pace_s(machine, self.card.key, passes, pass_s),
+            _memory_bytes(machine, len(request.views)),
+            missing,
+        )
+
+    def _run(self, request: Request, report: Report) -> Turnaround:
+        from pipelines.core.backdrop import on_backdrop
+        from pipelines.zero123.diffusion import see
+        from pipelines.zero123.loading import load
+
+        (needed,) = self.weights_for(request.options)
+        found = weights.located(needed)
+        if found is None:
+            raise TurnaroundError(
+                f"The weights of {needed.name} are not here any more: someone removed them. Start the run again."
+            )
+        report(0.0, "Loading the model")
+        size_bytes = sum(file.size_bytes for file in found.source.files)
+        with resident(f"{found.folder}", lambda place: load(found, place, report), size_bytes, report) as parts:
+            # 1. The photo, seen once
+            report(0.0, "Looking at the photo")
+            with report.stage("encode"):
+                photo = see(parts, on_backdrop(request.subject, parts.side_px, PHOTO_FILL, WHITE))
+
+            # 2. Its views, as many together as there is memory for
+            at_once = GPU_AT_ONCE if parts.place.device.type == "cuda" else CPU_AT_ONCE
+            frames, thrifty = thriftily(
+                lambda thrift: self._frames(parts, photo, request, thrift, report),
+                min(at_once, len(request.views)),
+                report,
+                decode_at_once=min(DECODED_AT_ONCE, len(request.views)),
+            )
+            side_px = parts.side_px
+        return Turnaround(frames, notes=(*self._notes(request, side_px), *thrifty))
+
+    def _frames(
+        self, parts: "Parts", photo: "Photo", request: Request, thrift: Thrift, report: Report
+    ) -> tuple[Frame, ...]:
+        from pipelines.core.backdrop import off_backdrop, reframed
+        from pipelines.zero123.diffusion import Sampling, develop, draw, preview
+
+        options, views = request.options, request.views
+        chosen = Sampling(options.steps, options.guidance, options.eta, request.seed)
+        cameras = [self.camera(view, request.subject.elevation_deg) for view in views]
+        frames: list[Frame] = []
+        told = Told(report)
+        for first in range(0, len(views), thrift.at_once):
+            batch = cameras[first : first + thrift.at_once]
+            which = _counted(first, len(batch), len(views))
+
+            def each_step(
+                done: int, clean: Any, first: int = first, count: int = len(batch), which: str = which
+            ) -> None:
+                seen = preview(photo, clean[done * count // (options.steps + 1)], parts.side_px)
+                share = (first + DRAWN * count * done / options.steps) / len(views)
+                told(share, f"Drawing {which}: step {done} of {options.steps}", seen)
+
+            with report.stage("denoise"):
+                latents = draw(parts, photo, [camera.pose for camera in batch], chosen, each_step, told.still)
+            for start in range(0, len(batch), thrift.decode_at_once):
+                with report.stage("decode"):
+                    pictures = develop(parts, latents[start : start + thrift.decode_at_once])
+                for rgb, camera in zip(pictures, batch[start:], strict=False):
+                    with report.stage("cut out"):
+                        zoom = camera.zoom * request.subject.fill / PHOTO_FILL
+                        rgba = reframed(off_backdrop(rgb, WHITE), zoom, request.size_px)
+                    view = views[len(frames)]
+                    frames.append(Frame(view, rgba, view))
+                    share = first + len(batch) * (DRAWN + (1 - DRAWN) * (len(frames) - first) / len(batch))
+                    told(share / len(views), f"View {len(frames)} of {len(views)} is done", rgba)
+        return tuple(frames)
+
+    def _notes(self, request: Request, side_px: int) -> tuple[str, ...]:
+        title, lens = self.card.title, self.card.fov_deg
+        notes = [
+            "What the photo does not show, the back above all, is invented anew for each view, so neighbouring views "
+            "may disagree.",
+            f"{title} draws {side_px} x {side_px} px; these views of {request.size_px} px are scaled from that.",
+            f"It has a lens of its own, {lens:.0f} degrees wide; methods with geometry are shown with another one.",
+            "The network draws the object on white; where a white part reaches the outline, it may have been cut off.",
+        ]
+        return (*notes, *self._distance_note(request))
+
+    def _distance_note(self, request: Request) -> tuple[str, ...]:
+        return ()
+
+
+class Zero123(Family):
+    card: ClassVar[Card] = Card(
+        key="zero123",
+        title="Zero-1-to-3",
+        summary="The first network that draws any object from any camera, given one photo: each view by itself.",
+        renders=frozenset({"any view", "orbit"}),
+        licence=f"Weights: {MIT}. The authors' code: MIT.",
+        needs="A GPU with 6 GB; a CPU with 8 GB of memory takes a minute or more a view.",
+        paper="https://arxiv.org/abs/2303.11328",
+        code="https://github.com/cvlab-columbia/zero123",
+        citation="""@inproceedings{liu2023zero1to3,
+  title={Zero-1-to-3: Zero-shot One Image to 3D Object},
+  author={Ruoshi Liu and Rundi Wu and Basile Van Hoorick and Pavel Tokmakov and Sergey Zakharov and Carl Vondrick},
+  booktitle={IEEE/CVF International Conference on Computer Vision (ICCV)},
+  year={2023}
+}""",
+        weights=tuple(ZERO123[checkpoint] for checkpoint in CHECKPOINTS),
+        fov_deg=ZERO123_FOV_DEG,
+    )
+    Options: ClassVar[type[Any]] = Zero123Options
+
+    def weights_for(self, options: Any) -> tuple[Weights, ...]:
+        return (ZERO123[options.checkpoint],)
+
+    def camera(self, view: View, photo_elevation_deg: float) -> Camera:
+        return zero123_camera(view, photo_elevation_deg)
+
+    def _distance_note(self, request: Request) -> tuple[str, ...]:
+        reach = MOST_RADIUS_CHANGE / PHOTO_RADIUS
+        if all(abs(view.distance - 1) <= reach for view in request.views):
+            return ()
+        return (
+            f"It knows distances from {1 - reach:.2g} to {1 + reach:.2g} of the photo's; "
+            "beyond, its pictures are scaled.",
+        )
+
+
+class Zero123XL(Zero123):
+    card: ClassVar[Card] = Card(
+        key="zero123_xl",
+        title="Zero123-XL",
+        summary="Zero-1-to-3 trained on ten times as many objects: better with unusual things and drawings.",
+        renders=frozenset({"any view", "orbit"}),
+        licence=f"Weights: {MIT}. The authors' code: MIT.",
+        needs="A GPU with 6 GB; a CPU with 8 GB of memory takes a minute or more a view.",
+        paper="https://arxiv.org/abs/2307.05663",
+        code="https://github.com/cvlab-columbia/zero123",
+        citation="""@inproceedings{deitke2023objaversexl,
+  title={Objaverse-XL: A Universe of 10M+ 3D Objects},
+  author={Matt Deitke and Ruoshi Liu and Matthew Wallingford and Huong Ngo and Oscar Michel and Aditya Kusupati and
+    Alan Fan and Christian Laforte and Vikram Voleti and Samir Yitzhak Gadre and Eli VanderBilt and
+    Aniruddha Kembhavi and Carl Vondrick and Georgia Gkioxari and Kiana Ehsani and Ludwig Schmidt and Ali Farhadi},
+  booktitle={Advances in Neural Information Processing Systems (NeurIPS), Datasets and Benchmarks},
+  year={2023}
+}""",
+        weights=(ZERO123_XL,),
+        fov_deg=ZERO123_FOV_DEG,
+    )
+    Options: ClassVar[type[Any]] = Options
+
+    def weights_for(self, options: Any) -> tuple[Weights, ...]:
+        return self.card.weights
+
+
+class StableZero123(Family):
+    card: ClassVar[Card] = Card(
+        key="stable_zero123",
+        title="Stable Zero123",
+        summary="Zero-1-to-3 trained again on better renderings, and told from how high the photo was taken.",
+        renders=frozenset({"any view", "orbit"}),
+        licence=f"Weights: {NON_COMMERCIAL}.",
+        needs="A GPU with 6 GB; a CPU with 8 GB of memory takes a minute or more a view.",
+        paper="https://arxiv.org/abs/2303.11328",
+        code="https://huggingface.co/stabilityai/stable-zero123",
+        citation="""@misc{stability2023stablezero123,
+  title={Stable Zero123: Quality 3D Object Generation from Single Images},
+  author={{Stability AI}},
+  year={2023},
+  howpublished={https://huggingface.co/stabilityai/stable-zero123}
+}""",
+        weights=(STABLE_ZERO123,),
+        fov_deg=STABLE_FOV_DEG,
+    )
+
+    def camera(self, view: View, photo_elevation_deg: float) -> Camera:
+        return stable_zero123_camera(view, photo_elevation_deg)
+
+    def _notes(self, request: Request, side_px: int) -> tuple[str, ...]:
+        told = f"It was told that the photo was taken from {request.subject.elevation_deg:g} degrees above level."
+        return (*super()._notes(request, side_px), told)
+
+    def _distance_note(self, request: Request) -> tuple[str, ...]:
+        if all(view.distance == 1 for view in request.views):
+            return ()
+        return ("It knows one distance only: for others, its pictures are scaled.",)
+
+
+def _memory_bytes(machine: Machine, views: int) -> int:
+    on_cpu = machine.device == "cpu"
+    together = min(views, CPU_AT_ONCE if on_cpu else GPU_AT_ONCE)
+    working = max(together * VIEW_BYTES, min(views, DECODED_AT_ONCE) * DECODING_BYTES)
+    return PARAMETERS * (4 if on_cpu else 2) + VAE_BYTES + OVERHEAD_BYTES + working
+
+
+def _counted(first: int, count: int, total: int) -> str:
+    if count == 1:
+        return f"view {first + 1} of {total}"
+    return f"views {first + 1} to {first + count} of {total}"

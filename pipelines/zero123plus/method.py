@@ -1,0 +1,167 @@
+"""Zero123++: six fixed views of the object, drawn together in one picture and therefore consistent with one another.
+
+Shi, Chen, Zhang, Liu, Xu, Wei, Chen, Zeng and Su, "Zero123++: a Single Image to Consistent Multi-view Diffusion Base
+Model", 2023. A Stable Diffusion 2 that sees the photo through reference attention (`attention.py`) and through its CLIP
+embedding; the recipe is in `grid.py`.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.runtime import weights
+from pipelines.runtime.method import Card, Estimate, Frame, Machine, Method, Report, Request, Turnaround, option
+from pipelines.runtime.pace import load_s, pace_s
+from pipelines.runtime.residency import Place, chosen_place, resident, thriftily, torch_blockers
+from pipelines.runtime.weights import Weights
+from pipelines.zero123plus.cameras import FOV_DEG, VERSIONS, fixed_views, nearest
+from pipelines.zero123plus.sources import NON_COMMERCIAL, PARAMETERS, WEIGHTS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# One text encoder leaves again once it has seen the empty prompt.
+KEPT_PARAMETERS = sum(PARAMETERS.values()) - PARAMETERS["text_encoder"]
+WORKING_BYTES = 2_500_000_000  # in half precision, while the VAE decodes 640 x 960
+# Counted at full size: 0.6e12 operations a step for the photo, 4.8e12 for the views; encoding and decoding take 6.9e12.
+STEP_OPERATIONS, OTHER_STEPS = 5.4e12, 1.3
+# Until runs on this machine have told: what a middling GPU, and one core of a CPU, does of them in a second.
+GPU_SPEED, CORE_SPEED = 3.5e13, 4e10
+GPU_LOAD_S, CPU_LOAD_S = 15.0, 30.0
+VIEWS = 6
+CUT_OUT = 0.95  # of the progress, when the views begin to be cut out
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    version: str = option(
+        "v1.2",
+        "Version",
+        "v1.2 looks from 20 degrees above and 10 below, and is the better one for most objects; v1.1 from 30 above and "
+        "20 below, through a wider lens",
+        choices=VERSIONS,
+    )
+    steps: int = option(
+        36,
+        "Steps",
+        "Denoising steps: 28 are enough for most objects, faces and other fine detail take up to 75",
+        minimum=28,
+        maximum=75,
+    )
+    guidance: float = option(
+        4.0,
+        "Guidance",
+        "How closely the views follow the photo; high values exaggerate its colours",
+        minimum=1.0,
+        maximum=10.0,
+    )
+
+
+class Zero123Plus(Method):
+    card: ClassVar[Card] = Card(
+        key="zero123plus",
+        title="Zero123++",
+        summary="Draws six views all round the object in one go, so that they agree with one another.",
+        renders=frozenset({"fixed views"}),
+        licence=f"Weights: {NON_COMMERCIAL}. The authors' code: Apache-2.0.",
+        needs="A GPU with 8 GB; a CPU with 16 GB of memory takes long.",
+        paper="https://arxiv.org/abs/2310.15110",
+        code="https://github.com/SUDO-AI-3D/zero123plus",
+        citation="""@misc{shi2023zero123plus,
+  title={Zero123++: a Single Image to Consistent Multi-view Diffusion Base Model},
+  author={Ruoxi Shi and Hansheng Chen and Zhuoyang Zhang and Minghua Liu and Chao Xu and Xinyue Wei and Linghao Chen
+    and Chong Zeng and Hao Su},
+  year={2023},
+  eprint={2310.15110},
+  archivePrefix={arXiv},
+  primaryClass={cs.CV}
+}""",
+        weights=tuple(WEIGHTS[version] for version in VERSIONS),
+        fov_deg=FOV_DEG["v1.2"],
+    )
+    Options: ClassVar[type[Any]] = Options
+
+    def weights_for(self, options: Any) -> tuple[Weights, ...]:
+        return (WEIGHTS[options.version],)
+
+    def blockers(self, machine: Machine) -> tuple[str, ...]:
+        return torch_blockers(machine, _memory_bytes(machine))
+
+    def estimate(self, request: Request, machine: Machine) -> Estimate:
+        options = request.options or Options()
+        on_cpu, key = machine.device == "cpu", self.card.key
+        step_s = STEP_OPERATIONS / (CORE_SPEED * max(1, machine.cores) if on_cpu else GPU_SPEED)
+        seconds = load_s(machine, key, CPU_LOAD_S if on_cpu else GPU_LOAD_S)
+        seconds += pace_s(machine, key, options.steps + OTHER_STEPS, step_s)
+        missing = sum(weights.missing_bytes(needed) for needed in self.weights_for(options))
+        return Estimate(seconds, _memory_bytes(machine), missing)
+
+    def _run(self, request: Request, report: Report) -> Turnaround:
+        from pipelines.core.backdrop import off_backdrop, reframed
+        from pipelines.zero123plus.grid import GREY, Settings, six_views
+        from pipelines.zero123plus.model import Parts, load
+        from pipelines.zero123plus.tiles import cut_apart, zoom_to_fill
+
+        options: Options = request.options
+        (needed,) = self.weights_for(options)
+        found = weights.located(needed)
+        if found is None:
+            raise TurnaroundError(
+                f"The weights of {needed.name} are not here any more: someone removed them. Start the run again."
+            )
+        chosen = Settings(options.steps, options.guidance, request.seed)
+
+        # 1. One picture of all six views
+        def loaded(place: Place) -> Parts:
+            return load(found.folder, place, report.check)
+
+        report(0.0, "Waiting for the model")
+        size_bytes = KEPT_PARAMETERS * chosen_place().dtype.itemsize
+        with resident(f"zero123plus {found.folder}", loaded, size_bytes, report) as parts:
+            grid, thrifty = thriftily(
+                lambda thrift: six_views(parts, request.subject, chosen, thrift, report), 1, report
+            )
+
+        # 2. Cut apart and off its grey, and at the photo's scale
+        cutouts: list[NDArray[np.uint8]] = []
+        with report.stage("cut out"):
+            for i, tile in enumerate(cut_apart(grid)):
+                cutouts.append(off_backdrop(tile, GREY))
+                report(CUT_OUT + (1 - CUT_OUT) * i / VIEWS, f"Cutting out view {i + 1} of {VIEWS}", cutouts[-1])
+            zoom = zoom_to_fill(options.version, cutouts, request.subject.fill)
+            frames = tuple(
+                Frame(view, reframed(rgba, zoom, request.size_px), nearest(view, request.views))
+                for view, rgba in zip(fixed_views(options.version), cutouts, strict=True)
+            )
+        return Turnaround(frames, notes=(*_notes(options.version, request, zoom), *thrifty))
+
+
+def _memory_bytes(machine: Machine) -> int:
+    """Half precision on a GPU, single on a CPU: twice as much of everything."""
+    return (2 * KEPT_PARAMETERS + WORKING_BYTES) * (2 if machine.device == "cpu" else 1)
+
+
+def _notes(version: str, request: Request, zoom: float) -> tuple[str, ...]:
+    from pipelines.zero123plus.grid import TILE_PX
+
+    views = fixed_views(version)
+    azimuths = ", ".join(f"{view.azimuth_deg:g}" for view in views)
+    heights = f"{views[0].elevation_deg:g} and {views[1].elevation_deg:g}"
+    notes = [
+        f"Zero123++ has six cameras of its own and shows those, whatever was asked: azimuths {azimuths} degrees, "
+        f"elevations {heights} degrees in turn.",
+        "What the photo does not show is a guess.",
+    ]
+    if version == "v1.2":
+        notes.append(
+            "It draws every object at one size, so the longest side seen in the six views was taken for the photo's: "
+            f"all six are scaled by {zoom:.2f}."
+        )
+    else:
+        notes.append(
+            f"Its lens is wider than the other methods': {FOV_DEG[version]:.0f} degrees, or 47, its authors say both."
+        )
+    if request.size_px != TILE_PX:
+        notes.append(f"Drawn at {TILE_PX} px and resampled to {request.size_px}.")
+    return tuple(notes)

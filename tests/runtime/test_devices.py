@@ -1,0 +1,88 @@
+"""What machine this is, told without torch."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from pipelines.runtime import devices
+from pipelines.runtime.devices import Machine, PeakMemory, free_memory_bytes, memory_bytes, this_machine, torch_build
+
+
+def test_this_machine_is_known(tmp_path: Path) -> None:
+    machine = this_machine(tmp_path / "not" / "yet")
+    assert machine.cores >= 1 and machine.free_disk_bytes > 0
+    assert 0 < machine.memory_bytes <= psutil.virtual_memory().total
+    assert machine.device in ("cuda", "mps", "cpu") and machine.pace == {}
+    assert asdict(machine)["device"] == machine.device
+
+
+def test_a_machine_described_by_its_gpu_alone_works_there() -> None:
+    assert Machine(1, 1, 1).device == "cpu"
+    assert Machine(1, 1, 1, "NVIDIA A100", 40 * 10**9).device == "cuda"
+    assert Machine(1, 1, 1, "Apple GPU", 10**10, device="mps").device == "mps"
+
+
+def test_free_memory_is_part_of_all_memory() -> None:
+    assert 0 < free_memory_bytes() < memory_bytes()
+
+
+def test_a_container_has_what_its_limit_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "memory.max").write_text("500000000\n")
+    (tmp_path / "memory.current").write_text("300000000\n")
+    (tmp_path / "memory.stat").write_text("anon 100\ninactive_file 50000000\nactive_file 7\n")
+    monkeypatch.setattr(devices, "_CONTAINERS", ((tmp_path, "memory.max", "memory.current", "inactive_file"),))
+    memory_bytes.cache_clear()
+    try:
+        assert memory_bytes() == 500_000_000 and free_memory_bytes() == 250_000_000
+        (tmp_path / "memory.max").write_text("max\n")
+        memory_bytes.cache_clear()
+        assert memory_bytes() > 500_000_000 and free_memory_bytes() > 0
+    finally:
+        memory_bytes.cache_clear()
+
+
+def test_what_torch_was_built_for_is_read_and_not_asked() -> None:
+    import torch
+
+    expected = "cuda" if torch.version.cuda else "hip" if torch.version.hip else "cpu"
+    assert torch_build() == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("cuda: Optional[str] = '12.8'\n", "cuda"), ("cuda = None\nhip: Optional[str] = '6.3'\n", "hip"), ("", "cpu")],
+)
+def test_each_build_of_torch_is_told_apart(
+    said: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "torch"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "version.py").write_text(said)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    torch_build.cache_clear()
+    try:
+        assert torch_build() == expected
+    finally:
+        torch_build.cache_clear()
+
+
+def test_a_space_that_borrows_its_gpu_counts_as_having_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    machine = this_machine(tmp_path)
+    assert (machine.gpu, machine.gpu_memory_bytes) == ("ZeroGPU", 48 * 10**9)
+
+
+def test_the_peak_is_counted_from_its_start() -> None:
+    large = np.ones(20_000_000)  # 160 MB
+    before = PeakMemory()
+    with_it = before.bytes()
+    del large
+    peak = PeakMemory()
+    assert 0 < peak.bytes(gpu=True) <= with_it
+    assert len(np.ones(20_000_000)) and peak.bytes() >= 160_000_000

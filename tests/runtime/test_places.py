@@ -1,0 +1,109 @@
+"""Where models work, how much memory they may keep there, and what stands in the way, in words."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.devices import Machine, this_machine
+from pipelines.runtime.places import chosen_place, gpu_budget_bytes, model_budget_bytes, torch_blockers
+from pipelines.runtime.settings import read_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("wanted", ["cuda", "cuda:1", "mps"])
+def test_a_device_that_is_not_there_is_refused_with_words(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURNAROUND_DEVICE", wanted)
+    with pytest.raises(TurnaroundError, match=f"TURNAROUND_DEVICE asks for {wanted}, but torch finds no "):
+        chosen_place()
+    assert this_machine(Path()).device == wanted.split(":")[0]
+    (reason,) = torch_blockers(this_machine(Path()), 10)
+    assert "TURNAROUND_DEVICE" in reason and reason.endswith(".")
+
+
+@pytest.mark.parametrize("wanted", ["auto", "cpu"])
+def test_the_processor_works_in_32_bits(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURNAROUND_DEVICE", wanted)
+    place = chosen_place()
+    assert (place.device.type, place.dtype, place.name) == ("cpu", torch.float32, "CPU, float32")
+
+
+def test_the_budget_is_a_share_of_the_machines_memory_or_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert model_budget_bytes(chosen_place()) == this_machine(Path()).memory_bytes // 2
+    monkeypatch.setenv("TURNAROUND_MODEL_GB", "1.5")
+    assert model_budget_bytes(chosen_place()) == 1_500_000_000
+
+
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("total", "zero_gpu", "expected"),
+    [
+        (80 * GB, False, 68 * GB),
+        (24 * GB, False, 18 * GB),
+        (4 * GB, False, 2 * GB),
+        (1 * GB, False, 0),
+        (48 * GB, True, 36 * GB),
+        (96 * GB, True, 45_097_156_607),  # one byte more, and each call costs a visitor twice
+    ],
+)
+def test_a_gpu_keeps_room_to_work_in_and_a_borrowed_one_stays_below_its_threshold(
+    total: int, zero_gpu: bool, expected: int
+) -> None:
+    assert gpu_budget_bytes(total, zero_gpu) == expected
+
+
+@pytest.mark.parametrize("text", ["gpu", "cuda:", "cuda:x", "cuda:-1", "cpu:0", "CUDA", "cuda:0 cuda:1", "auto,cpu"])
+def test_a_device_that_makes_no_sense_is_refused_with_those_that_do(text: str) -> None:
+    with pytest.raises(TurnaroundError, match=r"TURNAROUND_DEVICE.*it must be auto, cpu, mps, cuda, or cuda:1 .*\."):
+        read_settings({"TURNAROUND_DEVICE": text})
+
+
+@pytest.mark.parametrize(
+    ("machine", "needed", "words"),
+    [
+        (Machine(2, 8 * GB, 0), 6 * GB, None),
+        (Machine(2, 0, 0), 6 * GB, None),  # Windows does not tell
+        (Machine(2, 4 * GB, 0), 6 * GB, "needs 6.0 GB of memory, and this machine has 4.0 GB and no GPU"),
+        (Machine(2, 4 * GB, 0, "A100", 80 * GB), 6 * GB, None),
+        (Machine(2, 16 * GB, 0, "GTX 1650", 4 * GB), 6 * GB, None),  # in turns
+        (
+            Machine(2, 16 * GB, 0, "GT 1030", 2 * GB),
+            6 * GB,
+            "this machine has 2.0 GB and 16.0 GB. Set TURNAROUND_DEVICE",
+        ),
+        (Machine(2, 4 * GB, 0, "GTX 1650", 4 * GB), 6 * GB, "has 4.0 GB and 4.0 GB. Run it on a larger machine."),
+        (Machine(2, 4 * GB, 0, "A100", 80 * GB, "cpu"), 6 * GB, "its GPU is not used, because"),
+        (Machine(2, 4 * GB, 0, "Apple GPU", 3 * GB, "mps"), 6 * GB, "has 3.0 GB"),
+    ],
+)
+def test_too_little_memory_is_told_before_anything_is_loaded(machine: Machine, needed: int, words: str | None) -> None:
+    reasons = torch_blockers(machine, needed)
+    assert len(reasons) == (words is not None)
+    assert words is None or (words in reasons[0] and reasons[0].endswith("."))
+
+
+def in_fresh_interpreter(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_is_not_installed_is_named_and_asking_imports_nothing() -> None:
+    said = in_fresh_interpreter(
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "from pathlib import Path\n"
+        "from pipelines.runtime.residency import torch_blockers\n"
+        "from pipelines.runtime.devices import this_machine\n"
+        "sys.modules['diffusers'] = sys.modules['torch'] = None\n"
+        "print(torch_blockers(this_machine(Path()), 10))\n"
+        "print(sorted({'transformers', 'safetensors', 'torch._C', 'huggingface_hub'} & set(sys.modules)))\n"
+    )
+    assert "It needs torch and diffusers, not installed here: run `pip install" in said
+    assert said.splitlines()[-1] == "[]"

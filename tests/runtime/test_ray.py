@@ -1,0 +1,204 @@
+"""A real Ray on this machine: several workers, some of which die."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from pipelines.cli import _made, _Outcome
+from pipelines.core.cameras import orbit
+from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.inflate import Inflate
+from pipelines.runtime.devices import this_machine
+from pipelines.runtime.engine import Turn, open_engine
+from pipelines.runtime.method import Method, Report, Request
+from pipelines.runtime.ray_bridge import resources
+from pipelines.runtime.ray_engine import RayEngine
+from pipelines.runtime.relay import WorkerBug
+from pipelines.runtime.settings import Settings
+from tests.runtime.job_helpers import wait_until
+from tests.runtime.ray_methods import Awaiting, Bug, Meeting, TinyLearned
+from tests.toy_methods import Flat, a_card, a_subject, some_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUEST = Request(a_subject(96), orbit(2), size_px=96)
+
+
+@dataclasses.dataclass
+class Cluster:
+    engine: RayEngine
+    awaiting: Awaiting
+    meeting: Meeting
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("ray")
+    awaiting, meeting = Awaiting(folder), Meeting(folder)
+    before = {process.pid for process in psutil.process_iter()}
+    engine = RayEngine((Inflate(), TinyLearned(), awaiting, meeting, Bug()), cpus=6)
+    try:
+        yield Cluster(engine, awaiting, meeting)
+    finally:
+        engine.close()
+    started = [each for each in psutil.process_iter(["pid", "name"]) if each.pid not in before]
+    _, left = psutil.wait_procs([each for each in started if "ray" in each.info["name"]], timeout=20)
+    assert [each.info for each in left] == []
+
+
+class Running:
+    """A run on a thread of its own."""
+
+    def __init__(self, engine: RayEngine, method: Method, seed: int) -> None:
+        self.told: list[tuple[float, str, Any]] = []
+        self.waits: list[str] = []
+        self.cancelled = threading.Event()
+        report = Report(lambda *step: self.told.append(step), self.cancelled)
+        request = dataclasses.replace(REQUEST, seed=seed)
+        self.pool = ThreadPoolExecutor(1)
+        self.end = self.pool.submit(engine.run, method, request, report, Turn(1.0, self.waits.append))
+
+    def says(self, text: str) -> bool:
+        return any(text in message for _, message, _ in self.told)
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("method", [Inflate(), TinyLearned()], ids=["inflate", "learned"])
+def test_the_cluster_makes_the_very_frames_that_this_process_makes(cluster: Cluster, method: Method):
+    told: list[float] = []
+    there = cluster.engine.run(method, REQUEST, Report(lambda fraction, message, preview: told.append(fraction)))
+    here = method(REQUEST, Report())
+    for mine, theirs in zip(here.frames, there.frames, strict=True):
+        assert np.array_equal(mine.rgba, theirs.rgba)
+    assert told == sorted(told)
+    assert cluster.engine.silent_s() == 0
+
+
+def test_a_run_whose_worker_dies_is_made_by_another_and_told_so(cluster: Cluster):
+    running = Running(cluster.engine, cluster.awaiting, seed=1)
+    wait_until(lambda: running.says("Working"))
+    assert running.told[-1][2].shape == REQUEST.subject.rgba.shape, "the preview came through"
+    kill(cluster.awaiting.pids(1)[0])
+    wait_until(lambda: len(cluster.awaiting.pids(1)) == 2)
+    assert running.says("died")
+    cluster.awaiting.go(1)
+    made = running.end.result(30)
+    assert made.notes == (f"Worked in {cluster.awaiting.pids(1)[1]}.",) and len(made.frames) == 2
+
+
+def test_a_run_that_kills_its_worker_twice_is_not_tried_a_third_time_and_the_queue_goes_on(cluster: Cluster):
+    running = Running(cluster.engine, cluster.awaiting, seed=2)
+    for death in (1, 2):
+        wait_until(lambda death=death: len(cluster.awaiting.pids(2)) == death)
+        kill(cluster.awaiting.pids(2)[-1])
+    with pytest.raises(TurnaroundError, match=r"tried twice.*died.*\. Ask for"):
+        running.end.result(30)
+    assert len(cluster.awaiting.pids(2)) == 2
+    cluster.awaiting.go(3)
+    assert Running(cluster.engine, cluster.awaiting, seed=3).end.result(30).frames
+
+
+def test_cancelling_stops_the_work_in_the_cluster_and_frees_its_worker(cluster: Cluster):
+    running = Running(cluster.engine, cluster.awaiting, seed=4)
+    wait_until(lambda: running.says("Working"))
+    running.cancelled.set()
+    with pytest.raises(Cancelled):
+        running.end.result(5)
+    wait_until((cluster.awaiting.folder / "stopped-4").exists)
+    cluster.awaiting.go(5)
+    assert Running(cluster.engine, cluster.awaiting, seed=5).end.result(30).frames
+
+
+def test_a_bug_there_is_a_bug_here_with_its_trace(cluster: Cluster):
+    with pytest.raises(WorkerBug, match="somebody's mistake"):
+        cluster.engine.run(Bug(), REQUEST, Report())
+
+
+def test_several_runs_are_spread_over_several_workers(cluster: Cluster):
+    assert cluster.engine.at_once == 6
+    runs = [Running(cluster.engine, cluster.meeting, seed) for seed in range(10, 13)]
+    assert all(run.end.result(60).frames for run in runs)
+
+
+def test_what_the_cluster_is_decides_what_can_run(cluster: Cluster, tmp_path: Path):
+    assert cluster.engine.machine(tmp_path).memory_bytes == this_machine(tmp_path).memory_bytes
+
+
+def test_a_bridge_that_dies_is_built_again_and_nothing_is_lost(cluster: Cluster):
+    running = Running(cluster.engine, cluster.awaiting, seed=6)
+    wait_until(lambda: running.says("Working"))
+    kill(cluster.engine._bridge._process.pid)
+    cluster.awaiting.go(6)
+    assert running.end.result(60).frames
+    assert running.says("died")
+
+
+def test_a_cluster_that_is_not_there_is_told_and_the_page_can_still_be_shown(tmp_path: Path):
+    engine = open_engine(Settings(engine="ray", ray_address="127.0.0.1:1"), (Flat(),))
+    try:
+        assert engine.machine(tmp_path).cores == this_machine(tmp_path).cores
+        with pytest.raises(TurnaroundError, match=r"127\.0\.0\.1:1 cannot be reached"):
+            engine.run(Flat(), REQUEST, Report())
+    finally:
+        engine.close()
+
+
+def test_a_replica_takes_the_share_of_the_gpu_that_the_method_needs():
+    class Hungry(Flat):
+        card = a_card("hungry", weights=(some_weights(),))
+
+        def estimate(self, request: Request, machine: Any) -> Any:
+            return dataclasses.replace(super().estimate(request, machine), memory_bytes=17 * 10**9)
+
+    here = this_machine(Path())
+    gpu = dataclasses.replace(here, gpu="NVIDIA H100", gpu_memory_bytes=80 * 10**9, device="cuda")
+    assert resources(Hungry(), gpu)["num_gpus"] == 0.25
+    assert resources(Hungry(), dataclasses.replace(gpu, gpu_memory_bytes=16 * 10**9))["num_gpus"] == 1
+    assert "num_gpus" not in resources(Inflate(), gpu)
+    assert "num_gpus" not in resources(Hungry(), dataclasses.replace(here, gpu=None, device="cpu"))
+
+
+def test_the_command_line_sends_many_photos_at_once():
+    together = threading.Barrier(3)
+
+    def run() -> _Outcome:
+        together.wait(20)  # breaks unless three are under way
+        return _Outcome("photo.png")
+
+    stop = threading.Event()
+    assert len(list(_made(iter([run] * 3), 3, stop))) == 3 and not stop.is_set()
+
+
+def test_a_batch_from_the_command_line_comes_back_whole_and_the_same_as_from_this_process(tmp_path: Path):
+    photos = []
+    for number, color in enumerate([(200, 60, 40), (40, 200, 60), (60, 40, 200)]):
+        photos.append(tmp_path / f"{number}.png")
+        Image.fromarray(a_subject(96, color).rgba).save(photos[-1])
+    ends = {}
+    for place in ("here", "ray"):
+        command = ["render", *map(str, photos), "--azimuth", "30", "--size", "96", "--out", str(tmp_path / place)]
+        environment = os.environ | {"TURNAROUND_ENGINE": place, "TURNAROUND_DATA": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-m", "pipelines", *command, "--json"],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert sorted(json.loads(line)["photo"] for line in done.stdout.splitlines()) == [str(p) for p in photos]
+        pictures = sorted((tmp_path / place).rglob("*.png"))
+        ends[place] = [(path.relative_to(tmp_path / place), path.read_bytes()) for path in pictures]
+    assert ends["here"] == ends["ray"] and len(ends["here"]) >= 6

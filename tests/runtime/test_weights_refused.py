@@ -1,0 +1,265 @@
+"""F20, F21, F22, F25, F27: the Hub says no, or nothing. Each cause has its own sentence, before a byte is fetched."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.runtime.report import Report
+from pipelines.runtime.weights import Weights, fetch, located, notice
+from tests.hub.client import (
+    COMMIT,
+    CONFIG,
+    FILES,
+    IMPATIENT,
+    LARGE,
+    QUICK,
+    a_hub,
+    a_source,
+    cached_files,
+    listening,
+    weights_of,
+)
+from tests.hub.server import TOKEN, Fault, Hub
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with a_hub(tmp_path, monkeypatch) as hub:
+        yield hub
+
+
+def refusal(weights: Weights | None = None, patience=QUICK) -> str:
+    weights = weights or weights_of()
+    with pytest.raises(TurnaroundError) as refused:
+        fetch(weights, Report(), patience)
+    assert located(weights) is None
+    words = str(refused.value)
+    assert words.endswith((".", ".)")) and "Traceback" not in words and TOKEN not in words and "/tmp" not in words
+    return words
+
+
+# --- 401 and 403 ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_f20_gated_names_the_page_and_how_to_log_in(hub: Hub, monkeypatch: pytest.MonkeyPatch, token) -> None:
+    """401 to the anonymous, 403 to a known person who has not accepted."""
+    hub.gated.add("lab/thing")
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    words = refusal()
+    assert "licence that must be accepted" in words and f"{hub.url}/lab/thing" in words and "`hf auth login`" in words
+    assert "The licence: MIT." in words and hub.gets() == []
+
+
+def test_f20_whoever_has_accepted_gets_it_and_the_token_stays_with_the_hub(hub: Hub, monkeypatch) -> None:
+    hub.gated.add("lab/thing")
+    hub.members.add("hf_member")
+    monkeypatch.setenv("HF_TOKEN", "hf_member")
+    assert fetch(weights_of(), Report(), QUICK).revision == COMMIT
+    assert {asked.token for asked in hub.asked if not asked.other_origin} == {"hf_member"}
+    assert {asked.token for asked in hub.asked if asked.other_origin} == {None}
+
+
+def test_f20_a_gate_is_passed_by_only_where_a_later_source_has_none(hub: Hub) -> None:
+    hub.gated |= {"lab/thing", "gated/too"}
+    hub.add("gated/too", FILES, COMMIT)
+    sources = (a_source(gated=True), a_source("gated/too", gated=True))
+    assert "/lab/thing" in refusal(weights_of(*sources))
+    assert not any(asked.repository == "gated/too" for asked in hub.asked)
+    hub.add("open/copy", FILES, COMMIT)
+    report, heard = listening()
+    weights = weights_of(*sources, a_source("open/copy", licence="CC BY-NC 4.0"))
+    assert fetch(weights, report, QUICK).source.repository == "open/copy"
+    assert any("from open/copy instead (licence: CC BY-NC 4.0)" in message for _, message in heard)
+
+
+def test_f20_a_token_that_is_none_is_told_apart_from_a_gate(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_expired")
+    words = refusal()
+    assert "does not accept this machine's token" in words and "`hf auth login`" in words and "HF_TOKEN" in words
+
+
+def test_a_token_that_cannot_be_read_is_said(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "token").mkdir()
+    assert "could not be asked for" in (words := refusal()) and "HF_TOKEN_PATH" in words
+
+
+def test_f21_a_plain_403_is_a_refusal_and_not_a_lost_connection(hub: Hub) -> None:
+    hub.faults += [Fault("403", "HEAD")]
+    assert "refused to send The Thing (HTTP 403)" in refusal() and len(hub.asked) <= 4
+
+
+# --- Gone, moved, renamed ---------------------------------------------------------------------------------------------
+
+
+def test_f21_404_names_each_place_and_what_is_gone(hub: Hub) -> None:
+    hub.add("lab/bare", {CONFIG: FILES[CONFIG]}, COMMIT)
+    hub.add("lab/thing", {CONFIG: FILES[CONFIG]}, "d" * 40)
+    words = refusal(weights_of(a_source("lab/removed"), a_source(revision="a" * 40), a_source("lab/bare")))
+    assert "lab/removed (the repository was removed, renamed or made private)" in words
+    assert "lab/thing (the revision is gone)" in words and f"lab/bare (it has no {LARGE})" in words
+    assert "TURNAROUND_SOURCES" in words and "TURNAROUND_WEIGHTS" in words
+
+
+def test_mirrors_are_tried_in_order_and_the_one_used_is_named(hub: Hub) -> None:
+    hub.add("second/copy", FILES, COMMIT)
+    hub.add("third/copy", FILES, COMMIT)
+    report, heard = listening()
+    weights = weights_of(a_source("lab/removed"), a_source("second/copy"), a_source("third/copy"))
+    fetched = fetch(weights, report, QUICK)
+    assert fetched.source.repository == "second/copy" and fetched == located(weights)
+    assert any("from second/copy instead (licence: MIT)" in message for _, message in heard)
+    assert "second/copy" in str(notice(weights, fetched))
+    assert not any(asked.repository == "third/copy" for asked in hub.asked)
+
+
+def test_f21_a_renamed_repository_is_followed(hub: Hub) -> None:
+    hub.renamed["old/name"] = "lab/thing"
+    fetched = fetch(weights_of(a_source("old/name")), Report(), QUICK)
+    assert (fetched.folder / LARGE).read_bytes() == FILES[LARGE] and located(weights_of(a_source("old/name")))
+
+
+def test_f27_a_pin_gets_its_own_bytes_whatever_became_of_the_repository(hub: Hub) -> None:
+    hub.add("lab/thing", {path: content[::-1] for path, content in FILES.items()}, "d" * 40)
+    assert (fetch(weights_of(), Report(), QUICK).folder / LARGE).read_bytes() == FILES[LARGE]
+
+
+def test_f27_where_the_pin_is_gone_the_newest_will_do_only_if_it_has_the_same_bytes(hub: Hub) -> None:
+    pinned = weights_of(a_source(revision="a" * 40))
+    report, heard = listening()
+    fetched = fetch(pinned, report, QUICK)
+    assert fetched.revision == COMMIT and located(pinned) == fetched
+    assert any("whose pinned revision is gone" in message for _, message in heard)
+    assert "another revision" in str(notice(pinned, fetched))
+
+
+@pytest.mark.parametrize("hashes", [True, False])
+def test_f27_other_bytes_are_refused(hub: Hub, hashes: bool) -> None:
+    """By their checksum; where the card has none, a large file of another size gives itself away."""
+    other = FILES[LARGE][::-1] if hashes else FILES[LARGE] * 2
+    hub.add("lab/thing", {**FILES, LARGE: other}, "d" * 40)
+    words = refusal(weights_of(a_source(revision="a" * 40, hashes=hashes)))
+    assert "the revision is gone" in words and f"its {LARGE} is not the published one" in words
+    assert hub.gets() == []
+
+
+def test_a_commit_of_which_only_the_first_digits_are_known_is_found(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub itself wants all forty, so its list of commits is looked through."""
+    hub.add("lab/thing", {path: content[::-1] for path, content in FILES.items()}, "d" * 40)
+    weights = weights_of(a_source(revision="c" * 7))
+    fetched = fetch(weights, Report(), QUICK)
+    assert fetched.revision == COMMIT and (fetched.folder / LARGE).read_bytes() == FILES[LARGE]
+    assert located(weights) == fetched and notice(weights, fetched) is None and not weights.first.pinned
+    assert "the revision is gone" in refusal(weights_of(a_source(revision="abcdef0")))
+
+
+def test_an_unpinned_revision_takes_what_it_is_today_and_says_which(hub: Hub) -> None:
+    hub.add("lab/thing", FILES, "d" * 40)
+    weights = weights_of(a_source(revision="main", hashes=False))
+    assert not weights.first.pinned and fetch(weights, Report(), QUICK).revision == "d" * 40
+    hub.add("lab/thing", {**FILES, LARGE: FILES[LARGE][::-1]}, "e" * 40)
+    assert fetch(weights, Report(), QUICK).revision == "d" * 40, "what is here stays until it is asked anew"
+
+
+# --- Busy, in trouble, silent -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["429", "500", "502", "503", "504", "408"])
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_f21_trouble_that_passes_is_waited_for(hub: Hub, status: str, method: str) -> None:
+    hub.faults += [Fault(status, method, LARGE, times=2)]
+    assert fetch(weights_of(), Report(), QUICK).revision == COMMIT
+    assert sum(asked.method == method and asked.path == LARGE for asked in hub.asked) >= 3
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+@pytest.mark.parametrize("status", ["500", "503"])
+def test_f21_trouble_that_stays_is_told_with_its_number(hub: Hub, status: str, method: str) -> None:
+    hub.faults += [Fault(status, method, LARGE)]
+    assert f"is in trouble itself and could not send The Thing (HTTP {status})" in refusal()
+    assert sum(asked.method == method and asked.path == LARGE for asked in hub.asked) <= 10
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_f21_429_without_a_wait_is_told_after_some_tries(hub: Hub, method: str) -> None:
+    hub.faults += [Fault("429", method)]
+    assert "too many requests" in (words := refusal()) and "Try again in some minutes" in words
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "3600"}, {"RateLimit": '"resolvers";r=0;t=3600'}], ids=["Retry-After", "RateLimit"]
+)
+def test_f21_429_with_a_huge_wait_is_told_at_once_and_not_slept_through(hub: Hub, method: str, headers) -> None:
+    hub.faults += [Fault("429", method, LARGE, headers=headers)]
+    assert "Try again in 60 minutes, as it asks" in refusal()
+    assert sum(asked.method == method and asked.path == LARGE for asked in hub.asked) <= 2
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_f21_429_with_a_short_wait_is_waited_for(hub: Hub, method: str) -> None:
+    hub.faults += [Fault("429", method, LARGE, times=1, headers={"Retry-After": "1"})]
+    assert fetch(weights_of(), Report(), QUICK).revision == COMMIT
+
+
+def test_f22_a_stalled_question_is_given_up(hub: Hub) -> None:
+    hub.faults += [Fault("silent", "HEAD")]
+    assert "nothing came from 127.0.0.1 for 0.8 seconds" in refusal(patience=IMPATIENT)
+
+
+def test_f22_cancel_is_heard_while_the_hub_is_silent(hub: Hub) -> None:
+    hub.faults += [Fault("silent", "HEAD")]
+    cancelled = threading.Event()
+    with pytest.raises(Cancelled):
+        fetch(weights_of(), Report(lambda *told: cancelled.set(), cancelled), QUICK)
+
+
+def test_f23_a_login_page_in_the_hubs_place_is_recognised(hub: Hub) -> None:
+    hub.faults += [Fault("html", "HEAD")]
+    assert "answered in its place" in (words := refusal()) and "login page" in words
+
+
+# --- No network -------------------------------------------------------------------------------------------------------
+
+
+def test_no_network_is_said_as_such(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    hub.server_close()
+    for name in ("ENDPOINT", "HUGGINGFACE_CO_URL_TEMPLATE"):
+        monkeypatch.setattr(constants, name, getattr(constants, name).replace(hub.url, "http://127.0.0.1:9"))
+    assert "127.0.0.1 cannot be reached from here" in refusal()
+
+
+def test_f25_offline_with_nothing_here_says_what_is_missing_and_how_much(hub: Hub, monkeypatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    words = refusal()
+    assert "The Thing is not on this machine (384 kB missing)" in words and "HF_HUB_OFFLINE" in words
+    assert hub.asked == []
+
+
+def test_f25_offline_with_half_a_model_says_how_much_of_it(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    from huggingface_hub import constants
+
+    fetch(weights_of(a_source(files={LARGE: FILES[LARGE]})), Report(), QUICK)
+    more = {**FILES, "vae/model.safetensors": FILES[LARGE][::-1]}
+    hub.add("lab/thing", more, COMMIT)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert "(384 kB of 768 kB missing)" in refusal(weights_of(a_source(files=more)))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    fetch(weights_of(a_source(files=more)), Report(), QUICK)
+    assert len(hub.gets(LARGE)) == 1, "the half that was here is not fetched again"
+    assert any("vae/model.safetensors" in name for name in cached_files(tmp_path))
+
+
+def test_f25_offline_with_all_of_it_works(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    fetched, asked = fetch(weights_of(), Report(), QUICK), len(hub.asked)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert fetch(weights_of(), Report()) == fetched and len(hub.asked) == asked

@@ -1,0 +1,115 @@
+"""`fetch`, `fetch --check` and what `doctor` says of weights, for methods registered here, against a hub of our own."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipelines import cli, cli_weights, registry
+from pipelines.runtime.weights import Weights, located
+from tests.hub.client import COMMIT, CONFIG, FILES, LARGE, a_hub, a_source, weights_of
+from tests.hub.server import Fault, Hub, sha256
+from tests.toy_methods import Flat, a_card
+
+OTHER = {LARGE: FILES[LARGE][::-1]}
+WEIGHTS = {
+    "first": weights_of(),
+    "second": Weights("The Other", (a_source("lab/other", "cccccccc", OTHER, hashes=False, licence="CC BY-NC 4.0"),)),
+}
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class First(Flat):
+        card = a_card("first", weights=(WEIGHTS["first"],))
+
+    class Second(Flat):
+        card = a_card("second", weights=(WEIGHTS["second"],))
+
+    class Free(Flat):
+        card = a_card("free")
+
+    methods = (First(), Second(), Free())
+    for module in (registry, cli, cli_weights):
+        monkeypatch.setattr(module, "METHODS", methods)
+    with a_hub(tmp_path, monkeypatch) as hub:
+        hub.add("lab/other", OTHER, COMMIT)
+        yield hub
+
+
+def test_methods_are_fetched_by_name_and_then_here(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["fetch", "first", "second", "free"]) == 0
+    out = capsys.readouterr().out
+    assert f"first: The Thing: here, 384 kB of lab/thing {COMMIT[:12]} (MIT)" in out
+    assert f"second: The Other: here, 384 kB of lab/other {COMMIT[:12]} (CC BY-NC 4.0)" in out
+    assert "free: needs no weights" in out
+    assert all(located(weights) for weights in WEIGHTS.values())
+
+
+def test_only_what_the_default_options_need_is_fetched_unless_all_is_asked_for(hub: Hub, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(registry.METHODS[0], "card", a_card("first", weights=tuple(WEIGHTS.values())))
+    monkeypatch.setattr(registry.METHODS[0], "weights_for", lambda options: (WEIGHTS["first"],))
+    assert cli.main(["fetch", "first"]) == 0
+    assert located(WEIGHTS["first"]) and not located(WEIGHTS["second"])
+    assert cli.main(["fetch", "first", "--all"]) == 0 and located(WEIGHTS["second"])
+
+
+def test_what_fails_is_named_and_the_rest_is_fetched(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.gated.add("lab/thing")
+    assert cli.main(["fetch", "first", "second", "--json"]) == 1
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert not first["ok"] and "hf auth login" in first["error"] and second["ok"] and second["bytes"] == 384_000
+
+
+@pytest.mark.parametrize(("arguments", "words"), [([], "first, second"), (["sv9d"], "no method 'sv9d'")])
+def test_a_fetch_of_nothing_or_of_no_method_is_refused(hub: Hub, capsys, arguments: list[str], words: str) -> None:
+    assert cli.main(["fetch", *arguments]) == 2
+    assert words in capsys.readouterr().err and hub.asked == []
+
+
+def test_check_asks_once_each_without_a_token_and_prints_what_to_paste(hub: Hub, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    hub.gated.add("lab/thing")
+    assert cli.main(["fetch", "--check"]) == 1
+    out = capsys.readouterr().out
+    assert f"lab/thing {COMMIT[:12]}: differs" in out and "gated, which its card does not say" in out
+    assert "lab/other cccccccc: as on its card" in out and f"unpinned: cccccccc is {COMMIT} today" in out
+    assert f'WeightFile("{LARGE}", 384_000, "{sha256(OTHER[LARGE])}", exact=True),' in out
+    assert hub.gets() == []
+    assert [asked.token for asked in hub.asked if asked.repository == "lab/thing"] == [None]
+
+
+def test_check_tells_what_moved_differs_or_is_gone(hub: Hub, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = a_source()
+    wrong = replace(source, files=(replace(source.files[0], sha256="0" * 64), replace(source.files[1], size_bytes=7)))
+    sources = (wrong, a_source(revision="a" * 40), a_source("lab/removed"), a_source("old/name"), a_source("lab/other"))
+    hub.renamed["old/name"] = "lab/thing"
+    monkeypatch.setattr(registry.METHODS[0], "card", a_card("first", weights=(Weights("All", sources),)))
+    assert cli.main(["fetch", "first", "--check", "--json"]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    problems = [" | ".join(line["problems"]) for line in lines]
+    assert f"{LARGE}: sha256 {'0' * 64} on its card, {sha256(FILES[LARGE])} there" in problems[0]
+    assert f"{CONFIG}: 7 bytes on its card, {len(FILES[CONFIG])} there" in problems[0]
+    assert "the revision is gone" in problems[1] and "removed, renamed or made private" in problems[2]
+    assert "renamed: it is lab/thing now" in problems[3] and f"{CONFIG}: not there" in problems[4]
+
+
+def test_check_tells_trouble_from_difference(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.faults += [Fault("429", path="revision", headers={"Retry-After": "3600"})]
+    assert cli.main(["fetch", "first", "--check"]) == 1
+    assert "Try again in 60 minutes, as it asks" in capsys.readouterr().out
+
+
+def test_doctor_lists_what_is_here_missing_and_gated_and_how_big(hub: Hub, capsys, monkeypatch) -> None:
+    gated = Weights("The Gated", (a_source("lab/other", files=OTHER, gated=True),))
+    monkeypatch.setattr(registry.METHODS[1], "card", a_card("second", weights=(gated,)))
+    assert cli.main(["fetch", "first"]) == 0
+    asked = len(hub.asked)
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "first: The Thing: here, 384 kB (MIT)" in out
+    assert "second: The Gated: missing; 384 kB are fetched when first used, once its licence is accepted at " in out
+    assert cli.main(["doctor", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["weights"]
+    assert told["first"][0]["here"] and told["second"][0]["missing_bytes"] == 384_000 and len(hub.asked) == asked

@@ -23,7 +23,6 @@ HEAVY = (
     "diffusers",
     "transformers",
     "ray",
-    "spaces",
     "rembg",
     "onnxruntime",
     "scipy",

@@ -311,6 +311,24 @@ def _check_turnaround(made: Turnaround, request: Request, card: Card) -> None:
 
 def describe(method: Method, machine: Machine) -> dict[str, Any]:
     """A method as plain JSON: the card, its options, and what stands in its way here."""
-    card = dataclasses.asdict(method.card)
+    card = dataclasses.asdict(method.card) | {"weights": [_described(needed) for needed in method.card.weights]}
     options = {f.name: {"default": f.default, **f.metadata} for f in dataclasses.fields(method.Options)}
     return {**card, "renders": sorted(method.card.renders), "options": options, "blockers": method.blockers(machine)}
+
+
+def _described(needed: Weights) -> dict[str, Any]:
+    return {
+        "name": needed.name,
+        "missing_bytes": weights.missing_bytes(needed),
+        "sources": [
+            {
+                "repository": source.repository,
+                "revision": source.revision,
+                "pinned": source.pinned,
+                "licence": source.licence,
+                "gated": source.gated,
+                "size_bytes": source.size_bytes,
+            }
+            for source in needed.sources
+        ],
+    }

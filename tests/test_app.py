@@ -121,11 +121,21 @@ def test_it_ends_with_0_having_asked_nobody_and_loaded_nothing_heavy(app: Runnin
         ),
         ({"TURNAROUND_MAX_UPLAOD_MB": "1"}, "TURNAROUND_MAX_UPLAOD_MB is not a setting."),
         ({"GRADIO_SERVER_PORT": "abc"}, "GRADIO_SERVER_PORT='abc': it must be a whole number"),
+        ({"GRADIO_NUM_PORTS": "abc"}, "GRADIO_NUM_PORTS='abc': it must be a whole number."),
+        ({"GRADIO_DEFAULT_CONCURRENCY_LIMIT": "all"}, "GRADIO_DEFAULT_CONCURRENCY_LIMIT='all': it must be a whole"),
+        ({"GRADIO_ROOT_PATH": "not a url"}, "GRADIO_ROOT_PATH='not a url': it must be the app's public address"),
     ],
 )
 def test_a_bad_setting_is_refused_with_a_sentence(settings: dict[str, str], sentence: str, tmp_path: Path) -> None:
     done = start_and_fail(**{"TURNAROUND_DATA": tmp_path, **settings})
     assert done.returncode == 2 and done.stderr.startswith(sentence) and "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("tmp/*"))
+
+
+def test_gradios_debugging_does_not_keep_it_from_stopping(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", "app", GRADIO_DEBUG=1) as running:
+        assert running.stop() == 0
+        assert "Stopping once running work is done" in running.log.read_text()
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
@@ -134,3 +144,4 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         done = start_and_fail(TURNAROUND_DATA=tmp_path, GRADIO_SERVER_PORT=port)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert f"Port {port} of 127.0.0.1 cannot be used" in done.stderr
+    assert not list(tmp_path.glob("tmp/*"))

@@ -5,6 +5,7 @@ import os
 import sys
 
 from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.memory import keep_little
 from pipelines.runtime.settings import read_settings
 from ui.gradio_env import check_gradio_settings
 from ui.temp import claim_folder, give_up_folder
@@ -14,6 +15,7 @@ def main() -> int:
     """Serves until stopped, which ends the process; returns only when it cannot start."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is sent anywhere
+    keep_little()
     folder = None
     try:
         settings = read_settings()

@@ -5,18 +5,21 @@ import os
 import sys
 
 from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.memory import keep_little
 from pipelines.runtime.settings import read_settings
-from ui.door import port_from
-from ui.temp import claim_folder
+from ui.gradio_env import check_gradio_settings
+from ui.temp import claim_folder, give_up_folder
 
 
 def main() -> int:
     """Serves until stopped, which ends the process; returns only when it cannot start."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is sent anywhere
+    keep_little()
+    folder = None
     try:
         settings = read_settings()
-        port_from(os.environ)  # only to tell a bad one before Gradio stumbles over it
+        check_gradio_settings()
         folder = claim_folder(settings)  # Gradio reads the name of its folder once, when it is imported
         from ui.files import result_routes
         from ui.page import build_page, page_look
@@ -31,6 +34,9 @@ def main() -> int:
         return 2
     except KeyboardInterrupt:  # while still starting
         return 130
+    finally:
+        if folder:
+            give_up_folder(folder)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -30,6 +29,13 @@ VIEWS, TILES = 21, 6
 DRAG_S, STEPS = 4.0, 240
 OBJECT = ROOT / "assets" / "examples" / "1-robot.jpg"
 FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime / 1000"
+DRAWN = "#wall .tile[data-state=done]:not(.tile-empty) canvas"
+# Of one's own run: the preview while it works, or the result; never the recorded example.
+PICTURES = "performance.getEntriesByType('resource').filter((e) => /view_\\d+/.test(e.name) && e.responseEnd).length"
+OWN = (
+    "#wall .tile[data-state=done]:not(:has(.tile-badge)):not(.tile-empty) canvas,"
+    "#wall .tile[data-state=working] .tile-preview:not(.tile-ghost)"
+)
 # Counts the frames that the browser shows, and the longest time between two of them.
 COUNT_FRAMES = """() => {
     const times = [];
@@ -112,11 +118,11 @@ def arrive(browser: Browser, address: str, selector: str) -> dict[str, float]:
 
 def drag(browser: Browser, address: str, spec: str) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")  # nothing turns by itself
+    page.add_init_script("performance.setResourceTimingBufferSize(2000)")  # Gradio's own files alone fill the usual 250
     page.goto(f"{address}/?r={spec}")
-    page.wait_for_function(
-        f"() => document.querySelectorAll('.turnaround-wall canvas[data-ready=\"yes\"]').length >= {TILES}"
-    )
-    box = page.locator(".turnaround-wall canvas").first.bounding_box()
+    page.wait_for_function(f"() => document.querySelectorAll('{DRAWN}').length >= {TILES}")
+    page.wait_for_function(f"() => {PICTURES} >= {TILES * VIEWS}")
+    box = page.locator(DRAWN).first.bounding_box()
     assert box
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -146,30 +152,30 @@ def first_pixels(browser: Browser, address: str, rounds: int) -> None:
         page.goto(address)
         page.wait_for_selector("#cutout .board img")
         page.wait_for_selector("#generate:not([disabled])")
-        shown = wait_for_own_picture(page)
+        watch_for_own_picture(page)
         page.click("#generate")
-        taken.append(page.evaluate("(promise) => window.ownPicture", shown))
+        taken.append(page.evaluate("() => window.ownPicture"))
         page.close()
     print(f"Generate to first pixels, s (median of {rounds}): {statistics.median(taken):.2f}")
 
 
-def wait_for_own_picture(page: Page) -> Any:
+def watch_for_own_picture(page: Page) -> None:
     """From the click on Generate to the first picture in a tile that is not the recorded example's."""
-    return page.evaluate(
-        """() => {
+    page.evaluate(
+        """(selector) => {
             window.ownPicture = new Promise((done) => {
                 let start;
                 document.querySelector('#generate').addEventListener('click', () => {
                     start = performance.now();
                     const look = () => {
-                        const own = document.querySelector('.turnaround-wall [data-own="yes"]');
-                        if (own) done((performance.now() - start) / 1000);
+                        if (document.querySelector(selector)) done((performance.now() - start) / 1000);
                         else requestAnimationFrame(look);
                     };
                     look();
                 }, { capture: true });
             });
-        }"""
+        }""",
+        OWN,
     )
 
 

@@ -9,6 +9,7 @@ from tools import browser
 # Before Gradio is imported anywhere: tests open no connection to anyone.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # as the app does before it imports rembg
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,10 @@ def test_65_every_endpoint_that_has_a_name_is_meant_to(app: Running) -> None:
 
 
 def test_40_to_43_no_event_of_the_page_takes_a_file_of_the_server(app: Running, tmp_path: Path) -> None:
-    """Named or not, meant for programs or not: every event, with a foreign file in each of its places."""
+    """Named or not, meant for programs or not: every event, with a foreign file in each of its places.
+
+    Each by one of the two ways in, turn and turn about: both lead through the one guard.
+    """
     colour = (7, 77, 177)
     canary = tmp_path / "canary.png"
     canary.write_bytes(a_picture(colour))
@@ -73,12 +76,13 @@ def test_40_to_43_no_event_of_the_page_takes_a_file_of_the_server(app: Running, 
 
     def attempt(event: dict[str, Any]) -> None:
         for place in range(len(event["inputs"])):
-            for file in (file_object(str(canary)), {"path": str(canary)}, str(canary), {"url": f"file://{canary}"}):
+            files = (file_object(str(canary)), {"path": str(canary)}, str(canary), {"url": f"file://{canary}"})
+            for shape, file in enumerate(files):
                 values: list[Any] = [None] * len(event["inputs"])
                 values[place] = file
                 body = {"data": values, "fn_index": event["id"], "session_hash": os.urandom(6).hex()}
-                app.client.post("/gradio_api/run/predict", json=body)
-                app.client.post("/gradio_api/queue/join", json=body)
+                way = ("run/predict", "queue/join")[(place + shape + event["id"]) % 2]
+                app.client.post(f"/gradio_api/{way}", json=body)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(attempt, events))
@@ -121,11 +125,21 @@ def test_it_ends_with_0_having_asked_nobody_and_loaded_nothing_heavy(app: Runnin
         ),
         ({"TURNAROUND_MAX_UPLAOD_MB": "1"}, "TURNAROUND_MAX_UPLAOD_MB is not a setting."),
         ({"GRADIO_SERVER_PORT": "abc"}, "GRADIO_SERVER_PORT='abc': it must be a whole number"),
+        ({"GRADIO_NUM_PORTS": "abc"}, "GRADIO_NUM_PORTS='abc': it must be a whole number."),
+        ({"GRADIO_DEFAULT_CONCURRENCY_LIMIT": "all"}, "GRADIO_DEFAULT_CONCURRENCY_LIMIT='all': it must be a whole"),
+        ({"GRADIO_ROOT_PATH": "not a url"}, "GRADIO_ROOT_PATH='not a url': it must be the app's public address"),
     ],
 )
 def test_a_bad_setting_is_refused_with_a_sentence(settings: dict[str, str], sentence: str, tmp_path: Path) -> None:
     done = start_and_fail(**{"TURNAROUND_DATA": tmp_path, **settings})
     assert done.returncode == 2 and done.stderr.startswith(sentence) and "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("tmp/*"))
+
+
+def test_gradios_debugging_does_not_keep_it_from_stopping(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", "app", GRADIO_DEBUG=1) as running:
+        assert running.stop() == 0
+        assert "Stopping once running work is done" in running.log.read_text()
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
@@ -134,3 +148,4 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         done = start_and_fail(TURNAROUND_DATA=tmp_path, GRADIO_SERVER_PORT=port)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert f"Port {port} of 127.0.0.1 cannot be used" in done.stderr
+    assert not list(tmp_path.glob("tmp/*"))

@@ -71,7 +71,7 @@ def compared(all_tried: Sequence[Tried], chosen_id: str) -> str:
 
 def short_name(used: str) -> str:
     if used == ALPHA:
-        return "Own transparency"
+        return "Photo’s own"
     if used == NONE:
         return "Whole photo"
     return REMOVERS[used].title.split(" (")[0] if used in REMOVERS else used

@@ -62,6 +62,21 @@ def shield(page: gr.Blocks) -> gr.Blocks:
     return page
 
 
+def shield_tools(page: gr.Blocks) -> None:
+    """What agents ask for passes the guard, too: before Gradio's own client, on this machine, opens what is named."""
+    if not page.mcp_server_obj:
+        return
+    prepare = page.mcp_server_obj._prepare_tool_call_args
+
+    def guarded(name: str, arguments: dict[str, Any]) -> Any:
+        check_files(arguments)
+        for part in _dictionaries(arguments):
+            part.pop("meta", None)  # by which that client would know a file and upload it again
+        return prepare(name, arguments)
+
+    page.mcp_server_obj._prepare_tool_call_args = guarded  # type: ignore
+
+
 def check_files(value: Any) -> None:
     """Refuse every file in a request's values that is not ours, and correct what the request says of the others.
 

@@ -15,9 +15,15 @@ from pipelines.runtime.devices import Machine
 from pipelines.runtime.method import Estimate, Method, Request, options_from
 from ui import status
 from ui.markup import text
+from ui.phrases import duration, phrase
 from ui.words import T
 
-RENDERS = {"any view": "any view", "orbit": "orbits", "fixed views": "fixed views", "mesh": "3D model"}
+RENDERS = {
+    "any view": "method.any_view",
+    "orbit": "method.orbit",
+    "fixed views": "method.fixed_views",
+    "mesh": "method.mesh",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,25 +92,25 @@ def estimates(
 
 def facts(method: Method, machine: Machine, estimate: Estimate | None = None) -> str:
     card = method.card
-    renders = [RENDERS[kind] for kind in RENDERS if kind in card.renders]
-    words = [", ".join(renders), card.licence]
+    renders = ", ".join(phrase(RENDERS[kind]).html for kind in RENDERS if kind in card.renders)
+    words = [renders, text(card.licence)]
     if estimate:
-        words.append(f"{status.duration(estimate.seconds)} here")
+        words.append(phrase("method.time_here", time=duration(estimate.seconds)).html)
         if estimate.download_bytes:
-            words.append(f"fetches {estimate.download_bytes / 1e9:.1f} GB once")
-    listed = "".join(f"<li>{text(word)}</li>" for word in words)
+            words.append(phrase("method.fetches", gb=f"{estimate.download_bytes / 1e9:.1f}").html)
+    listed = "".join(f"<li>{word}</li>" for word in words)
     blocked = "".join(f"<li>{text(reason)}</li>" for reason in method.blockers(machine))
-    why = f'<div class="blocked"><p>Cannot run here:</p><ul>{blocked}</ul></div>' if blocked else ""
+    why = f'<div class="blocked"><p>{phrase("method.blocked").html}</p><ul>{blocked}</ul></div>' if blocked else ""
     return f'<ul class="facts">{listed}</ul>{why}'
 
 
 def total(methods: tuple[Method, ...], values: Sequence[Any], priced: Mapping[str, Estimate]) -> str:
     """What pressing Generate would take here, in words; a download is said before it is begun."""
     chosen = [priced[method.card.key] for method, _ in read_method_cards(methods, values) if method.card.key in priced]
-    words = f"Takes {status.duration(sum(estimate.seconds for estimate in chosen))} here"
+    time = duration(sum(estimate.seconds for estimate in chosen))
     if download := sum(estimate.download_bytes for estimate in chosen):
-        words += f", after fetching {download / 1e9:.1f} GB once"
-    return status.said(f"{words}.")
+        return status.said(phrase("method.takes_and_fetches", time=time, gb=f"{download / 1e9:.1f}"))
+    return status.said(phrase("method.takes", time=time))
 
 
 def _read(methods: tuple[Method, ...], values: Sequence[Any]) -> Iterator[tuple[Method, dict[str, Any], bool]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from ui.assets import asset
 from ui.camera_pad import CameraPanel, draw_camera_panel
 from ui.endpoints import add_endpoints
 from ui.history import History
@@ -34,12 +35,14 @@ VISITOR = """() => {
     }
     return key;
 }"""
+TRANSLATE = f'import(new URL("{asset("phrases.js")}", document.baseURI).href);'
 FIRST_LINKED = "() => (new URLSearchParams(location.search).get('r') ?? '').split(',')[0].split('.')[0]"
-# On a phone the wall lies below the controls; on a desktop beside them, and nothing moves.
+# On a phone the wall lies above the controls; on a desktop beside them, and the page stays as it is.
 SHOW_WALL = """() => {
+    document.getElementById('show').scrollTop = 0;
     const wall = document.getElementById('wall');
-    const { top, bottom } = wall.getBoundingClientRect();
-    if (top > innerHeight / 2 || bottom < innerHeight / 2) wall.scrollIntoView();
+    const { top } = wall.getBoundingClientRect();
+    if (top < 0 || top > innerHeight / 2) wall.scrollIntoView();
 }"""
 TELL_HISTORY = "(spec) => { document.dispatchEvent(new CustomEvent('turnaround:made', { detail: spec })); }"
 TELL_IDLE = "() => { document.dispatchEvent(new CustomEvent('turnaround:idle')); }"
@@ -51,7 +54,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     keep_s = max(60, int(studio.settings.temp_hours * 3600))
     with gr.Blocks(title="Turnaround", analytics_enabled=False, delete_cache=(keep_s, keep_s)) as page:
         with gr.Row(elem_id="head"):
-            gr.HTML("<header><h1>Turnaround</h1></header>", min_width=0)
+            gr.HTML("<header><h1>Turnaround</h1></header>", min_width=0, js_on_load=TRANSLATE)
             gr.Markdown(T("page.promise"), elem_id="promise", min_width=0)
         visitor = gr.Textbox(visible="hidden")
         source = gr.Textbox(visible="hidden")  # the result whose subject is taken over
@@ -102,6 +105,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                 visitor,
                 wall,
                 beside,
+                price,
                 *methods.inputs,
             ],
             "outputs": [wall, status],

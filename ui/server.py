@@ -1,5 +1,6 @@
 """Serving the page: Gradio's server behind our door, with our uploads, a health endpoint and an orderly end."""
 
+import importlib.util
 import logging
 import os
 import signal
@@ -20,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from pipelines.core.errors import TurnaroundError
 from ui.door import API, Door, impatient, port_from, rules_from
-from ui.guard import shield
+from ui.guard import shield, shield_tools
 from ui.health import Health
 from ui.open_graph import Preview
 from ui.studio import Studio
@@ -33,6 +34,10 @@ CLOSE_S = 2  # connections that do not end by themselves are cut after this
 SAME_S = 1.0  # two signals within this are one: `make` hands its own on, and a service manager signals every process
 SWEEP_S = 600.0  # between two looks at which results are to go
 DELIVER_S = 1.0  # for results to reach their pages before the connections close
+NO_MCP = (
+    "GRADIO_MCP_SERVER asks for MCP, and the package for it is not installed. "
+    "Install it (.venv/bin/pip install -r requirements-mcp.txt), or unset GRADIO_MCP_SERVER."
+)
 NOT_UNDERSTOOD = "This request could not be understood. The API page at the foot of the app says what can be sent."
 
 
@@ -69,7 +74,7 @@ class Server:
                 show_error=False,  # only sentences reach a visitor
                 ssr_mode=False,  # a Node server would stand before our door
                 num_workers=0,  # so would these
-                mcp_server=False,
+                mcp_server=_wants_mcp(),
                 enable_monitoring=False,
                 run_history=False,  # what visitors made is nobody else's to read
             )
@@ -110,6 +115,7 @@ class Server:
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Gradio adds its layers around ours, so the outermost is only put on when all are there."""
+        shield_tools(self.page)
         max_upload_bytes = int(self.studio.settings.max_upload_mb * 1e6)
         assert app.middleware_stack is not None  # it is what called this
         page = Preview(app.middleware_stack, self.studio)
@@ -143,6 +149,14 @@ def leave(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(code)
+
+
+def _wants_mcp() -> bool:
+    """Whether the endpoints are to be tools of agents, too: Gradio's own setting, heeded with words."""
+    wanted = os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
+    if wanted and not importlib.util.find_spec("mcp"):
+        raise TurnaroundError(NO_MCP)
+    return wanted
 
 
 def _address_sentence() -> str:

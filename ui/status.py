@@ -1,6 +1,7 @@
-"""The line under Generate: what it will cost, or why it cannot be; and durations in words."""
+"""The line under Generate: what it will cost, or why it cannot be."""
 
 from ui.markup import problem, text
+from ui.phrases import Phrase
 
 
 def outcome(sentences: list[str]) -> str:
@@ -8,16 +9,6 @@ def outcome(sentences: list[str]) -> str:
     return "".join(map(problem, sentences))
 
 
-def said(sentence: str) -> str:
-    return f'<p class="said" role="status">{text(sentence)}</p>'
-
-
-def duration(seconds: float) -> str:
-    """In words, no more exact than it is known."""
-    if seconds < 1.5:
-        return "about a second"
-    if seconds < 90:
-        return f"about {seconds:.0f} seconds"
-    if seconds < 90 * 60:
-        return f"about {seconds / 60:.0f} minutes"
-    return f"about {seconds / 3600:.1f} hours"
+def said(sentence: str | Phrase) -> str:
+    shown = sentence.html if isinstance(sentence, Phrase) else text(sentence)
+    return f'<p class="said" role="status">{shown}</p>'

@@ -36,8 +36,10 @@ from pipelines.core.files import StorageError, disk_sentences
 from pipelines.core.paper import as_pdf, as_png
 from pipelines.core.video import WHITE, write_gif, write_webp
 from pipelines.runtime.compare import apology
+from pipelines.runtime.credit import credit_line
 from pipelines.runtime.manifest import DAMAGED
 from pipelines.runtime.stored import StoredTurnaround, read_plain
+from ui.open_graph import base_of
 from ui.opened import forget
 from ui.stored_frames import NO_SUCH_METHOD, Frames, fps_of, in_wall_order, picture_of, strips_of
 from ui.studio import Studio
@@ -240,7 +242,8 @@ def _of_wall(studio: Studio, draw: Callable[[Any], bytes]) -> Work:
     def work(request: Request) -> Made:
         asked = request.query_params
         wall = [(shown(studio, id), keys) for id, keys in parse_spec(asked.get("r", ""))]
-        page = page_of(studio, wall, asked.get("views", ""), plain=asked.get("plain") not in (None, "", "0"))
+        base, plain = base_of(request, request.url.path), asked.get("plain") not in (None, "", "0")
+        page = page_of(studio, wall, asked.get("views", ""), base=base, plain=plain)
         return Made(draw(page), wall[0][0].id, _kept(*(result for result, _ in wall)))
 
     return work
@@ -250,11 +253,11 @@ def _of_wall(studio: Studio, draw: Callable[[Any], bytes]) -> Work:
 
 
 def _orbit_gif(made: StoredTurnaround, path: Path) -> None:
-    write_gif(_to_play(made, GIF_PX), path, fps_of(made), background=WHITE)
+    write_gif(_to_play(made, GIF_PX), path, fps_of(made), background=WHITE, about=credit_line(made.manifest.method))
 
 
 def _orbit_webp(made: StoredTurnaround, path: Path) -> None:
-    write_webp(_to_play(made), path, fps_of(made))
+    write_webp(_to_play(made), path, fps_of(made), about=credit_line(made.manifest.method))
 
 
 def _to_play(made: StoredTurnaround, most_px: int | None = None) -> Frames:

@@ -45,6 +45,11 @@ def claim_folder(settings: Settings) -> Path:
     return Path(folder).resolve()
 
 
+def give_up_folder(folder: Path) -> None:
+    """For a server that never came to serve."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def forget_upload(path: Path) -> None:
     """Remove a raw upload, place and all, once its pixels were taken. Other files stay: others may need them."""
     if path.stem != UPLOAD:
@@ -71,7 +76,7 @@ class Sweeper:
     def close(self) -> None:
         """The end of the server: nothing of its visitors stays behind."""
         self._closed.set()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        give_up_folder(self.folder)
 
     def sweep(self) -> None:
         if self._clock_was_set():  # then ages mean nothing, and everything starts anew

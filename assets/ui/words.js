@@ -1,7 +1,7 @@
 // Texts in the visitor's language, from the one table of ui/words.
 
 const table = await fetch(new URL("./words.json", import.meta.url)).then((answer) => answer.json());
-const language = navigator.languages.map((tag) => tag.slice(0, 2)).find((tag) => tag in table) ?? "en";
+export const language = navigator.languages.map((tag) => tag.slice(0, 2)).find((tag) => tag in table) ?? "en";
 const words = { ...table.en, ...table[language] };
 
 /**

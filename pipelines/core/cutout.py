@@ -6,7 +6,8 @@
 2. GrabCut (Rother et al., 2004), started from that map instead of from a box.
 3. A soft edge: near the contour, alpha becomes a function of the photo's colours around it.
 
-Chosen and tuned with bench/removers.py, on 12 cut-outs over 7 kinds of background.
+Chosen and tuned with bench/removers.py, on 12 cut-outs over 7 kinds of background, plain, gradient and textured. Its
+IoU with the cut-outs' own alpha is 0.959 on average and 0.694 at worst (a flamingo and its shadow), in 0.5 s a photo.
 """
 
 from typing import Any

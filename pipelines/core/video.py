@@ -3,6 +3,7 @@
 MP4 is encoded in this process by PyAV, whose wheel carries FFmpeg with x264: no program to find, no pipe to break.
 """
 
+import html
 import io
 import math
 import struct
@@ -38,21 +39,28 @@ _BT709, _LIMITED = 1, 1  # numbers of ITU-T H.273, which FFmpeg uses too
 _PALETTE_SAMPLES = 200_000  # pixels looked at, background and all; more only costs time
 _PALETTE_FRAMES = 48  # and frames: of 360, every eighth is seen from another side by a few degrees only
 _TRANSPARENT = 255  # the palette's last entry, kept for the background
+# WebP has no plain comment; this is the least of XMP (ISO 16684-1) that readers of a picture's rights look for.
+_XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:rights><rdf:Alt><rdf:li xml:lang="x-default">'
+    "{}</rdf:li></rdf:Alt></dc:rights></rdf:Description></rdf:RDF></x:xmpmeta>"
+)
 _WEBP_REPLACES = 0b11  # a frame leaves nothing behind, and is not laid over what was there
 
 
-def write_mp4(frames: Frames, path: Path, fps: float, *, background: Colour = WHITE) -> None:
+def write_mp4(frames: Frames, path: Path, fps: float, *, background: Colour = WHITE, about: str = "") -> None:
     """H.264 that every browser plays: yuv420p, even sides, BT.709 limited range and tagged so, index before the data.
 
-    Odd sides get one more row or column of background. The file appears whole and checked, or not at all.
+    Odd sides get one more row or column of background. `about` becomes the file's comment, as in the two below. The
+    file appears whole and checked, or not at all.
     """
     _check(frames, fps)
     with _encoding("The video"), whole_file(path) as part:
-        _encode_h264(frames, part, fps, background)
+        _encode_h264(frames, part, fps, background, about)
         _verify_mp4(part, len(frames))
 
 
-def write_webp(frames: Frames, path: Path, fps: float, *, quality: int = 85) -> None:
+def write_webp(frames: Frames, path: Path, fps: float, *, quality: int = 85, about: str = "") -> None:
     """Animated WebP with its transparency; endless. `quality` is 0 to 100, where 100 is lossless.
 
     Each frame is encoded by itself, cut to what can be seen, and written at once: half the time of libwebp's own
@@ -64,11 +72,11 @@ def write_webp(frames: Frames, path: Path, fps: float, *, quality: int = 85) -> 
 
     with _encoding("The WebP animation"), whole_file(path) as part:
         durations_ms = _durations_ms(len(frames), fps, step_ms=1)
-        _write_webp_chunks(frames, part, durations_ms, quality)
+        _write_webp_chunks(frames, part, durations_ms, quality, about)
         _verify_animation(part, "WEBP", sum(durations_ms))
 
 
-def write_gif(frames: Frames, path: Path, fps: float, *, background: Colour | None = None) -> None:
+def write_gif(frames: Frames, path: Path, fps: float, *, background: Colour | None = None, about: str = "") -> None:
     """GIF with one palette for all frames, so that colours do not flicker; endless, undithered.
 
     Without a `background` it is transparent, and the silhouette is cut hard at half coverage, as GIF must.
@@ -92,6 +100,8 @@ def write_gif(frames: Frames, path: Path, fps: float, *, background: Colour | No
         how: dict[str, Any] = {"optimize": False, "disposal": 2, "loop": 0}
         if background is None:
             how["transparency"] = _TRANSPARENT
+        if about:
+            how["comment"] = about.encode()
         durations_ms = _durations_ms(len(frames), fps, step_ms=10)
         first, *rest = pictures
         first.save(part, "GIF", save_all=True, append_images=rest, duration=durations_ms, **how)
@@ -152,7 +162,7 @@ def _encoding(what: str) -> Iterator[None]:
 # --- MP4 --------------------------------------------------------------------------------------------------------------
 
 
-def _encode_h264(frames: Frames, path: Path, fps: float, background: Colour) -> None:
+def _encode_h264(frames: Frames, path: Path, fps: float, background: Colour, about: str) -> None:
     import av
     from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
@@ -162,6 +172,8 @@ def _encode_h264(frames: Frames, path: Path, fps: float, background: Colour) -> 
     canvas = np.full((height, width, 3), background, np.uint8)
     to_yuv = VideoReformatter()
     with av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        if about:
+            container.metadata["comment"] = about
         stream = container.add_stream("libx264", rate=_as_rate(fps), options=_X264)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         codec = stream.codec_context
@@ -235,21 +247,24 @@ def _verify_animation(path: Path, kind: str, total_ms: int) -> None:
         raise ValueError(f"{found_ms} ms in the file, {total_ms} were encoded")
 
 
-def _write_webp_chunks(frames: Frames, path: Path, durations_ms: list[int], quality: int) -> None:
+def _write_webp_chunks(frames: Frames, path: Path, durations_ms: list[int], quality: int, about: str) -> None:
     """The container of an animation: RIFF, VP8X, ANIM, and one ANMF a frame (RFC 9649, section 2.7)."""
     pictures = _checked(frames)
     first = next(pictures)
     height, width = first.shape[:2]
     with path.open("wb") as file:
         file.write(b"RIFF\0\0\0\0WEBP")
-        has_alpha_and_motion = 0x10 | 0x02
-        file.write(_chunk(b"VP8X", struct.pack("<B3x", has_alpha_and_motion) + _24_bits(width - 1, height - 1)))
+        has_alpha_and_motion, has_xmp = 0x10 | 0x02, 0x04 if about else 0
+        flags = struct.pack("<B3x", has_alpha_and_motion | has_xmp)
+        file.write(_chunk(b"VP8X", flags + _24_bits(width - 1, height - 1)))
         file.write(_chunk(b"ANIM", struct.pack("<4sH", b"\0\0\0\0", 0)))  # clear behind, endless
         for frame, duration_ms in zip(chain([first], pictures), durations_ms, strict=True):
             top, bottom, left, right = _seen_box(frame[..., 3])
             still = _webp_still(frame[top:bottom, left:right], quality)
             place = _24_bits(left // 2, top // 2, right - left - 1, bottom - top - 1, duration_ms)
             file.write(_chunk(b"ANMF", place + bytes([_WEBP_REPLACES]) + still))
+        if about:
+            file.write(_chunk(b"XMP ", _XMP.format(html.escape(about)).encode()))
         size = file.tell()
         file.seek(4)
         file.write(struct.pack("<I", size - 8))

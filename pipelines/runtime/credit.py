@@ -1,6 +1,7 @@
 """Whose work a result stands on, inside its files: the licence, the citation, and what a 3D model says of itself."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from pipelines.runtime.method import Card
@@ -15,6 +16,15 @@ def credit_files(card: Card, used: Mapping[str, str] | None = None) -> dict[str,
     if card.citation:
         files[CITATION] = card.citation.strip() + "\n"
     return files
+
+
+def credit_line(method: Card | Mapping[str, Any]) -> str:
+    """For the comment that PNG, MP4, WebP and GIF each have a place for. `method` may be what a manifest says of it."""
+    said = asdict(method) if isinstance(method, Card) else method
+    parts = [f"Made with {said.get('title')} (licence: {said.get('licence')})."]
+    parts += [str(said[name]) for name in ("paper", "code") if said.get(name)]
+    parts += [f"Please cite: {' '.join(str(said['citation']).split())}"] if said.get("citation") else []
+    return " ".join(parts)
 
 
 def glb_about(card: Card) -> dict[str, Any]:

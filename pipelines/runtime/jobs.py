@@ -9,7 +9,7 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.core.subject import Subject
@@ -17,7 +17,8 @@ from pipelines.runtime import pace
 from pipelines.runtime.archive import Archive, Draft
 from pipelines.runtime.compare import Event, Failed, Finished, Progressed, Task, compare, sentence_of
 from pipelines.runtime.engine import Engine
-from pipelines.runtime.job import ABANDONED, RESTARTING, Job, News, Saved, State
+from pipelines.runtime.job import ABANDONED, REPLACED, RESTARTING, Job, News, Saved, State
+from pipelines.runtime.memory import give_back
 from pipelines.runtime.method import Report
 from pipelines.runtime.settings import Settings
 from pipelines.runtime.stored import StoredResult
@@ -37,14 +38,25 @@ class Jobs:
         self._lock = threading.Lock()
         self.draining = False
 
-    def start(self, subject: Subject, tasks: Sequence[Task], visitor: str, owner: str = "") -> Job:
+    def start(
+        self,
+        subject: Subject,
+        tasks: Sequence[Task],
+        visitor: str,
+        owner: str = "",
+        replaces: Callable[[Job], bool] = lambda job: False,
+    ) -> Job:
         """Begin a job, or say why it cannot begin.
 
         `visitor` is any key that tells visitors apart; `owner` the secret that may delete the result later. A job that
-        nobody follows is cancelled after a while: see `Job.listen` and `Job.keep`.
+        nobody follows is cancelled after a while: see `Job.listen` and `Job.keep`. Once this one has begun, those of
+        the visitor's that it `replaces` are cancelled; none whose link was taken.
         """
         with self._lock:
-            self._check_room(visitor)
+            replaced = [
+                job for job in self._jobs.values() if job.visitor == visitor and not job.taken and replaces(job)
+            ]
+            self._check_room(visitor, replaced)
             self._beginning.append(visitor)
         try:
             draft = self.archive.begin(subject, owner)  # writes to the disk, so not under the lock
@@ -64,6 +76,8 @@ class Jobs:
             job._begin()
             with self._lock:
                 self._forget_old()
+            for other in replaced:
+                other.cancel(why=REPLACED)
             return job
         finally:
             with self._lock:
@@ -149,12 +163,16 @@ class Jobs:
             with self._lock:
                 self._drafts.pop(job.id, None)
             job._end("saved" if saved else "ended", problem)
+            give_back()
 
-    def _check_room(self, visitor: str) -> None:
-        visitors = [job.visitor for job in self._jobs.values() if job.working] + self._beginning
+    def _check_room(self, visitor: str, replaced: Sequence[Job] = ()) -> None:
+        """What was cancelled is over for its visitor, though it takes a moment to stop; the machine still has it."""
+        working = [job for job in self._jobs.values() if job.working]
+        own = [job for job in working if job.visitor == visitor and not job.cancelled.is_set() and job not in replaced]
+        visitors = [job.visitor for job in working] + self._beginning
         if self.draining:
             raise TurnaroundError("The server is about to restart. Try again in a minute; nothing of yours is lost.")
-        if visitors.count(visitor) >= self.settings.max_queue_per_visitor:
+        if len(own) + self._beginning.count(visitor) >= self.settings.max_queue_per_visitor:
             raise TurnaroundError(
                 f"You have {self.settings.max_queue_per_visitor} runs going already. "
                 "Wait for one to finish, or cancel one."

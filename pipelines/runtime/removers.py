@@ -5,6 +5,7 @@ commercial use, and some of its sessions send the photo to a stranger's server. 
 file put there by hand under its name is as good as a fetched one.
 """
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -204,8 +205,9 @@ class _Session:
     """A loaded model. One picture at a time: onnxruntime would multiply its memory by the number of callers."""
 
     def __init__(self, key: str, path: Path) -> None:
-        import os
-
+        # rembg imports pymatting, of which we use nothing, and Numba would compile all of it on the first import: one
+        # or two minutes, against 2 seconds without.
+        os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
         import onnxruntime
         from rembg.sessions import sessions_class
 
@@ -256,7 +258,7 @@ def _session(
                 _sessions[name] = _Session(remover.key, path)
             return _sessions[name]
 
-    return while_reporting(report, 0.6, "Preparing the background remover for the first time (about a minute)", load)
+    return while_reporting(report, 0.6, "Preparing the background remover for the first time", load)
 
 
 def _fetch(

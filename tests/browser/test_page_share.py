@@ -27,6 +27,34 @@ def test_a_preset_sets_the_camera_and_runs_at_once(visitor: Visitors):
     expect(page.get_by_role("radio", name="One view")).to_be_checked()
 
 
+def test_the_wall_stands_where_the_run_was_asked_for_and_its_view_is_the_one_that_is_matched(visitor: Visitors):
+    page = visitor()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    cutout_shown(page)
+    page.locator("#camera").get_by_role("spinbutton", name=re.compile("Elevation")).fill("60")
+    page.keyboard.press("Tab")
+    generate(page)
+    result_shown(page)
+    expect(page.locator(".wall-readout")).to_have_text("0° / 60°")
+    assert angle(page) == (0, 60)
+
+    canvas = tiles(page).locator("canvas")
+    canvas.focus()
+    for _ in range(3):
+        canvas.press("ArrowRight")
+    expect(tiles(page).locator(".tile-angle")).to_have_text("51° / 60°")
+    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Copy link to this moment").click()
+    page.wait_for_function("navigator.clipboard.readText().then(text => text.endsWith('&az=51.4&el=60'))")
+    page.keyboard.press("Escape")
+    before = page.url
+    page.locator("#camera").get_by_role("button", name="The wall's view").click()
+    expect(page).not_to_have_url(before)
+    result_shown(page)
+    assert angle(page) == (51, 60)
+    assert (round(slider(page, "Azimuth")), slider(page, "Elevation")) == (51, 60)
+
+
 def test_keep_what_is_on_the_wall_hangs_the_next_run_beside(visitor: Visitors):
     page = visitor()
     cutout_shown(page)
@@ -66,6 +94,7 @@ def test_a_result_is_in_the_history_is_reopened_and_deleted_with_a_tap(visitor: 
     page.locator("#history .forget").click()
     page.locator("#history .sure .yes").click()
     expect(entry).to_have_count(0)
+    expect(page.locator("#status .said")).to_have_css("text-align", "center")  # as the price below it
     expect(page).not_to_have_url(re.compile("r="))
     assert house.client.get(f"/r/{id}/wall.json").status_code == 404
     stranger.reload()
@@ -128,6 +157,12 @@ def test_german_browsers_are_answered_in_german(visitor: Visitors):
     expect(page.locator("#methods h2")).to_have_text("Verfahren")
     expect(page.locator("#history")).to_contain_text("Deine Ergebnisse")
     expect(page.locator("#promise")).to_contain_text("von allen Seiten")
+    expect(page.locator("#method-inflate .facts")).to_contain_text("jede Ansicht, Rundgänge, 3D-Modell")
+    expect(page.locator("#method-inflate .facts")).to_contain_text("hier etwa eine Sekunde")
+    expect(page.locator("#method-blocked .blocked")).to_contain_text("Läuft hier nicht:")
+    expect(page.locator("#price")).to_have_text("Braucht hier etwa eine Sekunde.")
+    page.get_by_role("radio", name="Ansicht", exact=False).first.check()  # the server writes the line anew
+    expect(page.locator("#price")).to_have_text("Braucht hier etwa eine Sekunde.")
 
 
 def test_every_control_has_a_name_and_the_keyboard_reaches_them(visitor: Visitors):

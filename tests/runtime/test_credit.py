@@ -5,11 +5,15 @@ import struct
 import zipfile
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+from PIL import Image
 
 from pipelines.core.mesh import glb_bytes
+from pipelines.core.video import write_gif, write_webp
 from pipelines.registry import METHODS
-from pipelines.runtime.credit import credit_files, glb_about
+from pipelines.runtime.credit import credit_files, credit_line, glb_about
 from pipelines.runtime.method import Method
 from pipelines.runtime.results import write_turnaround
 from tests.runtime.archive_helpers import a_run, a_subject, an_archive
@@ -90,3 +94,29 @@ def test_a_3d_model_says_it_of_itself(tmp_path: Path):
 
 def test_a_citation_with_any_letters_goes_into_a_3d_model():
     assert asset_of(glb_bytes(MESH, glb_about(CITED)))["extras"]["citation"] == CITED.citation.strip()  # type: ignore[union-attr]
+
+
+def test_pictures_and_videos_say_it_of_themselves(tmp_path: Path):
+    request = a_request(3)
+    made = a_turnaround(request)
+    write_turnaround(tmp_path, made, request, CITED)
+    about = credit_line(CITED)
+    assert "Novelty (licence: CC BY-NC 4.0)" in about and "https://example.org/paper" in about and "Über Neues" in about
+    with Image.open(tmp_path / "view_000.png") as png:
+        assert png.text == {"Copyright": about}  # type: ignore[attr-defined]
+        assert np.array_equal(np.asarray(png), made.frames[0].rgba)
+    with av.open(str(tmp_path / "orbit.mp4")) as video:
+        assert video.metadata["comment"] == about
+    frames = [frame.rgba for frame in made.frames]
+    write_gif(frames, tmp_path / "orbit.gif", 10, about=about)
+    write_webp(frames, tmp_path / "orbit.webp", 10, about=about)
+    with Image.open(tmp_path / "orbit.gif") as gif, Image.open(tmp_path / "orbit.webp") as webp:
+        assert gif.info["comment"].decode() == about
+        assert "Novelty (licence: CC BY-NC 4.0)" in webp.info["xmp"].decode() and webp.n_frames == 3  # type: ignore
+
+
+def test_a_manifest_credits_as_its_card_does():
+    said = {"title": "Novelty", "licence": "CC BY-NC 4.0", "paper": "https://example.org/paper", "weights": []}
+    said |= {"code": "https://example.org/code", "citation": CITED.citation}
+    assert credit_line(said) == credit_line(CITED)
+    assert credit_line({"title": "Old", "licence": "MIT"}) == "Made with Old (licence: MIT)."

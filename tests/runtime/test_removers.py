@@ -105,7 +105,7 @@ def test_a_model_is_fetched_once_checked_and_run_by_rembg(tmp_path, key) -> None
     assert np.array_equal(found, again)
     assert (tmp_path / "models" / "rembg" / f"{key}.onnx").read_bytes() == MODEL
     assert REMOVERS[key].missing(settings) == ()
-    assert any("about a minute" in message for message in seen)
+    assert any("for the first time" in message for message in seen)
 
 
 def test_a_file_put_there_by_hand_needs_no_network(tmp_path) -> None:

@@ -26,11 +26,11 @@ def put(folder: Path, name: str, file: str = "photo.png") -> Path:
 
 
 def test_what_is_unused_goes_and_what_is_in_use_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(temp, "EMPTY_S", 0.0)
     example = put(folder, "e" * 64, "example.png")
     sweeper = Sweeper(folder, keep_s=0.5)
     sweeper.start()
     unused, used, partial = put(folder, "a" * 64), put(folder, "b" * 64), put(folder, "arriving-x", "tmp123")
+    monkeypatch.setattr(temp, "EMPTY_S", 0.0)  # not sooner: a folder just made is empty until its file is there
     for _ in range(4):
         time.sleep(0.2)
         os.utime(used)

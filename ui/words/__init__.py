@@ -1,6 +1,7 @@
 """Every text of the page, in one table: key -> (English, German). One module for each part of the page.
 
-Sentences made while the app runs (errors, notes, prices) are English and do not stand here.
+What handlers put into HTML goes through `ui/phrases.py`. Refusals, notes, and what a method says of itself are English:
+they come from below this floor, and are the same on the command line and over HTTP.
 """
 
 from functools import cache
@@ -10,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 LANGUAGES = ("en", "de")
-_PARTS = ("page", "subject", "camera", "wall", "share")
+_PARTS = ("page", "subject", "camera", "methods", "wall", "share")
 
 
 @cache

@@ -60,10 +60,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "wall.failed": ("This did not work.", "Das hat nicht geklappt."),
     "wall.retry": ("Try again", "Noch einmal"),
     "wall.run_gone": (
-        "The server was started again while this was being made, and the run went with it. Your photo and settings "
-        "are as they were: press Generate to make it anew.",
-        "Der Server wurde währenddessen neu gestartet, und der Lauf ging verloren. Foto und Einstellungen sind, wie "
-        "sie waren: Mit „Erzeugen“ entsteht es neu.",
+        "The server was started again while this was being made, and the run went with it. Your settings are as they "
+        "were. Choose your photo again, unless it is an example, and press Generate.",
+        "Der Server wurde währenddessen neu gestartet, und der Lauf ging verloren. Die Einstellungen sind, wie sie "
+        "waren. Wähle dein Foto noch einmal, wenn es kein Beispiel ist, und dann „Erzeugen“.",
     ),
     "wall.gone": ("There is no result behind this link.", "Hinter diesem Link steht kein Ergebnis."),
     "wall.bad_link": (

@@ -1,0 +1,23 @@
+"""Memory that was freed goes back to the system, where the C library would keep it for later.
+
+Measured with 8 orbits of 21 views of 576 px, one after another: the process grew to 865 MB without this, to 223 MB with
+it, and took no longer.
+"""
+
+import ctypes
+from contextlib import suppress
+
+_M_ARENA_MAX = -8  # glibc's malloc.h
+_ARENAS = 2  # every thread would get one of its own, up to 8 a core, and keep what was freed in it
+
+
+def keep_little() -> None:
+    """Once, before threads are started. Does nothing where the C library is not glibc."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def give_back() -> None:
+    """After work that took much."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,20 @@
+"""What a method can do and what it costs, on its card and under Generate."""
+
+WORDS: dict[str, tuple[str, str]] = {
+    "method.any_view": ("any view", "jede Ansicht"),
+    "method.orbit": ("orbits", "Rundgänge"),
+    "method.fixed_views": ("fixed views", "feste Ansichten"),
+    "method.mesh": ("3D model", "3D-Modell"),
+    "method.time_here": ("{time} here", "hier {time}"),
+    "method.fetches": ("fetches {gb} GB once", "lädt einmal {gb} GB"),
+    "method.blocked": ("Cannot run here:", "Läuft hier nicht:"),
+    "method.takes": ("Takes {time} here.", "Braucht hier {time}."),
+    "method.takes_and_fetches": (
+        "Takes {time} here, after fetching {gb} GB once.",
+        "Braucht hier {time}, nachdem einmal {gb} GB geladen sind.",
+    ),
+    "time.second": ("about a second", "etwa eine Sekunde"),
+    "time.seconds": ("about {n} seconds", "etwa {n} Sekunden"),
+    "time.minutes": ("about {n} minutes", "etwa {n} Minuten"),
+    "time.hours": ("about {n} hours", "etwa {n} Stunden"),
+}

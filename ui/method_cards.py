@@ -13,6 +13,7 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.core.subject import ANY_SUBJECT
 from pipelines.runtime.devices import Machine
 from pipelines.runtime.method import Estimate, Method, Request, options_from
+from pipelines.runtime.weights import Source, Weights
 from ui import status
 from ui.markup import text
 from ui.phrases import duration, phrase
@@ -101,7 +102,27 @@ def facts(method: Method, machine: Machine, estimate: Estimate | None = None) ->
     listed = "".join(f"<li>{word}</li>" for word in words)
     blocked = "".join(f"<li>{text(reason)}</li>" for reason in method.blockers(machine))
     why = f'<div class="blocked"><p>{phrase("method.blocked").html}</p><ul>{blocked}</ul></div>' if blocked else ""
-    return f'<ul class="facts">{listed}</ul>{why}'
+    return f'<ul class="facts">{listed}</ul>{why}{_weights(card.weights)}'
+
+
+def _weights(sets: Sequence[Weights]) -> str:
+    """Which repositories, at which revision, under which licence; folded away."""
+    if not sets:
+        return ""
+    items = []
+    for weights in sets:
+        first, *others = (_source(source) for source in weights.sources)
+        mirrors = f" {phrase('method.mirror').html} {'; '.join(others)}" if others else ""
+        items.append(f"<li>{text(weights.name)}: {first}{mirrors}</li>")
+    title, listed = phrase("method.weights").html, "".join(items)
+    return f'<details class="weights"><summary>{title}</summary><ul>{listed}</ul></details>'
+
+
+def _source(source: Source) -> str:
+    words = [text(f"{source.repository} @ {source.revision[:12]}, {source.size_bytes / 1e9:.1f} GB, {source.licence}")]
+    words += [] if source.pinned else [phrase("method.unpinned").html]
+    words += [phrase("method.gated").html] if source.gated else []
+    return ", ".join(words)
 
 
 def total(methods: tuple[Method, ...], values: Sequence[Any], priced: Mapping[str, Estimate]) -> str:

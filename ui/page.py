@@ -92,7 +92,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         page.load(None, None, visitor, js=VISITOR, **PRIVATE)
         arrived = page.load(None, None, source, js=FIRST_LINKED, **PRIVATE)
         subject.adopt(arrived, source)
-        _keep_prices(page, runs, camera, methods, size, price)
+        _keep_prices(page, runs, camera, methods, size, price, wall)
 
         run = {
             "fn": safe(runs.generate),
@@ -138,13 +138,16 @@ def build_page(studio: Studio) -> gr.Blocks:
 
 
 def _keep_prices(
-    page: gr.Blocks, runs: Runs, camera: CameraPanel, methods: MethodCards, size: gr.Slider, price: gr.HTML
+    page: gr.Blocks, runs: Runs, camera: CameraPanel, methods: MethodCards, size: gr.Slider, price: gr.HTML, wall: Wall
 ) -> None:
-    """The cards say what each method would take with the cameras, size and options chosen now."""
+    """The cards say what each method would take with the cameras, size and options chosen now; a run that has ended
+    may have fetched something, and tells how long it took.
+    """
     asked = [camera.kind, camera.elevation, camera.distance, camera.count, size, *methods.inputs]
     gr.on(
         [
             page.load,
+            wall.idle,
             camera.kind.change,
             camera.count.release,
             size.release,

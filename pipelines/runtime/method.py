@@ -203,6 +203,8 @@ class Provenance:
 class Turnaround:
     frames: tuple[Frame, ...]
     mesh: Mesh | None = None
+    fov_deg: float | None = None
+    """The lens of the frames, where it is not the card's."""
     notes: tuple[str, ...] = ()
     """Said beside the result: "the back is a guess"."""
     seconds: float = 0.0

@@ -178,9 +178,10 @@ def _write(
     check()
 
     # 3. Cameras, and whose work it is
-    unit_distance = photo_distance(request.subject.fill, card.fov_deg)
+    fov_deg = turnaround.fov_deg or card.fov_deg
+    unit_distance = photo_distance(request.subject.fill, fov_deg)
     height, width = frames[0].rgba.shape[:2] if frames else (request.size_px, request.size_px)
-    lens = Lens(width, height, card.fov_deg, unit_distance)
+    lens = Lens(width, height, fov_deg, unit_distance)
     photo = View(0.0, request.subject.elevation_deg)
     files.put("cameras.json", json_bytes(cameras_json(shots, lens, photo, unit)))
     files.put("transforms.json", json_bytes(transforms_json(shots, lens)))
@@ -228,7 +229,7 @@ def _manifest(
         weights=made.weights if made else {},
         versions=made.versions if made else {},
         device=made.device if made else "unknown",
-        fov_deg=card.fov_deg,
+        fov_deg=turnaround.fov_deg or card.fov_deg,
         frames=tuple(FrameRecord(shot.file, shot.view, shot.asked, shot.exact) for shot in shots),
         notes=notes,
         seconds=turnaround.seconds,

@@ -8,6 +8,7 @@ from pipelines.core.cameras import orbit
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.devices import Machine, this_machine
 from pipelines.runtime.method import Estimate, Request
+from pipelines.runtime.weights import Source, WeightFile, Weights
 from tests.toy_methods import Blocked, Flat, Slow, a_card
 from tests.ui.house import MARKUP
 from ui.method_cards import estimates, facts, read_method_cards, total, values_for
@@ -72,3 +73,26 @@ def test_a_card_says_why_it_cannot_run_here(machine: Machine):
 def test_what_a_card_says_is_text(machine: Machine):
     shown = facts(Fetches(), machine)
     assert "<img" not in shown and "<script" not in shown and "{{" not in shown and "${" not in shown
+
+
+def test_a_card_names_where_its_weights_come_from(machine: Machine):
+    class Learned(Flat):
+        card = dataclasses.replace(
+            a_card("learned"),
+            weights=(
+                Weights(
+                    MARKUP,
+                    (
+                        Source("lab/good", "0" * 40, (WeightFile("a.safetensors", 2_500_000_000),), "MIT"),
+                        Source("lab/closed", "main", (WeightFile("a.bin", 10),), "NC", gated=True),
+                    ),
+                ),
+            ),
+        )
+
+    shown = facts(Learned(), machine)
+    pinned, mirror = shown.split("should that be gone")
+    assert "lab/good @ 000000000000, 2.5 GB, MIT" in pinned and "unpinned" not in pinned
+    assert "lab/closed @ main" in mirror and "unpinned" in mirror and "accepted there first" in mirror
+    assert "<img" not in shown
+    assert "<details" not in facts(Flat(), machine)

@@ -6,7 +6,18 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("raster", "inflate", "video", "removers", "models", "zero123", "startup", "page")
+PARTS = (
+    "raster",
+    "inflate",
+    "video",
+    "removers",
+    "models",
+    "zero123",
+    "zero123plus",
+    "shap_e",
+    "startup",
+    "page",
+)
 
 
 def main() -> None:

@@ -3,19 +3,34 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.registry import METHODS, find_method
 from pipelines.runtime import hub
 from pipelines.runtime.compare import sentence_of
+from pipelines.runtime.devices import this_machine
 from pipelines.runtime.download import megabytes
-from pipelines.runtime.hub import Gated, Gone, Overview, Patience
+from pipelines.runtime.hub import Gone, Overview, Patience, Unavailable
 from pipelines.runtime.method import Method
 from pipelines.runtime.report import Report
-from pipelines.runtime.settings import Settings
-from pipelines.runtime.weights import MAIN, Source, Weights, chosen_sources, fetch, located, missing_bytes, notice
+from pipelines.runtime.settings import Settings, read_settings
+from pipelines.runtime.weights import (
+    LOCAL,
+    MAIN,
+    Source,
+    Weights,
+    chosen_sources,
+    fetch,
+    kept_bytes,
+    located,
+    missing_bytes,
+    notice,
+    unused_by_hand,
+)
 
 
 class Bar(Protocol):
@@ -48,12 +63,20 @@ def _fetch(chosen: argparse.Namespace, settings: Settings, new_bar: NewBar) -> i
     try:
         if chosen.check:
             return _check(methods or METHODS, settings, report, bar, chosen.json)
+        machine = this_machine(settings.data)
         for method in methods:
+            blockers = list(method.blockers(machine))
+            if not chosen.json:
+                for blocker in blockers:
+                    print(f"{method.card.key}: cannot run here: {blocker}", flush=True)
             needed = method.card.weights if chosen.all else method.weights_for(method.Options())
             if not needed and not chosen.json:
                 print(f"{method.card.key}: needs no weights")
             for weights in needed:
-                told = _fetched(method, weights, report)
+                unused = unused_by_hand(weights)
+                if not chosen.json:
+                    print("".join(f"{method.card.key}: {line}\n" for line in unused), end="", flush=True)
+                told = {**_fetched(method, weights, report), "blockers": blockers, "unused": unused}
                 bar.clear()
                 well = well and told["ok"]
                 _tell(told, chosen.json)
@@ -95,19 +118,22 @@ def weights_state(method: Method) -> list[dict[str, Any]]:
     """Of each set: how big it is, what is missing, and what its first source asks for. Contacts nobody."""
     states: list[dict[str, Any]] = []
     for weights in method.card.weights:
-        here, source = located(weights), weights.first
-        source = here.source if here else source
+        here = located(weights)
+        source = here.source if here else chosen_sources(weights, read_settings())[0]
         states.append(
             {
                 "name": weights.name,
                 "here": here is not None,
+                "folder": str(here.folder) if here else None,
                 "bytes": source.size_bytes,
                 "missing_bytes": missing_bytes(weights),
+                "kept_bytes": 0 if here else kept_bytes(source),
                 "repository": source.repository,
                 "revision": here.revision if here else source.revision,
                 "pinned": source.pinned,
                 "gated": source.gated,
                 "licence": source.licence,
+                "unused": unused_by_hand(weights),
             }
         )
     return states
@@ -116,49 +142,75 @@ def weights_state(method: Method) -> list[dict[str, Any]]:
 def state_in_words(state: dict[str, Any]) -> str:
     size = megabytes(state["bytes"])
     if state["here"]:
-        text = f"here, {size}"
+        text = f"here, {size} in {state['folder']}"
     elif not state["missing_bytes"]:
         text = f"here, {size}, to be verified when first used"
     elif state["missing_bytes"] < state["bytes"]:
         text = f"{megabytes(state['missing_bytes'])} of {size} missing; fetched when first used"
     else:
         text = f"missing; {size} are fetched when first used"
+    if state["kept_bytes"]:
+        text += f", going on from {megabytes(state['kept_bytes'])} of an earlier try"
     if state["gated"] and not state["here"]:
-        text += f", once its licence is accepted at https://huggingface.co/{state['repository']}"
-    return f"{state['name']}: {text} ({state['licence']})"
+        text += f", once its licence is accepted at {hub.endpoint()}/{state['repository']}"
+    if not state["pinned"] and state["revision"] != LOCAL:
+        text += f"; unpinned: {state['repository']} {state['revision'][:12]}"
+    return " ".join([f"{state['name']}: {text} ({state['licence']})", *state["unused"]])
 
 
 # --- fetch --check ----------------------------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class _Compared:
+    wrong: list[str] = field(default_factory=list)
+    """Where the card and the Hub differ."""
+    unasked: str | None = None
+    """Why nothing is known of that."""
+    told: list[str] = field(default_factory=list)
+    """What else is worth knowing."""
+    files: list[dict[str, Any]] = field(default_factory=list)
+    """Sizes and checksums, where the card lacks them."""
+
+    @property
+    def verdict(self) -> str:
+        return "could not be asked" if self.unasked else "differs" if self.wrong else "as on its card"
+
+
 def _check(methods: Sequence[Method], settings: Settings, report: Report, bar: Bar, as_json: bool) -> int:
-    """Each source of each card against today's Hub, each once."""
-    well, seen = True, set[Source]()
-    for weights in (weights for method in methods for weights in method.card.weights):
-        for source in chosen_sources(weights, settings):
-            if source in seen:
-                continue
-            seen.add(source)
-            wrong, told, known = _compared(source, report)
-            bar.clear()
-            well = well and not wrong
-            if as_json:
-                line = {"ok": not wrong, "weights": weights.name, "repository": source.repository}
-                print(
-                    json.dumps({**line, "revision": source.revision, "problems": wrong, "notes": told, "files": known})
-                )
-                continue
-            verdict = "differs" if wrong else "as on its card"
-            print(f"{weights.name}: {source.repository} {source.revision[:12]}: {verdict}")
-            print("".join(f"  {line}\n" for line in (*wrong, *told)), end="", flush=True)
-            for file in known:
-                digest = f'"{file["sha256"]}"' if file["sha256"] else "None"
-                print(f'    WeightFile("{file["path"]}", {file["bytes"]:_}, {digest}, exact=True),')
+    """Each source of each card against today's Hub, each once; a Hub that cannot be asked now is not asked again."""
+    well, unavailable = True, None
+    every = [weights for method in methods for weights in method.card.weights]
+    sources = {source: weights.name for weights in every for source in chosen_sources(weights, settings)}
+    for source, name in sources.items():
+        found = _Compared(unasked=unavailable)
+        if not unavailable:
+            try:
+                found = _compared(source, report)
+            except Cancelled:
+                raise
+            except Unavailable as problem:
+                found = _Compared(unasked=str(problem))
+                unavailable = f"not asked, because {hub.host()} could not be asked just before"
+            except TurnaroundError as problem:
+                found = _Compared(unasked=str(problem))
+        bar.clear()
+        well = well and not found.wrong and not found.unasked
+        if as_json:
+            line = {"ok": not (found.wrong or found.unasked), "weights": name, "repository": source.repository}
+            line |= {"revision": source.revision, "problems": found.wrong, "unasked": found.unasked}
+            print(json.dumps({**line, "notes": found.told, "files": found.files}), flush=True)
+            continue
+        print(f"{name}: {source.repository} {source.revision[:12]}: {found.verdict}")
+        lines = [*([found.unasked] if found.unasked else []), *found.wrong, *found.told]
+        print("".join(f"  {line}\n" for line in lines), end="", flush=True)
+        for file in found.files:
+            digest = f'"{file["sha256"]}"' if file["sha256"] else "None"
+            print(f'    WeightFile("{file["path"]}", {file["bytes"]:_}, {digest}, exact=True),')
     return 0 if well else 1
 
 
-def _compared(source: Source, report: Report) -> tuple[list[str], list[str], list[dict[str, Any]]]:
-    """What is wrong, what else is worth knowing, and the files' sizes and checksums where the card lacks them."""
+def _compared(source: Source, report: Report) -> _Compared:
     what, patience = source.repository, Patience()
     try:
         revision = source.revision
@@ -166,30 +218,28 @@ def _compared(source: Source, report: Report) -> tuple[list[str], list[str], lis
             revision = hub.full_commit(source.repository, revision, what, report, patience, anonymously=True)
         today = hub.overview(source.repository, revision, what, report, patience)
     except Gone as problem:
-        if problem.revision:
-            return [f"{problem}; `{MAIN}` may still have these files"], [], []
-        return [f"{problem}"], [], []
-    except (Cancelled, KeyboardInterrupt):
-        raise
-    except (Gated, TurnaroundError) as problem:
-        return [str(problem)], [], []
-    wrong = list(_differences(source, today))
-    told: list[str] = []
+        also = f"; `{MAIN}` may still have these files" if problem.revision else ""
+        return _Compared([f"{problem}{also}"])
+    found = _Compared(list(_differences(source, today)))
     if not source.pinned:
-        told.append(f"unpinned: {source.revision} is {today.commit} today")
+        found.told.append(f"unpinned: {source.revision} is {today.commit} today")
+    if source.fixed:
+        with suppress(Gone):  # no branch has to be called so
+            newest = hub.overview(source.repository, MAIN, what, report, patience).commit
+            if newest != today.commit:
+                found.told.append(f"`{MAIN}` has moved on, to {newest}; the pin is still there")
     if today.gated:
-        told.append("gated: its licence must be accepted before anything is fetched")
-    known: list[dict[str, Any]] = []
+        found.told.append("gated: its licence must be accepted before anything is fetched")
     for file in source.files:
         there = today.files.get(file.path)
         if there and not (file.exact and file.sha256):
             sha256 = there.etag if there.digest and there.digest.startswith("sha256:") else None
             if not (file.exact and sha256 is None):
-                known.append({"path": file.path, "bytes": there.size_bytes, "sha256": sha256})
-    return wrong, told, known
+                found.files.append({"path": file.path, "bytes": there.size_bytes, "sha256": sha256})
+    return found
 
 
-def _differences(source: Source, today: Overview):
+def _differences(source: Source, today: Overview) -> Iterator[str]:
     if today.repository != source.repository:
         yield f"renamed: it is {today.repository} now"
     if today.gated and not source.gated:

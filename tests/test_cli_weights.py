@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import cli, cli_weights, registry
+from pipelines.runtime.hub_cache import PART
 from pipelines.runtime.weights import Weights, located
 from tests.hub.client import COMMIT, CONFIG, FILES, LARGE, a_hub, a_source, weights_of
 from tests.hub.server import Fault, Hub, sha256
@@ -68,7 +69,26 @@ def test_a_fetch_of_nothing_or_of_no_method_is_refused(hub: Hub, capsys, argumen
     assert words in capsys.readouterr().err and hub.asked == []
 
 
-def test_check_asks_once_each_without_a_token_and_prints_what_to_paste(hub: Hub, capsys, monkeypatch) -> None:
+def test_what_keeps_a_method_from_running_here_is_said_before_its_weights_are_fetched(hub: Hub, capsys, monkeypatch):
+    monkeypatch.setattr(registry.METHODS[0], "blockers", lambda machine: ("It needs a GPU.",))
+    assert cli.main(["fetch", "first"]) == 0
+    said, here = capsys.readouterr().out.splitlines()
+    assert said == "first: cannot run here: It needs a GPU." and "first: The Thing: here" in here
+    assert cli.main(["fetch", "first", "second", "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["blockers"] for line in lines] == [["It needs a GPU."], []]
+
+
+def test_a_folder_by_hand_that_is_half_copied_is_said(hub: Hub, tmp_path: Path, capsys) -> None:
+    (tmp_path / "by hand" / "lab" / "thing").mkdir(parents=True)
+    words = f"lab/thing in the folder of TURNAROUND_WEIGHTS is not used: {LARGE} is missing"
+    assert cli.main(["doctor"]) == 0 and words in capsys.readouterr().out
+    assert cli.main(["fetch", "first"]) == 0 and f"first: {words}" in capsys.readouterr().out
+    assert cli.main(["fetch", "first", "--json"]) == 0
+    assert words in json.loads(capsys.readouterr().out)["unused"][0]
+
+
+def test_check_asks_without_a_token_and_prints_what_to_paste(hub: Hub, capsys, monkeypatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     hub.gated.add("lab/thing")
     assert cli.main(["fetch", "--check"]) == 1
@@ -77,7 +97,8 @@ def test_check_asks_once_each_without_a_token_and_prints_what_to_paste(hub: Hub,
     assert "lab/other cccccccc: as on its card" in out and f"unpinned: cccccccc is {COMMIT} today" in out
     assert f'WeightFile("{LARGE}", 384_000, "{sha256(OTHER[LARGE])}", exact=True),' in out
     assert hub.gets() == []
-    assert [asked.token for asked in hub.asked if asked.repository == "lab/thing"] == [None]
+    about_pin_and_main = [asked.token for asked in hub.asked if asked.repository == "lab/thing"]
+    assert about_pin_and_main == [None, None]
 
 
 def test_check_tells_what_moved_differs_or_is_gone(hub: Hub, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,9 +117,43 @@ def test_check_tells_what_moved_differs_or_is_gone(hub: Hub, capsys, monkeypatch
 
 
 def test_check_tells_trouble_from_difference(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.faults += [Fault("403", path="revision")]
+    assert cli.main(["fetch", "--check"]) == 1
+    out = capsys.readouterr().out
+    assert f"lab/thing {COMMIT[:12]}: could not be asked\n" in out and "(HTTP 403)" in out and "differs" not in out
+    assert "lab/other cccccccc: could not be asked\n" in out
+
+
+def test_check_does_not_ask_a_hub_again_that_cannot_be_asked(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     hub.faults += [Fault("429", path="revision", headers={"Retry-After": "3600"})]
-    assert cli.main(["fetch", "first", "--check"]) == 1
-    assert "Try again in 60 minutes, as it asks" in capsys.readouterr().out
+    assert cli.main(["fetch", "--check", "--json"]) == 1
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert len(hub.asked) == 1 and not first["ok"] and first["problems"] == second["problems"] == []
+    assert "Try again in 60 minutes, as it asks" in first["unasked"]
+    assert second["unasked"] == "not asked, because 127.0.0.1 could not be asked just before"
+
+
+def test_check_without_a_network_says_so_of_each(hub: Hub, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    hub.server_close()
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert cli.main(["fetch", "--check"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("could not be asked\n") == 2 and "differs" not in out
+    assert out.count("127.0.0.1 cannot be reached from here") == 1
+
+
+@pytest.mark.parametrize("revision", [COMMIT, COMMIT[:8]])
+def test_check_says_that_main_has_moved_past_a_pin_that_is_still_there(hub: Hub, capsys, monkeypatch, revision) -> None:
+    weights = Weights("The Thing", (a_source(revision=revision),))
+    monkeypatch.setattr(registry.METHODS[0], "card", a_card("first", weights=(weights,)))
+    assert cli.main(["fetch", "first", "--check", "--json"]) == 0
+    assert not any("moved on" in note for note in json.loads(capsys.readouterr().out)["notes"])
+    hub.add("lab/thing", OTHER, "d" * 40)
+    assert cli.main(["fetch", "first", "--check", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert f"`main` has moved on, to {'d' * 40}; the pin is still there" in told["notes"] and told["ok"]
 
 
 def test_doctor_lists_what_is_here_missing_and_gated_and_how_big(hub: Hub, capsys, monkeypatch) -> None:
@@ -108,8 +163,30 @@ def test_doctor_lists_what_is_here_missing_and_gated_and_how_big(hub: Hub, capsy
     asked = len(hub.asked)
     assert cli.main(["doctor"]) == 0
     out = capsys.readouterr().out
-    assert "first: The Thing: here, 384 kB (MIT)" in out
-    assert "second: The Gated: missing; 384 kB are fetched when first used, once its licence is accepted at " in out
+    folder = located(WEIGHTS["first"]).folder  # pyright: ignore[reportOptionalMemberAccess]
+    assert f"first: The Thing: here, 384 kB in {folder} (MIT)" in out
+    page = f"accepted at {hub.url}/lab/other"
+    assert f"second: The Gated: missing; 384 kB are fetched when first used, once its licence is {page}" in out
     assert cli.main(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["weights"]
     assert told["first"][0]["here"] and told["second"][0]["missing_bytes"] == 384_000 and len(hub.asked) == asked
+
+
+def test_doctor_names_the_place_that_a_setting_named_and_what_is_unpinned(hub: Hub, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("TURNAROUND_SOURCES", "lab/thing=my/mirror@main")
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "unpinned: my/mirror main (MIT)" in out and "unpinned: lab/other cccccccc (CC BY-NC 4.0)" in out
+    assert cli.main(["doctor", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["weights"]["first"][0]["repository"] == "my/mirror"
+
+
+def test_doctor_says_what_an_earlier_try_has_left(hub: Hub, capsys, tmp_path: Path) -> None:
+    part = tmp_path / "cache" / "models--lab--thing" / "blobs" / (sha256(FILES[LARGE]) + PART)
+    part.parent.mkdir(parents=True)
+    part.write_bytes(FILES[LARGE][:100_000])
+    assert cli.main(["doctor"]) == 0
+    assert "284 kB of 384 kB missing; fetched when first used, going on from 100 kB" in capsys.readouterr().out
+    assert cli.main(["doctor", "--json"]) == 0
+    state = json.loads(capsys.readouterr().out)["weights"]["first"][0]
+    assert state["kept_bytes"] == 100_000 and state["missing_bytes"] == state["bytes"] - 100_000

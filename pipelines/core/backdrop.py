@@ -3,6 +3,7 @@
 Pure functions. A picture that is put on a backdrop, taken off, and put on again is the same picture.
 """
 
+import math
 from typing import Any
 
 import cv2
@@ -21,6 +22,9 @@ STRONG = 2.0  # times the reach: a part that nowhere differs more than this from
 SPECK_SHARE = 0.001  # of the largest part's area
 EDGE_SHARE = 0.03  # of the side: how soft edges may be
 RISE, RISE_LEVELS = 1.1, 2.0  # going inwards, an edge gets so much less like the backdrop with each pixel
+WHITE = 255
+HOLE_SHARE, HOLE_MARGIN = 0.0003, 0.004  # of the frame, a hole's least area; of the side, what its edges may blur
+HOLE_LEVELS = 1.0  # more than the rim's noise: near an object, decoders are less steady
 NEIGHBOURS = np.ones((3, 3), np.uint8)
 MISFIT, MISFIT_LEVELS = 0.06, 6.0  # a colour further than this from the mixture is not one
 
@@ -40,10 +44,16 @@ def reframed(rgba: NDArray[np.uint8], zoom: float, size_px: int) -> NDArray[np.u
     return np.rint(255 * _window(rgba, rgba.shape[0] / zoom, size_px)).astype(np.uint8)
 
 
+def zoomed_fov_deg(fov_deg: float, zoom: float) -> float:
+    """The lens that a picture of this one has once it is `reframed`: cropped to its middle, a picture has a longer."""
+    return math.degrees(2 * math.atan(math.tan(math.radians(fov_deg) / 2) / zoom))
+
+
 def off_backdrop(rgb: NDArray[np.uint8], grey: int) -> NDArray[np.uint8]:
     """The object on a plain backdrop [S, S, 3] cut out again [S, S, 4], its soft edges without the backdrop's colour.
 
-    Backdrop is what reaches the frame's border; a white part inside the object is the object's, and so is a hole.
+    Backdrop is what reaches the frame's border. So is, on grey, a hole as flat as that, for no object is so flat there.
+    On white it is the object's: flat white parts are common.
     """
     picture = rgb.astype(np.float32)
     found = _backdrop(picture, grey)
@@ -51,7 +61,7 @@ def off_backdrop(rgb: NDArray[np.uint8], grey: int) -> NDArray[np.uint8]:
         return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
     backdrop, noise = found
     away = np.abs(picture - backdrop).max(axis=-1)  # [S, S], in grey levels
-    inside = _object(away, noise)
+    inside = _object(away, noise, holes=grey != WHITE)
     alpha, pure = _parted(picture - backdrop, away, inside)
     colours = pure + backdrop
     clear = alpha == 0
@@ -84,8 +94,11 @@ def _backdrop(picture: Plane, grey: int) -> tuple[Plane, float] | None:
     return np.asarray(colour), float(np.quantile(np.abs(alike - colour).max(axis=-1), 0.95))
 
 
-def _object(away: Plane, noise: float) -> NDArray[np.bool_]:
-    """What is no backdrop: two thresholds, so that noise leaves no specks and an object keeps its faint parts."""
+def _object(away: Plane, noise: float, holes: bool) -> NDArray[np.bool_]:
+    """What is no backdrop: two thresholds, so that noise leaves no specks and an object keeps its faint parts.
+
+    `holes`: whether backdrop may show through it.
+    """
     reach = float(np.clip(2 * noise, LEAST_REACH, MOST_REACH))
     _, labels = cv2.connectedComponents((away <= reach).astype(np.uint8), connectivity=4)
     labels = np.asarray(labels, np.intp)
@@ -98,7 +111,20 @@ def _object(away: Plane, noise: float) -> NDArray[np.bool_]:
     areas = np.bincount(parts.ravel(), minlength=count)
     kept = strong & (areas >= max(2.0, SPECK_SHARE * areas[1:].max(initial=0)))
     kept[0] = False
-    return kept[parts]
+    enclosed = (labels > 0) & inside
+    return kept[parts] & ~_holes(enclosed, labels, away, noise) if holes else kept[parts]
+
+
+def _holes(enclosed: NDArray[np.bool_], labels: NDArray[np.intp], away: Plane, noise: float) -> NDArray[np.bool_]:
+    """Of the enclosed parts of the backdrop's colour those that are as flat as the backdrop itself."""
+    margin = max(1, round(HOLE_MARGIN * len(away)))
+    middle = cv2.erode(enclosed.astype(np.uint8), NEIGHBOURS, iterations=margin) > 0
+    found = np.zeros(labels.max(initial=0) + 1, bool)
+    for label in np.unique(labels[middle]):
+        levels = away[middle & (labels == label)]
+        large = (labels == label).sum() >= HOLE_SHARE * away.size
+        found[label] = large and np.quantile(levels, 0.95) <= noise + HOLE_LEVELS
+    return found[labels]
 
 
 def _parted(offset: Plane, away: Plane, inside: NDArray[np.bool_]) -> tuple[Plane, Plane]:

@@ -8,12 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pipelines.runtime import pace
 from pipelines.runtime.pace import Pace
@@ -197,25 +199,46 @@ def _nvidia_gpu() -> tuple[str | None, int]:
 # --- Measuring --------------------------------------------------------------------------------------------------------
 
 
+_measuring = threading.Lock()
+
+
 class PeakMemory:
-    """The most memory in use between making one and `bytes()`: the process's, or the GPU's for a run that used it."""
+    """The most memory in use between making one and `bytes()`: the process's, or the GPU's for a run that used it.
+
+    Of everything in it, other runs and idle models included: nobody counts memory by run. The system keeps one mark for
+    the whole process, so whoever sets it back first notes it for all others that are still measuring.
+    """
+
+    _under_way: ClassVar["weakref.WeakSet[PeakMemory]"] = weakref.WeakSet()
 
     def __init__(self) -> None:
-        with suppress(OSError):  # only Linux can; elsewhere the mark is the process's whole life's
-            Path("/proc/self/clear_refs").write_text("5")
-        if cuda := _cuda_in_use():
-            for index in range(cuda.device_count()):
-                cuda.reset_peak_memory_stats(index)
+        self._before = dict.fromkeys((False, True), 0)  # the mark was set back
+        with _measuring:
+            for other in self._under_way:
+                other._before = {gpu: max(known, _mark_bytes(gpu)) for gpu, known in other._before.items()}
+            self._under_way.add(self)
+            with suppress(OSError):  # only Linux can; elsewhere the mark is the process's whole life's
+                Path("/proc/self/clear_refs").write_text("5")
+            if cuda := _cuda_in_use():
+                for index in range(cuda.device_count()):
+                    cuda.reset_peak_memory_stats(index)
 
     def bytes(self, gpu: bool = False) -> int:
-        """With `gpu`, of the NVIDIA GPU that had most, all models loaded on it included, if one is in use at all."""
-        if gpu and (cuda := _cuda_in_use()):
-            return max(cuda.max_memory_allocated(index) for index in range(cuda.device_count()))
-        try:
-            status = Path("/proc/self/status").read_text()
-            return int(status.split("VmHWM:")[1].split()[0]) * 1024
-        except (OSError, IndexError, ValueError):
-            return _lifetime_peak_bytes()
+        """With `gpu`, of the NVIDIA GPU that had most, if one is in use at all."""
+        with _measuring:
+            on_gpu = gpu and _cuda_in_use() is not None
+            return max(self._before[on_gpu], _mark_bytes(on_gpu))
+
+
+def _mark_bytes(gpu: bool) -> int:
+    if gpu:
+        cuda = _cuda_in_use()
+        return max((cuda.max_memory_allocated(index) for index in range(cuda.device_count())), default=0) if cuda else 0
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        return _lifetime_peak_bytes()
 
 
 def _cuda_in_use() -> Any:

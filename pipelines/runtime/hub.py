@@ -5,12 +5,13 @@ that can be left behind; it would itself wait for minutes, and then blame the co
 """
 
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.download import LISTEN_S, PATIENCE_S
@@ -19,6 +20,9 @@ from pipelines.runtime.report import Report
 T = TypeVar("T")
 AT_ONCE = 4  # questions, and later files
 PASSING = (408, 429, 500, 502, 503, 504)  # answers that may be another one soon
+COMMIT = re.compile(r"[0-9a-f]{40}")
+_ETAG = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")  # it becomes a file's name, so that it must lead nowhere else
+MOST_PAGES = 50  # of a repository's list of commits
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Patience:
     """How long to wait for a Hub in trouble; the defaults add up to half a minute. Shorter in tests."""
 
     silent_s: float = PATIENCE_S
-    """With nothing received for so long, it is given up."""
+    """With nothing received for so long, or nothing but trouble, it is given up."""
     pauses_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
     """Before each further try at what may pass by itself."""
     asked_s: float = 15.0
@@ -67,6 +71,10 @@ class Gated(TurnaroundError):
     """Its licence has to be accepted first."""
 
 
+class Unavailable(TurnaroundError):
+    """The Hub as a whole cannot be asked now: there is no network, it is silent, or it has had enough of us."""
+
+
 class Silent(Exception):
     """No answer within the deadline."""
 
@@ -75,6 +83,12 @@ def endpoint() -> str:
     from huggingface_hub import constants
 
     return constants.ENDPOINT
+
+
+def is_offline() -> bool:
+    from huggingface_hub import constants
+
+    return constants.is_offline_mode()
 
 
 def host() -> str:
@@ -87,11 +101,12 @@ def address(repository: str, revision: str, path: str) -> str:
     return hf_hub_url(repository, path, revision=revision, endpoint=endpoint())
 
 
-def headers() -> dict[str, str]:
+def headers(*, anonymously: bool = False) -> dict[str, str]:
     """With the token, where there is one."""
     from huggingface_hub.utils import build_hf_headers
 
-    return {**build_hf_headers(library_name="turnaround"), "accept-encoding": "identity"}
+    token = False if anonymously else None
+    return {**build_hf_headers(library_name="turnaround", token=token), "accept-encoding": "identity"}
 
 
 def look_up(
@@ -106,25 +121,22 @@ def look_up(
             told = get_hf_file_metadata(
                 url, timeout=patience.silent_s, endpoint=endpoint(), library_name="turnaround", retry_on_errors=False
             )
-            if not (told.commit_hash and told.etag and told.size is not None):
-                raise TurnaroundError(
-                    f"Something between here and {host()} answered in its place when {what} was asked for: a login "
-                    "page of the network, or a proxy. Open a web page to see, or set HTTPS_PROXY, and try again."
-                )
-            return Remote(path, told.commit_hash, told.etag, told.size)
+            commit, etag = told.commit_hash or "", told.etag or ""
+            if not (COMMIT.fullmatch(commit) and _ETAG.fullmatch(etag)) or told.size is None:
+                raise _somebody_else(what)
+            return Remote(path, commit, etag, told.size)
 
         return ask
 
-    found: dict[str, Remote] = {}
+    questions = [question(path) for path in paths]
+    return persistently(questions, repository, what, report, patience)
 
-    def asked() -> list[Remote]:
-        left = [path for path in paths if path not in found]
-        message = f"Asking {host()} about {what}"
-        for remote in _answers([question(path) for path in left], message, report, patience.silent_s):
-            found[remote.path] = remote
-        return [found[path] for path in paths]
 
-    return persistently(asked, repository, what, report, patience)
+def _somebody_else(what: str) -> TurnaroundError:
+    return TurnaroundError(
+        f"Something between here and {host()} answered in its place when {what} was asked for: a login "
+        "page of the network, or a proxy. Open a web page to see, or set HTTPS_PROXY, and try again."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,43 +164,61 @@ def overview(repository: str, revision: str, what: str, report: Report, patience
         }
         return Overview(told.id, commit, bool(told.gated), files)
 
-    message = f"Asking {host()} about {what}"
-    return persistently(
-        lambda: _answers([ask], message, report, patience.silent_s)[0], repository, what, report, patience
-    )
+    return persistently([ask], repository, what, report, patience)[0]
 
 
 def full_commit(
     repository: str, short: str, what: str, report: Report, patience: Patience, *, anonymously: bool = False
 ) -> str:
-    """The commit that starts with these digits: the Hub itself knows commits by all forty only."""
-    from huggingface_hub import HfApi
+    """The commit that starts with these digits: the Hub itself knows commits by all forty only.
 
-    def ask() -> str:
-        api = HfApi(endpoint=endpoint(), library_name="turnaround", token=False if anonymously else None)
-        commits = api.list_repo_commits(repository)
-        found = [commit.commit_id for commit in commits if commit.commit_id.startswith(short)]
-        if len(found) != 1:
-            raise Gone("the revision is gone", revision=True)
-        return found[0]
+    Its list is read page by page. huggingface_hub's own way to read it would sleep through whatever it is told to.
+    """
+    from huggingface_hub.utils import get_session, hf_raise_for_status
 
-    message = f"Asking {host()} about {what}"
-    return persistently(
-        lambda: _answers([ask], message, report, patience.silent_s)[0], repository, what, report, patience
-    )
+    def question(url: str) -> Callable[[], tuple[list[str], str | None]]:
+        def ask() -> tuple[list[str], str | None]:
+            answer = get_session().get(url, headers=headers(anonymously=anonymously), timeout=patience.silent_s)
+            hf_raise_for_status(answer)
+            try:
+                commits = [str(commit["id"]) for commit in answer.json()]
+            except (ValueError, LookupError, TypeError):
+                raise _somebody_else(what) from None
+            return commits, answer.links.get("next", {}).get("url")
+
+        return ask
+
+    url = f"{endpoint()}/api/models/{repository}/commits/main"
+    for _ in range(MOST_PAGES):
+        (commits, further), *_ = persistently([question(url)], repository, what, report, patience)
+        found = [commit for commit in commits if commit.startswith(short) and COMMIT.fullmatch(commit)]
+        if len(found) == 1:
+            return found[0]
+        url = urljoin(url, further or "")
+        if found or not further or urlsplit(url)[:2] != urlsplit(endpoint())[:2]:  # the token is for the Hub alone
+            break
+    raise Gone("the revision is gone", revision=True)
 
 
-def persistently(work: Callable[[], T], repository: str, what: str, report: Report, patience: Patience) -> T:
-    """`work()`, tried again while its failure may pass; then the failure in words."""
+def persistently(
+    questions: Sequence[Callable[[], T]], repository: str, what: str, report: Report, patience: Patience
+) -> list[T]:
+    """Each question's answer, asked again while its failure may pass, for `silent_s` at most; then that in words."""
+    answers: dict[int, T] = {}
+    end = time.monotonic() + patience.silent_s
+    trouble: Exception | None = None
     for pause_s in (*patience.pauses_s, None):
         try:
-            return work()
+            message = f"Asking {host()} about {what}"
+            _answers(questions, answers, message, report, max(0.0, end - time.monotonic()))
+            return [answers[number] for number in range(len(questions))]
         except TurnaroundError:
             raise
         except Exception as problem:
+            trouble = trouble if trouble and isinstance(problem, Silent) else problem
             wait_s = wait_before_retry(problem, pause_s, patience)
-            if wait_s is None:
-                raise in_words(problem, repository, what, patience) from problem
+            if wait_s is None or time.monotonic() + wait_s > end:
+                raise in_words(trouble, repository, what, patience) from problem
         pause(wait_s, f"{host()} is busy; asking again about {what}", report)
     raise AssertionError("the last round returns or raises")
 
@@ -219,26 +249,28 @@ def pause(seconds: float, message: str, report: Report) -> None:
         time.sleep(min(left_s, LISTEN_S))
 
 
-def _answers(questions: Sequence[Callable[[], T]], message: str, report: Report, silent_s: float) -> list[T]:
-    """Each question's answer, several asked at once; the first failure ends it. Nobody waits for a silent one."""
-    inbox: queue.Queue[tuple[int, T | None, Exception | None]] = queue.Queue()
-    numbered, next_one, given_up = list(enumerate(questions)), threading.Lock(), threading.Event()
+def _answers(
+    questions: Sequence[Callable[[], T]], answers: dict[int, T], message: str, report: Report, silent_s: float
+) -> None:
+    """Ask what is not answered yet, some at once; the first failure ends it. Nobody waits for a silent one."""
+    inbox: queue.Queue[tuple[int, Any, Exception | None]] = queue.Queue()
+    left = [(number, question) for number, question in enumerate(questions) if number not in answers]
+    next_one, given_up = threading.Lock(), threading.Event()
 
     def ask() -> None:
         while not given_up.is_set():
             with next_one:
-                if not numbered:
+                if not left:
                     return
-                number, question = numbered.pop(0)
+                number, question = left.pop(0)
             try:
                 inbox.put((number, question(), None))
             except Exception as problem:
                 inbox.put((number, None, problem))
                 return
 
-    for _ in range(min(AT_ONCE, len(questions))):
+    for _ in range(min(AT_ONCE, len(left))):
         threading.Thread(target=ask, daemon=True, name="hub").start()
-    answers: dict[int, Any] = {}
     heard = time.monotonic()
     try:
         while len(answers) < len(questions):
@@ -254,13 +286,14 @@ def _answers(questions: Sequence[Callable[[], T]], message: str, report: Report,
             answers[number], heard = answer, time.monotonic()
     finally:
         given_up.set()
-    return [answers[number] for number in range(len(questions))]
 
 
 # --- The true cause, in words -----------------------------------------------------------------------------------------
 
 
-def in_words(problem: Exception, repository: str, what: str, patience: Patience) -> TurnaroundError:
+def in_words(
+    problem: Exception, repository: str, what: str, patience: Patience, *, of_a_body: bool = False
+) -> TurnaroundError:
     """What the failure means to a person; `Gone` and `Gated` where another source may help."""
     import httpx
     import httpx2
@@ -286,23 +319,24 @@ def in_words(problem: Exception, repository: str, what: str, patience: Patience)
         case errors.HFValidationError():
             return Gone("that is no name of a repository; check TURNAROUND_SOURCES")
         case Silent() | httpx2.TimeoutException() | httpx.TimeoutException():
-            return TurnaroundError(
-                f"{what} stopped arriving: nothing came from {host()} for {patience.silent_s:g} seconds. What has "
-                "arrived is kept. Check the network and try again."
-            )
+            nothing = f"nothing came from {host()} for {patience.silent_s:g} seconds"
+            if of_a_body:
+                nothing = f"{what} stopped arriving: {nothing}. What has arrived is kept."
+            else:
+                nothing = f"{what} could not be asked for: {nothing}."
+            return Unavailable(f"{nothing} Check the network and try again.")
         case errors.OfflineModeIsEnabled():
             return TurnaroundError(f"{what} is not here, and HF_HUB_OFFLINE forbids fetching it. Unset it to fetch.")
         case errors.HfHubHTTPError() | httpx.HTTPStatusError():
             return _status_in_words(problem.response, what, page)
         case httpx2.ConnectError() | httpx2.ProxyError() | httpx.ConnectError() | httpx.ProxyError():
-            return TurnaroundError(
+            return Unavailable(
                 f"{what} could not be fetched: {host()} cannot be reached from here. Check the network, the proxy "
                 "(HTTPS_PROXY) or HF_ENDPOINT, and try again."
             )
         case httpx2.HTTPError() | httpx.HTTPError():
-            return TurnaroundError(
-                f"{what} broke off on its way from {host()}, again and again. What has arrived is kept; try later."
-            )
+            kept = "What has arrived is kept; try" if of_a_body else "Try"
+            return TurnaroundError(f"{what} broke off on its way from {host()}, again and again. {kept} later.")
         case OSError():
             return TurnaroundError(
                 f"{what} could not be asked for: {problem.strerror or 'the system refused'}. Check that the Hub's "
@@ -326,7 +360,7 @@ def _status_in_words(response: Any, what: str, page: str) -> TurnaroundError:
     if status == 429:
         asked_s = _asked_wait_s(response)
         when = "in some minutes" if asked_s is None else f"in {_duration(asked_s)}, as it asks"
-        return TurnaroundError(
+        return Unavailable(
             f"{host()} has had too many requests from here and did not send {what} (HTTP 429). Try again {when}; "
             "logged in (`hf auth login`), more requests are allowed."
         )

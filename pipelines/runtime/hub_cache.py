@@ -10,15 +10,15 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines.core.files import whole_file, write_whole
-from pipelines.runtime.hub import named_digest
-from pipelines.runtime.report import Report
+from pipelines.runtime.download import LISTEN_S
+from pipelines.runtime.hub import COMMIT, named_digest
 
 PART = ".turnaround.part"  # what is being fetched; kept when the fetching ends early, and so named that it is ours
 FORGOTTEN_S = 7 * 24 * 3600  # a partial file that nobody went on with for so long
@@ -34,10 +34,11 @@ class Shelf:
 
     def commit_of(self, revision: str) -> str | None:
         """The commit that a revision was when it was fetched."""
-        if len(revision) == 40:
+        if COMMIT.fullmatch(revision):
             return revision
-        with suppress(OSError):
-            return (self.folder / "refs" / revision).read_text().strip() or None
+        with suppress(OSError, UnicodeError):
+            commit = (self.folder / "refs" / revision).read_text().strip()
+            return commit if COMMIT.fullmatch(commit) else None
         return None
 
     def snapshot(self, commit: str) -> Path:
@@ -53,11 +54,21 @@ class Shelf:
         """The very file that huggingface_hub locks while it fetches this content."""
         return self.locks / f"{etag}.lock"
 
-    def sweep(self) -> None:
+    def kept_bytes(self) -> int:
+        """Of all the files that have come in part."""
+        total = 0
         for part in self.folder.glob(f"blobs/*{PART}"):
             with suppress(OSError):
-                if time.time() - part.stat().st_mtime > FORGOTTEN_S:
-                    part.unlink()
+                total += part.stat().st_size
+        return total
+
+    def adopt(self, etag: str, commit: str, path: str) -> None:
+        """Where links are forbidden, others leave a content in the snapshot alone: let it be looked at before it is
+        fetched."""
+        blob, pointer = self.blob(etag), self.snapshot(commit) / path
+        if not blob.exists() and pointer.is_file():
+            with suppress(OSError, NotImplementedError):
+                os.link(pointer, blob)
 
     def link(self, etag: str, commit: str, path: str) -> Path:
         """Let the snapshot's file be the content: by a symbolic link, on a disk without them by whatever it has."""
@@ -100,13 +111,26 @@ def shelf(repository: str) -> Shelf:
     return Shelf(cache / name, cache / ".locks" / name)
 
 
+def sweep() -> None:
+    """Remove partial files, of whichever repository, that nobody went on with."""
+    from huggingface_hub import constants
+
+    for part in Path(constants.HF_HUB_CACHE).glob(f"models--*/blobs/*{PART}"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > FORGOTTEN_S:
+                part.unlink()
+
+
 # --- What was verified ------------------------------------------------------------------------------------------------
 
 _remembered: dict[Path, dict[str, Any]] = {}  # for this process, should the folder not be writable
 
 
 class Verified:
-    """Which files were read and found to be what they should be: each by its size, its time and its digests."""
+    """Which files were read and found to be what they should be: each by its size, its time and its digests.
+
+    And which commit was taken in the stead of a pin of which the Hub said that it is gone.
+    """
 
     def __init__(self, data: Path) -> None:
         self._folder = data / "models" / "verified"
@@ -116,25 +140,44 @@ class Verified:
         try:
             real = path.resolve(strict=True)
             now = real.stat()
-            note = _remembered.get(real)
-            if not note or (note["size"], note["mtime_ns"]) != (now.st_size, now.st_mtime_ns):
-                note = json.loads(self._note(real).read_text())
-            same = (note["size"], note["mtime_ns"]) == (now.st_size, now.st_mtime_ns)
-            return list(note["digests"]) if same else []
+            for note in self._notes(str(real)):
+                if (note["size"], note["mtime_ns"]) == (now.st_size, now.st_mtime_ns):
+                    return list(note["digests"])
         except (OSError, ValueError, KeyError, TypeError):
-            return []
+            pass
+        return []
 
     def remember(self, path: Path, digests: list[str]) -> None:
         real = path.resolve(strict=True)
         now = real.stat()
-        note = {"file": str(real), "size": now.st_size, "mtime_ns": now.st_mtime_ns, "digests": digests}
-        _remembered[real] = note
+        self._keep(str(real), {"size": now.st_size, "mtime_ns": now.st_mtime_ns, "digests": digests})
+
+    def stand_in(self, repository: str, revision: str) -> str | None:
+        for note in self._notes(f"{repository}@{revision}"):
+            commit = note.get("stand_in")
+            if isinstance(commit, str) and COMMIT.fullmatch(commit):
+                return commit
+        return None
+
+    def remember_stand_in(self, repository: str, revision: str, commit: str) -> None:
+        self._keep(f"{repository}@{revision}", {"stand_in": commit})
+
+    def _notes(self, of: str) -> Iterator[dict[str, Any]]:
+        """This process' own, and the one on the disk, which another process may have renewed."""
+        if note := _remembered.get(self._note(of)):
+            yield note
+        with suppress(OSError, ValueError):
+            if isinstance(note := json.loads(self._note(of).read_text()), dict):
+                yield note
+
+    def _keep(self, of: str, note: dict[str, Any]) -> None:
+        _remembered[self._note(of)] = note
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self._note(real), json.dumps(note).encode())
+            write_whole(self._note(of), json.dumps({"of": of, **note}).encode())
 
-    def _note(self, real: Path) -> Path:
-        return self._folder / (hashlib.sha256(str(real).encode()).hexdigest()[:32] + ".json")
+    def _note(self, of: str) -> Path:
+        return self._folder / (hashlib.sha256(of.encode()).hexdigest()[:32] + ".json")
 
 
 class Digest:
@@ -154,21 +197,22 @@ class Digest:
         return [*found, "git-sha1:" + self._git.hexdigest()] if self._git else found
 
 
-def pieces(path: Path) -> Iterator[bytes]:
+def feed(digest: Digest, path: Path, tell: Callable[[str], None], message: str) -> int:
+    """Read a file through its digest, telling how far it is; returns its length. `tell` may raise, to stop it."""
+    size_bytes, read, told = path.stat().st_size, 0, 0.0
     with path.open("rb") as file:
         while piece := file.read(PIECE):
-            yield piece
+            if time.monotonic() - told > LISTEN_S:
+                tell(f"{message}: {read / max(1, size_bytes):.0%}")
+                told = time.monotonic()
+            digest.update(piece)
+            read += len(piece)
+    return read
 
 
-def digests_of(path: Path, report: Report, fraction: float, message: str) -> list[str]:
-    size_bytes, read, told = path.stat().st_size, 0, 0.0
-    digest = Digest(size_bytes)
-    for piece in pieces(path):
-        if time.monotonic() - told > 0.25:
-            report(fraction, f"{message}: {read / max(1, size_bytes):.0%}")
-            told = time.monotonic()
-        digest.update(piece)
-        read += len(piece)
+def digests_of(path: Path, tell: Callable[[str], None], message: str) -> list[str]:
+    digest = Digest(path.stat().st_size)
+    feed(digest, path, tell, message)
     return digest.all()
 
 

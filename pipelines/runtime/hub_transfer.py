@@ -9,7 +9,7 @@ import queue
 import shutil
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
@@ -22,7 +22,7 @@ from pipelines.core.files import StorageError, disk_sentences, sync_to_disk
 from pipelines.runtime import hub
 from pipelines.runtime.download import LISTEN_S, Message, megabytes, receive, time_left
 from pipelines.runtime.hub import Patience, Remote
-from pipelines.runtime.hub_cache import Digest, Shelf, Verified, digests_of, pieces
+from pipelines.runtime.hub_cache import Digest, Shelf, Verified, digests_of, feed
 from pipelines.runtime.report import Report
 
 MOST_TRIES = 50  # of one file, progress or not
@@ -56,9 +56,12 @@ def transfer(
     with disk_sentences(f"{what} could not be stored in the Hub's cache (HF_HUB_CACHE)"):
         shelf.locks.mkdir(parents=True, exist_ok=True)
         shelf.blob("").mkdir(parents=True, exist_ok=True)
-        shelf.sweep()
-    unique = {each.remote.etag: each for each in wanted}  # one content may have several names
-    files = [_Coming(each, shelf, repository, verified, what, report, patience) for each in unique.values()]
+        for each in wanted:
+            shelf.adopt(each.remote.etag, each.remote.commit, each.remote.path)
+    named: dict[str, list[Wanted]] = {}  # one content may have several names
+    for each in wanted:
+        named.setdefault(each.remote.etag, []).append(each)
+    files = [_Coming(names, shelf, repository, verified, what, patience) for names in named.values()]
     _check_room(files, shelf, what, free_bytes)
     inbox: queue.Queue[tuple[_Coming, int, Message]] = queue.Queue(maxsize=64)
     progress = _Progress(files, what, report)
@@ -66,7 +69,10 @@ def transfer(
         while left := [file for file in files if not file.here]:
             started = [file for file in left if file.started]
             for file in [file for file in left if not file.started][: hub.AT_ONCE - len(started)]:
-                file.start(inbox)
+                began = time.monotonic()
+                file.start(inbox, progress.say)
+                for other in started:  # which was not listened to while this one's part was read
+                    other.excuse(time.monotonic() - began)
             progress.tell()
             for file in started:
                 file.retry_if_due()
@@ -80,10 +86,6 @@ def transfer(
     finally:
         for file in files:
             file.leave()
-    with disk_sentences(f"{what} could not be stored in the Hub's cache (HF_HUB_CACHE)"):
-        for each in wanted:
-            found = verified.digests(shelf.blob(each.remote.etag))
-            verified.remember(shelf.link(each.remote.etag, each.remote.commit, each.remote.path), found)
 
 
 def _check_room(files: Sequence["_Coming"], shelf: Shelf, what: str, free_bytes: int) -> None:
@@ -103,6 +105,9 @@ class _Progress:
         self._total = sum(file.size_bytes for file in files)
         self._before = self._best = sum(file.done() for file in files)
         self._start, self._told = time.monotonic(), 0.0
+
+    def say(self, text: str) -> None:
+        self._report(self._best / max(1, self._total), text)
 
     def tell(self) -> None:
         """At most four times a second; a file that begins anew does not move the bar back."""
@@ -125,17 +130,16 @@ class _Coming:
 
     def __init__(
         self,
-        wanted: Wanted,
+        names: Sequence[Wanted],
         shelf: Shelf,
         repository: str,
         verified: Verified,
         what: str,
-        report: Report,
         patience: Patience,
     ) -> None:
-        self._wanted, self._repository, self._verified = wanted, repository, verified
-        self._what, self._report, self._patience = what, report, patience
-        remote = wanted.remote
+        self._names, self._shelf, self._repository, self._verified = names, shelf, repository, verified
+        self._what, self._patience = what, patience
+        self._remote = remote = names[0].remote
         self._blob, self._part = shelf.blob(remote.etag), shelf.part(remote.etag)
         self._lock_path = shelf.lock(remote.etag)
         self.size_bytes = remote.size_bytes
@@ -149,6 +153,7 @@ class _Coming:
         self._abandoned = threading.Event()
         self._inbox: queue.Queue[tuple[_Coming, int, Message]]
         self._others = 0  # times that something else arrived
+        self._trouble: Exception | None = None  # since the last byte
 
     def done(self) -> int:
         """Bytes that are here, whoever fetches them."""
@@ -157,23 +162,26 @@ class _Coming:
         if self._file:
             return self._done
         with suppress(OSError):
+            if self._blob.exists():  # of another revision, most likely: it is looked at when its turn comes
+                return min(self.size_bytes, self._blob.stat().st_size)
             return min(self.size_bytes, self._part.stat().st_size)
         return 0
 
     # --- One step at a time -------------------------------------------------------------------------------------------
 
-    def start(self, inbox: "queue.Queue[tuple[_Coming, int, Message]]") -> None:
+    def start(self, inbox: "queue.Queue[tuple[_Coming, int, Message]]", tell: Callable[[str], None]) -> None:
         """Begin, unless it is here or someone else is at it."""
         with disk_sentences(self._doing):
             if not self._locked():
                 return
             if self._blob.exists():
-                if self._is_whole():
+                if self._is_whole(tell):
                     self._arrived()
                     return
                 self._blob.unlink()
-            self._inbox, self.started, self._heard = inbox, True, time.monotonic()
-            self._open()
+            self._inbox, self.started = inbox, True
+            self._open(tell)
+        self._heard = time.monotonic()
         if self._done == self.size_bytes:
             self._ended()
         else:
@@ -196,9 +204,13 @@ class _Coming:
             self._again_at = 0.0
             self._ask()
 
+    def excuse(self, seconds: float) -> None:
+        """It was not listened to for so long."""
+        self._heard += seconds
+
     def check_silence(self) -> None:
         if not self._again_at and time.monotonic() - self._heard > self._patience.silent_s:
-            raise hub.in_words(hub.Silent(), self._repository, self._what, self._patience)
+            raise self._in_words(self._trouble or hub.Silent())
 
     def leave(self) -> None:
         """Keep what has come for the next try, and let others have their turn."""
@@ -216,40 +228,32 @@ class _Coming:
     # --- Inside -------------------------------------------------------------------------------------------------------
 
     def _locked(self) -> bool:
-        if self._lock is None:
-            lock = FileLock(self._lock_path, timeout=0, mode=0o664)
-            try:
-                lock.acquire()
-            except Timeout:
-                self.elsewhere = True
-                return False
-            except NotImplementedError:  # a disk that knows no locks
-                lock = SoftFileLock(self._lock_path, timeout=0)
+        for kind in (FileLock, SoftFileLock):  # the second for a disk that knows no locks
+            if self._lock is None:
+                lock = kind(self._lock_path, timeout=0, mode=0o664)
                 try:
                     lock.acquire()
+                    self._lock = lock
                 except Timeout:
-                    self.elsewhere = True
-                    return False
-            self._lock = lock
-        self.elsewhere = False
-        return True
+                    break
+                except NotImplementedError:
+                    continue
+        self.elsewhere = self._lock is None
+        return not self.elsewhere
 
-    def _is_whole(self) -> bool:
+    def _is_whole(self, tell: Callable[[str], None]) -> bool:
         """Whether the content that is here already is the right one: it may be of another revision, or another's."""
         found = self._verified.digests(self._blob)
         if not found and self._blob.stat().st_size == self.size_bytes:
-            found = digests_of(self._blob, self._report, 0.0, f"Checking {self._what}")
+            found = digests_of(self._blob, tell, f"Checking {self._what}")
             self._verified.remember(self._blob, found)
-        return self._wanted.is_met_by(found)
+        return all(each.is_met_by(found) for each in self._names)
 
-    def _open(self) -> None:
+    def _open(self, tell: Callable[[str], None]) -> None:
         """Go on with what an earlier try left, which is hashed again; more than there can be is thrown away."""
         self._digest, self._done = Digest(self.size_bytes), 0
         if self._part.exists() and self._part.stat().st_size <= self.size_bytes:
-            for piece in pieces(self._part):
-                self._report.check()
-                self._digest.update(piece)
-                self._done += len(piece)
+            self._done = feed(self._digest, self._part, tell, f"Checking what has come of {self._what}")
             self._file = self._part.open("ab")
         else:
             self._file = self._part.open("wb")
@@ -260,7 +264,7 @@ class _Coming:
         self._tries += 1
         self._abandoned.set()
         self._abandoned, number, inbox = threading.Event(), self._number, self._inbox
-        remote = self._wanted.remote
+        remote = self._remote
         headers = hub.headers() | ({"range": f"bytes={self._done}-"} if self._done else {})
 
         def put(message: Message, /, *, timeout: float) -> None:
@@ -279,7 +283,7 @@ class _Coming:
 
     def _take(self, piece: bytes) -> None:
         assert self._file
-        self._heard, self._fruitless = time.monotonic(), 0
+        self._heard, self._fruitless, self._trouble = time.monotonic(), 0, None
         self._done += len(piece)
         if self._done > self.size_bytes:
             self._failed(Other())
@@ -298,7 +302,7 @@ class _Coming:
             return
         assert self._file
         found = self._digest.all()
-        if not self._wanted.is_met_by(found):
+        if not all(each.is_met_by(found) for each in self._names):
             self._failed(Other())
             return
         with disk_sentences(self._doing):
@@ -316,6 +320,13 @@ class _Coming:
         self._arrived()
 
     def _arrived(self) -> None:
+        """Into the snapshot with it, though others are still to come: what is here need not be missing."""
+        with disk_sentences(self._doing):
+            found = self._verified.digests(self._blob)
+            for remote in (each.remote for each in self._names):
+                pointer = self._shelf.link(remote.etag, remote.commit, remote.path)
+                with suppress(FileNotFoundError):  # huggingface_hub, which waited for it too, is just linking it anew
+                    self._verified.remember(pointer, found)
         self.here = True
         self.leave()
 
@@ -339,15 +350,17 @@ class _Coming:
         pauses = self._patience.pauses_s
         pause_s = pauses[self._fruitless] if self._fruitless < len(pauses) and self._tries < MOST_TRIES else None
         self._fruitless += 1
+        self._trouble = problem
         if isinstance(problem, httpx.TimeoutException):
             wait_s = 0.0 if time.monotonic() - self._heard < self._patience.silent_s else None
         else:
             wait_s = hub.wait_before_retry(problem, pause_s, self._patience)
-        if wait_s is None:
-            told = hub.in_words(problem, self._repository, self._what, self._patience)
-            raise told from problem
+        if wait_s is None or time.monotonic() + wait_s - self._heard > self._patience.silent_s:
+            raise self._in_words(problem) from problem
         self._again_at = time.monotonic() + wait_s
-        self._heard = max(self._heard, self._again_at) if wait_s else self._heard
+
+    def _in_words(self, problem: Exception) -> TurnaroundError:
+        return hub.in_words(problem, self._repository, self._what, self._patience, of_a_body=True)
 
     def _restart(self) -> None:
         assert self._file

@@ -239,6 +239,11 @@ class Method(ABC):
         for needed in self.weights_for(self._options(request)):
             weights.fetch(needed, report)
 
+    def warm(self, report: Report) -> None:  # noqa: B027  # most methods load nothing
+        """The model of a run with default options into memory, where it stays as any other; its weights are here. For
+        whoever prepares a server; nothing happens where a method does not say how.
+        """
+
     @abstractmethod
     def _run(self, request: Request, report: Report) -> Turnaround:
         """The recipe. `request.options` is always an instance of `Options`, and the weights are here: `located`."""

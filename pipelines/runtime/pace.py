@@ -1,7 +1,7 @@
 """What runs really took, by method and place, kept in a small file in the data folder, so that estimates come true.
 
 A method counts its work in units of its own (denoising steps times views, say). `record` finds out how many a request
-has by asking the method's own `estimate`; `pace_s` gives back how long so many take here.
+has, and what else takes time, by asking the method's own `estimate`; `pace_s` gives back how long so many take here.
 """
 
 import contextlib
@@ -27,9 +27,11 @@ log = logging.getLogger(__name__)
 FILE = "pace.json"
 SCHEMA = 1
 KEEP_RUNS = 15  # of each method on each device: enough for a steady median, few enough to follow a new driver
+LEAST_SHARE = 0.01  # of a run, that its units took, however long its fixed parts were thought to take
 KEEP_PLACES = 100  # methods times devices; the ones unheard of longest leave first
+NO_LOADING_S = 1e-100  # not 0, which is a time that was never measured
 MOST_BYTES = 1_000_000  # a file larger than this is not ours
-_FIGURES = ("unit_s", "load_s", "memory_bytes")
+_FIGURES = ("unit_s", "load_s", "memory_share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,11 @@ class Pace:
     """The median of the newest runs of one method on one device, in one precision."""
 
     unit_s: float
-    """For one unit of the method's own work, without loading."""
+    """For one unit of the method's own work, without loading and without what takes as long for any number."""
     load_s: float
     """For bringing its model into memory; 0 when that was never seen."""
-    memory_bytes: int
+    memory_share: float
+    """The most memory in use meanwhile, as a share of what the method's own figures say; 0 when that is not known."""
     runs: int
     place: str
     """As in a manifest: "NVIDIA H100 80GB HBM3, bfloat16"."""
@@ -61,16 +64,25 @@ def load_s(machine: "Machine", key: str, default_s: float) -> float:
     return known.load_s if known and known.load_s else default_s
 
 
-def units_of(method: "Method", request: "Request", machine: "Machine") -> float:
-    """How many units of work the method's estimate counts for this request: what it grows by when one takes a second
-    longer. 0 for a method that does not go by pace.
+def memory_bytes(machine: "Machine", key: str, default: int) -> int:
+    """What a run takes in memory here, where `default` is the method's own figure for it: that as earlier runs bore it
+    out. Other models in memory at the time count too, as they may the next time.
+    """
+    known = machine.pace.get(key)
+    return round(known.memory_share * default) if known and known.memory_share else default
+
+
+def units_of(method: "Method", request: "Request", machine: "Machine") -> tuple[float, float]:
+    """How many units of work the method's estimate counts for this request, and the seconds it adds that do not depend
+    on them, loading left out. No units for a method that does not go by pace.
     """
 
     def estimated_s(unit_s: float) -> float:
-        pace = {method.card.key: Pace(unit_s, 0.0, 0, 1, "")}
+        pace = {method.card.key: Pace(unit_s, NO_LOADING_S, 0, 1, "")}
         return method.estimate(request, dataclasses.replace(machine, pace=pace)).seconds
 
-    return estimated_s(2.0) - estimated_s(1.0)
+    once, twice = estimated_s(1.0), estimated_s(2.0)
+    return twice - once, 2 * once - twice
 
 
 # --- Keeping ----------------------------------------------------------------------------------------------------------
@@ -82,15 +94,16 @@ _read: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = {}  # by file: its t
 def record(data: Path, machine: "Machine", method: "Method", request: "Request", made: "Turnaround") -> None:
     """Keep what a finished run took. Never a reason for anything to fail: what cannot be kept is logged."""
     try:
-        units = units_of(method, request, machine)
+        units, fixed_s = units_of(method, request, machine)
         # `seconds` begins after the fetch.
         seconds = made.seconds - made.stage_seconds.get("load", 0.0)
         if units <= 0 or seconds <= 0 or not made.provenance:
             return
+        own_figure = method.estimate(request, dataclasses.replace(machine, pace={})).memory_bytes
         figures = {
-            "unit_s": seconds / units,
+            "unit_s": max(LEAST_SHARE * seconds, seconds - fixed_s) / units,
             "load_s": made.stage_seconds.get("load", 0.0),
-            "memory_bytes": made.peak_memory_bytes,
+            "memory_share": made.peak_memory_bytes / own_figure if own_figure > 0 else 0.0,
         }
         _keep(data / FILE, method.card.key, made.provenance.device, figures)
     except Exception:
@@ -125,10 +138,9 @@ def paces(data: Path, device: str, gpu: str | None) -> dict[str, Pace]:
 
 def _rank(place: str, device: str, gpu: str | None) -> int:
     """How much a run at `place` tells of one here; 0 for nothing."""
-    kind = kind_of(place)
-    if kind == device:
-        return 3 if gpu and place.startswith(gpu) else 2
-    return 1 if device == "cpu" else 0  # no GPU here: whoever sends the work to other machines has the runs of those
+    if kind_of(place) == device:
+        return 2 if gpu and place.startswith(gpu) else 1
+    return 0
 
 
 def kind_of(place: str) -> str:
@@ -137,8 +149,8 @@ def kind_of(place: str) -> str:
 
 
 def _pace(entry: Mapping[str, Any]) -> Pace:
-    unit_s, load_s, memory_bytes = (statistics.median(entry[name] or [0.0]) for name in _FIGURES)
-    return Pace(unit_s, load_s, int(memory_bytes), len(entry["unit_s"]), entry["place"])
+    unit_s, load_s, memory_share = (statistics.median(entry[name] or [0.0]) for name in _FIGURES)
+    return Pace(unit_s, load_s, memory_share, len(entry["unit_s"]), entry["place"])
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:

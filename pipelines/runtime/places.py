@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NEEDED_PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "huggingface_hub")
 INSTALL = "pip install -r requirements.txt"
-ZERO_GPU_BYTES = 45_097_156_608  # 42 GiB; from more on, a Space's calls silently cost twice (configs.json of `spaces`)
+ZERO_GPU_THRESHOLD = 45_097_156_608  # 42 GiB; with more, a Space's calls silently cost twice (configs.json of `spaces`)
 BF16_CAPABILITY = 8  # Ampere, the first whose matrix units take bfloat16
 # Of a GPU's memory, what is kept free for the work itself: a quarter, within these bounds. A model and its activations
 # are of like size; where that is too little, idle models leave when memory runs out.
@@ -82,7 +82,7 @@ def model_budget_bytes(place: Place) -> int:
 def gpu_budget_bytes(total_bytes: int, zero_gpu: bool) -> int:
     reserve = min(MOST_RESERVE, max(LEAST_RESERVE, int(total_bytes * RESERVE_SHARE)))
     budget = max(0, total_bytes - reserve)
-    return min(budget, ZERO_GPU_BYTES - 1) if zero_gpu else budget
+    return min(budget, ZERO_GPU_THRESHOLD - 1) if zero_gpu else budget
 
 
 def free_device_bytes(place: Place) -> tuple[int, int]:

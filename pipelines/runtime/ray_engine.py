@@ -24,15 +24,16 @@ from typing import Any
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime import pace
 from pipelines.runtime.devices import Machine, this_machine
-from pipelines.runtime.engine import NOBODYS, TELL_STEP_S, Silence, Turn
+from pipelines.runtime.engine import NOBODYS, Silence, Turn
 from pipelines.runtime.method import Method, Report, Request, Turnaround
 from pipelines.runtime.ray_bridge import Begin, Died, Ended, Leave, Ready, Setup, Stop, Unreachable
-from pipelines.runtime.relay import TICK_S, Piece, Step, received
+from pipelines.runtime.relay import TICK_S, Piece, Progress, followed
 from pipelines.runtime.settings import RAY_HERE
 
 log = logging.getLogger(__name__)
 START_S = 120.0  # a cluster that has not answered by then will not
 CLOSE_S = 15.0
+RETRY_S = 30.0  # a page that asks what the cluster is tries to reach it again no sooner than this
 BRIDGE = "from pipelines.runtime.ray_bridge import main; main()"
 GONE = "the connection to the cluster broke"
 
@@ -48,6 +49,8 @@ class RayEngine:
         self._setup = Setup(tuple(methods), address, cpus)
         self._silence = Silence()
         self._lock = threading.Lock()
+        self._closed = False
+        self._last_known: Machine | None = None
         self._bridge = _Bridge(self._setup)
 
     @property
@@ -70,13 +73,16 @@ class RayEngine:
             ) from second
 
     def machine(self, data: Path) -> Machine:
-        """The ablest of the cluster. While there is none to be reached, this one, so that the page can be shown."""
+        """The ablest of the cluster as it was last heard of; this one until the cluster has first answered, so that
+        the page can be shown at once.
+        """
         here = this_machine(data)
-        try:
-            there = self._connected(Report()).machine
-        except TurnaroundError as problem:
-            log.warning("%s", problem)
+        answer = self._living(RETRY_S).answer
+        if isinstance(answer, Ready):
+            self._last_known = answer.machine
+        if self._last_known is None:
             return here
+        there = self._last_known
         paces = pace.paces(data, there.device, there.gpu)
         return replace(there, free_disk_bytes=here.free_disk_bytes, pace=paces)
 
@@ -84,15 +90,22 @@ class RayEngine:
         return self._silence.longest_s()
 
     def close(self) -> None:
-        self._bridge.close()
+        with self._lock:
+            self._closed = True
+            self._bridge.close()
+
+    def _living(self, retry_s: float = 0.0) -> "_Bridge":
+        """The bridge, built anew if it is gone and the last try is long enough ago."""
+        with self._lock:
+            bridge = self._bridge
+            if bridge.gone and not self._closed and time.monotonic() - bridge.built >= retry_s:
+                bridge.close()
+                self._bridge = bridge = _Bridge(self._setup)
+            return bridge
 
     def _connected(self, report: Report, turn: Turn = NOBODYS) -> Ready:
-        """Waits for the cluster; a bridge that is gone is built anew."""
-        with self._lock:
-            if self._bridge.gone:
-                self._bridge.close()
-                self._bridge = _Bridge(self._setup)
-            bridge = self._bridge
+        """Waits for the cluster."""
+        bridge = self._living()
         deadline = time.monotonic() + START_S
         while not bridge.answered.wait(TICK_S):
             report.check()
@@ -108,23 +121,9 @@ class RayEngine:
 
     def _attempt(self, method: Method, request: Request, report: Report, turn: Turn) -> Turnaround:
         self._connected(report, turn)
-        line, began, told_at = self._bridge.begin(method.card.key, request), False, float("-inf")
+        line = self._bridge.begin(method.card.key, request)
         try:
-            with self._silence.watch() as heard:
-                while True:
-                    report.check()
-                    if not began and time.monotonic() - told_at > TELL_STEP_S:
-                        turn.waiting("Waiting for a free worker of the cluster")
-                        told_at = time.monotonic()
-                    piece = line.next(TICK_S)
-                    if not began or (isinstance(piece, Step) and piece.told):
-                        heard()
-                    if piece is None:
-                        continue
-                    began = True
-                    made = received(piece, report)
-                    if made:
-                        return made
+            return followed(line.next, report, turn, self._silence, "a free worker of the cluster", Progress())
         finally:
             line.leave()
 
@@ -163,6 +162,7 @@ class _Bridge:
         self.answered = threading.Event()
         self.answer: Ready | Unreachable | None = None
         self.gone = False
+        self.built = time.monotonic()
         self._lines: dict[str, _Line] = {}
         self._lock = threading.Lock()
         self._sending = threading.Lock()
@@ -218,6 +218,8 @@ class _Bridge:
             while True:
                 run, what = self._pipe.recv()
                 if isinstance(what, Ready | Unreachable):
+                    if isinstance(what, Unreachable):
+                        log.warning("The Ray cluster cannot be reached: %s", what.why)
                     self.answer = what
                     self.answered.set()
                     continue

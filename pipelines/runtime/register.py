@@ -19,18 +19,8 @@ from pipelines.runtime.turns import Turns, move, parts_of, settled, size_of
 log = logging.getLogger(__name__)
 WAIT_STEP_S = 0.25  # how often a run that waits for another's loading looks whether it was cancelled
 HOST_RESERVE = 2 * 10**9  # of the machine's memory, left free by models that step aside into it
+HOST_WORK = 10**9  # of the machine's memory, what a run takes beside its model where that is in it, at the least
 Where = Literal["device", "host"]
-
-
-@dataclass(frozen=True, slots=True)
-class Resident:
-    """A model in memory, for those who look after the server."""
-
-    key: str
-    place: str
-    size_bytes: int
-    where: Where
-    in_use: bool
 
 
 @dataclass(eq=False)
@@ -53,8 +43,11 @@ class Model:
     """All its parts together do not fit the device, so they always take turns."""
     spoilt: bool = False
     """It could not be moved whole, and is dropped as soon as it is given back."""
-    worked: dict[tuple[int, int], int] = field(default_factory=dict)
-    """The rung that had to be taken, by what was asked for; forgotten when it leaves the device."""
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """Which model where: the place's own name may differ, on ZeroGPU, between the page and its workers."""
+        return _name(self.key, self.place)
 
     @property
     def can_take_turns(self) -> bool:
@@ -69,7 +62,7 @@ class Register:
     """All models of this process. Any thread may borrow; moving and loading happens outside the lock."""
 
     def __init__(self, steps_aside: Callable[[Place], bool] | None = None) -> None:
-        self._models: dict[tuple[str, str], Model] = {}
+        self._models: dict[tuple[str, str, str], Model] = {}
         self._changed = threading.Condition()
         self._uses = itertools.count(1)
         self._steps_aside = steps_aside or _has_memory_of_its_own
@@ -91,12 +84,12 @@ class Register:
                     self._forget(model)
                 raise
             with self._changed:
-                model.where, model.busy, model.worked = "device", False, {}
+                model.where, model.busy = "device", False
                 self._use(model, report)
             return model
 
     def _ready(self, key: str, place: Place, report: Report) -> Model | None:
-        model = self._models.get((key, place.name))
+        model = self._models.get(_name(key, place))
         if model is None or model.busy or model.where != "device" or model.spoilt:
             return None
         if model.turns and any(user is not report.cancelled for user in model.users):
@@ -116,9 +109,10 @@ class Register:
                 report.check()
                 if ready := self._ready(key, place, report):
                     return ready
-                model = self._models.get((key, place.name))
+                model = self._models.get(_name(key, place))
                 if model is None:
-                    model = self._models[key, place.name] = Model(key, place, size_bytes)
+                    model = Model(key, place, size_bytes)
+                    self._models[model.name] = model
                     return model
                 if not model.busy and model.where == "host":
                     model.busy = True
@@ -128,19 +122,33 @@ class Register:
     def give_back(self, model: Model, report: Report) -> None:
         with self._changed:
             model.users.remove(report.cancelled)
+            ending = None
             if model.spoilt and not model.users:
                 self._forget(model)
             elif model.turns and not model.users and not model.too_large:
-                try:
-                    model.turns.end()
-                    model.turns, model.where = None, "host"
-                except Exception as error:
-                    log.warning("%s could not step aside and is dropped: %s", model.key, error)
-                    self._forget(model)
+                ending, model.busy = model.turns, True
             self._changed.notify_all()
+        if ending:
+            self._end(ending, model)
         if model.where is None:
             _free()
         self._make_room(model)  # it may have come although there was none
+
+    def _end(self, turns: Turns, model: Model) -> None:
+        """The model, which is busy, is as any other that stepped aside."""
+        ended = False
+        try:
+            turns.end()
+            ended = True
+        except Exception as error:
+            log.warning("%s could not step aside and is dropped: %s", model.key, error)
+        finally:
+            with self._changed:
+                if ended:
+                    model.turns, model.where, model.busy = None, "host", False
+                    self._changed.notify_all()
+                else:
+                    self._forget(model)
 
     def borrowed_by(self, report: Report) -> list[Model]:
         with self._changed:
@@ -174,6 +182,8 @@ class Register:
 
     def _onto_device(self, model: Model, load: Callable[[Place], Any]) -> None:
         if model.value is None:
+            if model.place.device.type != "cuda":
+                self._check_host(model)
             model.value = load(model.place)
         parts = parts_of(model.value)
         model.size_bytes = size_of(parts) or model.size_bytes
@@ -185,10 +195,22 @@ class Register:
         import torch
 
         if model.value is None:
+            self._check_host(model)
             model.value = settled(load(replace(model.place, device=torch.device("cpu"))), model.place)
         parts = parts_of(model.value)
         model.size_bytes = size_of(parts) or model.size_bytes
         model.turns, model.too_large = Turns(parts, model.place.device), True
+
+    def _check_host(self, model: Model) -> None:
+        """Refuse what the machine's memory has no room for, with words: the system would end the process without."""
+
+        def fits() -> bool:
+            free = free_memory_bytes()
+            return free == 0 or free >= model.size_bytes + HOST_WORK  # 0: it does not tell
+
+        if not fits() and not (self.make_idle_leave(also_from_host=True) and fits()):
+            sizes = f"{in_bytes(model.size_bytes)}, and {in_bytes(HOST_WORK)} to work in"
+            raise too_little(f"to load this model, which takes about {sizes}", "", None)
 
     def let_take_turns(self, models: list[Model]) -> None:
         """Until they are given back, only one part of each is on the device at a time."""
@@ -273,20 +295,17 @@ class Register:
         return True
 
     def _forget(self, model: Model) -> None:
-        self._models.pop((model.key, model.place.name), None)
+        self._models.pop(model.name, None)
         model.value = model.turns = model.where = None
         model.busy = False
         self._changed.notify_all()
 
     # --- Looking
 
-    def residents(self) -> tuple[Resident, ...]:
+    def models(self) -> list[Model]:
+        """Those in memory, the one used longest ago first."""
         with self._changed:
-            return tuple(
-                Resident(model.key, model.place.name, model.size_bytes, model.where, bool(model.users))
-                for model in sorted(self._models.values(), key=_used)
-                if model.where
-            )
+            return [model for model in sorted(self._models.values(), key=_used) if model.where]
 
     def after_fork(self) -> None:
         """In a child process, where only the forking thread goes on: what others held or would have brought is void."""
@@ -294,6 +313,10 @@ class Register:
         self._models = {name: model for name, model in self._models.items() if not model.busy}
         for model in self._models.values():
             model.users = []
+
+
+def _name(key: str, place: Place) -> tuple[str, str, str]:
+    return key, str(place.device), str(place.dtype)
 
 
 def _free() -> None:

@@ -1,17 +1,21 @@
 """A run in another process, told piece by piece: what the worker sends, and what whoever waits for it makes of that.
 
-`relayed` runs there and yields plain picklable pieces; `received` turns each back into a report, a result or an error.
+`relayed` runs there and yields plain picklable pieces; `followed` waits for them here, and `received` turns each back
+into a report, a result or an error.
 """
 
+import math
 import threading
+import time
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.runtime.engine import TELL_STEP_S, Silence, Turn
 from pipelines.runtime.method import Method, Report, Request, Turnaround
 
 TICK_S = 0.25  # a worker says something at least this often, so that whoever waits can stop it soon
@@ -114,3 +118,44 @@ def received(piece: Piece, report: Report) -> Turnaround | None:
     if piece.out_of_memory:
         raise MemoryError(piece.trace)
     raise TurnaroundError(piece.sentence) if piece.sentence else WorkerBug(f"In a worker:\n{piece.trace}")
+
+
+@dataclass
+class Progress:
+    """How far a run elsewhere has come."""
+
+    began: float | None = None
+    """When its first piece came, by the monotonic clock."""
+    fraction: float = 0.0
+
+
+def followed(
+    next_piece: Callable[[float], Piece | None],
+    report: Report,
+    turn: Turn,
+    silence: Silence,
+    waiting_for: str,
+    progress: Progress,
+) -> Turnaround:
+    """The result, once it has come: `next_piece` waits for so many seconds at most. Cancelling never waits longer."""
+    told_at = -math.inf
+
+    def listen(fraction: float, message: str, preview: NDArray[np.uint8] | None) -> None:
+        progress.fraction = fraction
+        report(fraction, message, preview)
+
+    here = Report(listen, report.cancelled)
+    with silence.watch() as heard:
+        while True:
+            report.check()
+            if progress.began is None and time.monotonic() - told_at > TELL_STEP_S:
+                turn.waiting(f"Waiting for {waiting_for}")
+                told_at = time.monotonic()
+            piece = next_piece(TICK_S)
+            if progress.began is None or (isinstance(piece, Step) and piece.told):
+                heard()
+            if piece is None:
+                continue
+            progress.began = progress.began or time.monotonic()
+            if made := received(piece, here):
+                return made

@@ -14,11 +14,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from pipelines.runtime.places import Place, chosen_place, torch_blockers
-from pipelines.runtime.register import REGISTER, Resident
+from pipelines.runtime.register import REGISTER
 from pipelines.runtime.report import Report
 from pipelines.runtime.thrift import Thrift, is_of_host, is_out_of_memory, ladder, let_go, notes_of, too_little
+from pipelines.runtime.weights import Fetched
 
-__all__ = ["Place", "Resident", "Thrift", "chosen_place", "resident", "thriftily", "torch_blockers"]
+__all__ = ["Place", "Thrift", "chosen_place", "loaded_bytes", "resident", "thriftily", "torch_blockers"]
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ def resident(key: str, load: Callable[[Place], T], size_bytes: int, report: Repo
     room, and never taken away while in use. `T` is a module, or a dataclass, tuple, list or dict with modules in it.
 
     `key` names these very weights (method, revision, precision if it is special); `size_bytes` is about what they take
-    and only counts until they are loaded and measured. `report` is the one that the run was given, because that is told
+    where models run now (see `loaded_bytes`): where less of the machine's memory is free, loading is refused in words.
+    Once they are loaded, what was measured counts. `report` is the one that the run was given, because that is told
     where it works; `load` calls its `check` between parts, so that loading can be cancelled.
 
     What goes into the modules belongs on `report.place.device`, which `T` may hold as a `Place` too: on a GPU without
@@ -46,24 +48,30 @@ def resident(key: str, load: Callable[[Place], T], size_bytes: int, report: Repo
 
 
 def thriftily(
-    work: Callable[[Thrift], T], at_once: int, report: Report, *, decode_at_once: int | None = None
+    work: Callable[[Thrift], T],
+    at_once: int,
+    report: Report,
+    *,
+    decode_at_once: int | None = None,
+    tiling: bool = True,
 ) -> tuple[T, tuple[str, ...]]:
     """`work(thrift)`, tried with less and less memory until it fits; and notes that say what was done, for the result.
 
-    `work` begins anew each time and keeps nothing of the time before. Out of memory on the last rung is a sentence with
-    figures. `Cancelled` and every other error pass through at once. Parts take turns only of models that were borrowed
-    with a report of the same run.
+    Each call begins on the first rung, whatever an earlier one had to do: the memory may be free again by now.
+
+    `work` is called anew each time; what it should not do twice, it keeps elsewhere. `tiling` is False where no
+    decoder's tiles would help. Out of memory on the last rung is a sentence with figures. `Cancelled` and every other
+    error pass through at once. Parts take turns only of models that were borrowed with a report of the same run.
     """
     models = REGISTER.borrowed_by(report)
     rungs = ladder(
         at_once,
         decode_at_once or at_once,
+        tiling=tiling,
         offloading=any(model.can_take_turns for model in models),
         offloaded=any(model.turns for model in models),
     )
-    asked = rungs[0].at_once, rungs[0].decode_at_once
-    rung = min(len(rungs) - 1, max((model.worked.get(asked, 0) for model in models), default=0))
-    said, outer, once_more = "", sys.exception(), True
+    rung, said, outer, once_more = 0, "", sys.exception(), True
     while rung < len(rungs):
         report.check()
         try:
@@ -77,8 +85,6 @@ def thriftily(
             log.info("Out of memory with %s: %s", rungs[rung], said)
             let_go(error, outer)
         else:
-            for model in models:
-                model.worked[asked] = rung
             return made, notes_of(replace(rungs[0], offload=False), rungs[rung])
         if REGISTER.make_idle_leave(also_from_host=is_of_host(said)) and once_more:
             once_more = False  # the same again: it may fit now
@@ -87,12 +93,15 @@ def thriftily(
     raise too_little("for this, even with everything done in the smallest steps", said, report.place)
 
 
-def residents() -> tuple[Resident, ...]:
-    """The models in memory, the one used longest ago first. Asks torch nothing."""
-    return REGISTER.residents()
+def loaded_bytes(found: Fetched, parameters: int, always_bytes: int = 0) -> int:
+    """What a model takes in memory where models run now: so many numbers in the place's precision, and what takes the
+    same anywhere; but no more than twice its files, whose numbers of 16 bits become 32 at the most.
+    """
+    files_bytes = sum((found.folder / file.path).stat().st_size for file in found.source.files)
+    return min(parameters * chosen_place().dtype.itemsize + always_bytes, 2 * files_bytes)
 
 
 def forget_idle() -> None:
     """Drop every model that nobody uses, from the device and from the machine's memory."""
-    while residents() and REGISTER.make_idle_leave(also_from_host=True):
+    while REGISTER.make_idle_leave(also_from_host=True):
         pass  # once more, for those that stepped aside

@@ -16,6 +16,8 @@ from pipelines.core.images import Limits
 PREFIX = "TURNAROUND_"
 AS_ON_THE_CARDS = "none"
 MOVES = "none or repositories"
+NO_METHODS = "none"
+PRELOADS = "none or methods"
 ENGINES = "auto, here, zerogpu, ray"
 ZERO_GPU_SIZES = "large, xlarge"
 RAY_HERE = "local"
@@ -87,6 +89,12 @@ class Settings:
         "visitor's quota",
         allowed=ZERO_GPU_SIZES,
     )
+    preload: str = _setting(
+        NO_METHODS,
+        "On a ZeroGPU Space, the methods whose models are loaded before the page opens, by their keys with spaces or "
+        "commas between; runs of these need not load them on the visitor's quota",
+        allowed=PRELOADS,
+    )
     ray_address: str = _setting(
         RAY_HERE,
         "The Ray cluster's head, as host:port; local starts one on this machine",
@@ -98,6 +106,11 @@ class Settings:
         """`sources` taken apart: repository on a card to the one to use and, where given, its revision."""
         found = (_MOVE.fullmatch(move) for move in self.sources.split())
         return {move[1]: (move[2], move[3]) for move in found if move}
+
+    @property
+    def preloaded(self) -> tuple[str, ...]:
+        """`preload` taken apart, each method once."""
+        return () if self.preload == NO_METHODS else tuple(dict.fromkeys(re.findall(r"\w+", self.preload)))
 
     @property
     def results(self) -> Path:
@@ -140,6 +153,10 @@ def _parse(text: str, default: Any, bounds: Mapping[str, Any]) -> Any:
     if bounds["allowed"] == MOVES:
         if text != AS_ON_THE_CARDS and not all(_MOVE.fullmatch(move) for move in text.split()):
             raise ValueError("it must look like owner/name=other/name@revision, with spaces between several")
+        return text
+    if bounds["allowed"] == PRELOADS:
+        if not re.fullmatch(r"\w+([\s,]+\w+)*", text):
+            raise ValueError("it must be none, or methods' keys with spaces or commas between, such as zero123 shap_e")
         return text
     if bounds["allowed"] == DEVICES:
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text):

@@ -27,8 +27,12 @@ class Thrift:
     """Whether parts are on the device only while they work: `residency` sees to it, the method has nothing to do."""
 
 
-def ladder(at_once: int, decode_at_once: int, *, offloading: bool, offloaded: bool = False) -> tuple[Thrift, ...]:
-    """`offloading`: whether parts can take turns, as the last rung; `offloaded`: whether they do already."""
+def ladder(
+    at_once: int, decode_at_once: int, *, tiling: bool = True, offloading: bool, offloaded: bool = False
+) -> tuple[Thrift, ...]:
+    """`tiling`: whether tiles are of use to the method. `offloading`: whether parts can take turns, as the last rung;
+    `offloaded`: whether they do already.
+    """
     rungs = [Thrift(max(1, at_once), max(1, decode_at_once), offload=offloaded)]
     decodes_what_was_made = rungs[0].decode_at_once <= rungs[0].at_once  # a video goes whole through the network
     while (last := rungs[-1]).at_once > 1:
@@ -37,7 +41,8 @@ def ladder(at_once: int, decode_at_once: int, *, offloading: bool, offloaded: bo
         rungs.append(replace(last, at_once=half, decode_at_once=decoded))
     while (last := rungs[-1]).decode_at_once > 1:
         rungs.append(replace(last, decode_at_once=last.decode_at_once // 2))
-    rungs.append(replace(rungs[-1], tiles=True))
+    if tiling:
+        rungs.append(replace(rungs[-1], tiles=True))
     if offloading and not offloaded:
         rungs.append(replace(rungs[-1], offload=True))
     return tuple(rungs)

@@ -1,7 +1,8 @@
 """What a method's card says of its weights, and how they come here: `located` looks, `fetch` downloads.
 
 They lie in a folder kept by hand (TURNAROUND_WEIGHTS), or in the Hub's ordinary cache. Only the files that a card names
-are ever fetched, never code. Importing this loads neither huggingface_hub nor torch, and opens nothing.
+are ever fetched, never code, and only contents count for which somebody vouches: the card, or the Hub by a checksum.
+Importing this loads neither huggingface_hub nor torch, and opens nothing.
 """
 
 import os
@@ -12,18 +13,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pipelines.core.errors import TurnaroundError
-from pipelines.runtime import hub
+from pipelines.core.files import disk_sentences
+from pipelines.runtime import by_hand, hub
 from pipelines.runtime.download import megabytes
-from pipelines.runtime.hub import Gated, Gone, Patience
-from pipelines.runtime.hub_cache import Verified, digest_by_name, digests_of, shelf
+from pipelines.runtime.hub import COMMIT, Gated, Gone, Patience
+from pipelines.runtime.hub_cache import Verified, digest_by_name, digests_of, shelf, sweep
 from pipelines.runtime.hub_transfer import Wanted, transfer
 from pipelines.runtime.report import Report
 from pipelines.runtime.settings import Settings, read_settings
 
 LOCAL = "local"
-MAIN = "main"  # where to look at last when a pinned revision is gone
+MAIN = "main"  # where to look when the Hub has said that a pinned revision is gone
 FORMATS = (".safetensors", ".bin", ".ckpt", ".pt", ".json", ".txt", ".model", ".yaml")  # the pickles: weights_only=True
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
 
 
@@ -61,11 +62,16 @@ class Source:
 
     @property
     def pinned(self) -> bool:
-        return bool(_COMMIT.fullmatch(self.revision))
+        return bool(COMMIT.fullmatch(self.revision))
 
     @property
     def shortened(self) -> bool:
         return not self.pinned and bool(_SHORT_COMMIT.fullmatch(self.revision))
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it names one commit, be it by its first digits."""
+        return self.pinned or self.shortened
 
     @property
     def size_bytes(self) -> int:
@@ -102,38 +108,67 @@ def located(weights: Weights) -> Fetched | None:
     settings = read_settings()
     verified, sources = Verified(settings.data), chosen_sources(weights, settings)
     for source in sources:
-        by_hand = settings.weights / source.repository
-        if all(os.path.isfile(by_hand / file.path) for file in source.files):
-            return Fetched(by_hand, source, LOCAL)
-    for source, cached in _cached(sources):
-        if all(_is_verified(cached / file.path, file, verified) for file in source.files):
-            return Fetched(cached, source, cached.name)
+        folder = settings.weights / source.repository
+        if not by_hand.flaw(folder, source.files):
+            return Fetched(folder, source, LOCAL)
+    for here in _cached(sources, verified):
+        if all(here.is_verified(file, verified) for file in here.source.files):
+            return Fetched(here.folder, here.source, here.folder.name)
     return None
+
+
+def needed(weights: Weights) -> Fetched:
+    """The weights, for a run that has fetched them."""
+    if found := located(weights):
+        return found
+    raise TurnaroundError(
+        f"The weights of {weights.name} are not here any more: someone removed them. Start the run again."
+    )
 
 
 def missing_bytes(weights: Weights) -> int:
     """How much `fetch` would download, for estimates and cards; as cheap as `located`."""
     if located(weights):
         return 0
-    sources = chosen_sources(weights, read_settings())
-    left = [sum(f.size_bytes for f in s.files if not _seems_here(cached / f.path, f)) for s, cached in _cached(sources)]
-    return min([sources[0].size_bytes, *left])
+    settings = read_settings()
+    sources = chosen_sources(weights, settings)
+    left = [(sources[0], sources[0].size_bytes)]
+    for here in _cached(sources, Verified(settings.data)):
+        left.append((here.source, sum(file.size_bytes for file in here.source.files if not here.seems_to_have(file))))
+    return min(max(0, missing - kept_bytes(source)) for source, missing in left)
+
+
+def kept_bytes(source: Source) -> int:
+    """What has come of files that were not fetched to their end: the next try goes on from there."""
+    return shelf(source.repository).kept_bytes()
+
+
+def unused_by_hand(weights: Weights) -> list[str]:
+    """Why a folder kept by hand is not used, for each that is there and not in order; a sentence without paths."""
+    settings = read_settings()
+    found: dict[str, None] = {}
+    for source in chosen_sources(weights, settings):
+        folder = settings.weights / source.repository
+        if folder.is_dir() and (flaw := by_hand.flaw(folder, source.files)):
+            found[f"{source.repository} in the folder of TURNAROUND_WEIGHTS is not used: {flaw}."] = None
+    return list(found)
 
 
 def notice(weights: Weights, fetched: Fetched) -> str | None:
     """What to say beside a result when the weights are not those of the card's first line."""
-    source = fetched.source
+    source, named = fetched.source, weights.first
     if fetched.revision == LOCAL:
         return f"The weights of {weights.name} are from a folder kept by hand, used as they stand."
-    if source.repository != weights.first.repository:
+    if source.repository != named.repository:
         return f"The weights of {weights.name} are from {source.repository}; their licence: {source.licence}."
-    if weights.first.revision != MAIN and not fetched.revision.startswith(weights.first.revision):
+    if source.revision != named.revision or (named.fixed and not fetched.revision.startswith(named.revision)):
         return f"The weights of {weights.name} are of another revision than its card names: {fetched.revision[:12]}."
     return None
 
 
 def fetch(weights: Weights, report: Report, patience: Patience | None = None) -> Fetched:
     """The weights, downloaded if they are not here. Every failure is a sentence, nothing half-fetched is located."""
+    sweep()
     if found := located(weights):
         return found
     patience, settings = patience or Patience(), read_settings()
@@ -159,7 +194,7 @@ def fetch(weights: Weights, report: Report, patience: Patience | None = None) ->
             gate = gate or Gated(f"{problem} (The licence: {source.licence}.)")
         except Gone as problem:
             refusals.append(f"{source.repository} ({problem})")
-            moved += [source] if problem.revision and (source.pinned or source.shortened) else []
+            moved += [source] if problem.revision and source.fixed else []
     if gate:
         raise gate
 
@@ -195,55 +230,77 @@ def chosen_sources(weights: Weights, settings: Settings) -> tuple[Source, ...]:
 # --- What is here -----------------------------------------------------------------------------------------------------
 
 
-def _cached(sources: tuple[Source, ...]) -> Iterator[tuple[Source, Path]]:
-    """Each source with its snapshot in the Hub's cache, if it has one; at last, what may have come in a pin's stead."""
-    places = [(source, source.revision) for source in sources]
-    places += [(source, MAIN) for source in sources if source.pinned or source.shortened]
-    for source, revision in places:
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """What the Hub's cache may have of a source."""
+
+    source: Source
+    folder: Path
+    stands_in: bool
+    """For a pin that is gone: then nothing but what the card says of the files can tell whether they are the ones."""
+
+    def seems_to_have(self, file: WeightFile) -> bool:
+        with suppress(OSError):
+            return file.may_have((self.folder / file.path).stat().st_size)
+        return False
+
+    def is_verified(self, file: WeightFile, verified: Verified) -> bool:
+        path = self.folder / file.path
+        found = verified.digests(path)
+        vouched = f"sha256:{file.sha256}" if file.sha256 else digest_by_name(path)  # copies were checked when fetched
+        return bool(found) and (not vouched or vouched in found) and (not self.stands_in or self.seems_to_have(file))
+
+
+def _cached(sources: tuple[Source, ...], verified: Verified) -> Iterator[_Here]:
+    """Each source's snapshot in the Hub's cache, if it has one; at last, what came in a pin's stead.
+
+    Only the Hub can say that a pin is gone. Offline it cannot be asked, and what `main` was will do if it fits.
+    """
+    for source in sources:
         ours = shelf(source.repository)
-        if commit := ours.commit_of(revision):
-            yield source, ours.snapshot(commit)
-
-
-def _is_verified(path: Path, file: WeightFile, verified: Verified) -> bool:
-    found = verified.digests(path)
-    return bool(found) and (file.sha256 is None or f"sha256:{file.sha256}" in found)
-
-
-def _seems_here(path: Path, file: WeightFile) -> bool:
-    with suppress(OSError):
-        return file.may_have(path.stat().st_size)
-    return False
+        if commit := ours.commit_of(source.revision):
+            yield _Here(source, ours.snapshot(commit), False)
+    for source in sources:
+        if source.fixed:
+            ours = shelf(source.repository)
+            commit = verified.stand_in(source.repository, source.revision)
+            if commit or (hub.is_offline() and (commit := ours.commit_of(MAIN))):
+                yield _Here(source, ours.snapshot(commit), True)
 
 
 def _verify_what_is_here(name: str, sources: tuple[Source, ...], verified: Verified, report: Report) -> None:
     """Read what others put into the cache, once, where it is a whole set. A content that belies its name is removed."""
-    for source, cached in _cached(sources):
-        if not all(os.path.isfile(cached / file.path) for file in source.files):
+    for here in _cached(sources, verified):
+        files = here.source.files
+        if not all(os.path.isfile(here.folder / file.path) for file in files):
             continue
-        for number, file in enumerate(source.files):
-            path = cached / file.path
-            if _is_verified(path, file, verified):
-                continue
-            found = digests_of(path, report, number / len(source.files), f"Checking {name}, which is here already")
+        if here.stands_in and not all(here.seems_to_have(file) for file in files):
+            continue
+        for number, file in enumerate(files):
+            path = here.folder / file.path
             by_name = digest_by_name(path)
+            if verified.digests(path) or not (by_name or file.sha256):
+                continue
+
+            def tell(text: str, fraction: float = number / len(files)) -> None:
+                report(fraction, text)
+
+            found = digests_of(path, tell, f"Checking {name}, which is here already")
             if by_name and by_name not in found:
                 with suppress(OSError):
-                    shelf(source.repository).discard(path)
-            elif by_name or file.sha256 or file.may_have(os.path.getsize(path)):
+                    shelf(here.source.repository).discard(path)
+            else:
                 verified.remember(path, found)
 
 
 def _refuse_offline(weights: Weights) -> None:
-    from huggingface_hub import constants
-
-    if constants.is_offline_mode():
+    if hub.is_offline():
         missing, whole = missing_bytes(weights), weights.first.size_bytes
         part = f"{megabytes(missing)} of {megabytes(whole)}" if missing < whole else megabytes(whole)
         raise TurnaroundError(
             f"{weights.name} is not on this machine ({part} missing), and HF_HUB_OFFLINE forbids fetching it. Unset it "
             "while there is a network, or put the files into the folder of TURNAROUND_WEIGHTS; methods whose weights "
-            "are here work on."
+            "are here work on." + "".join(f" {sentence}" for sentence in unused_by_hand(weights))
         )
 
 
@@ -255,13 +312,15 @@ def _fetch_from(
 ) -> Fetched:
     """All of one source's files, or nothing that counts."""
     # 1. Which commit; has it all of the files, the published ones; may we have them? Asked before a byte of them comes
-    exactly = revision
+    ours, verified, exactly = shelf(source.repository), Verified(settings.data), revision
     if source.shortened and revision == source.revision:
         exactly = hub.full_commit(source.repository, revision, what, report, patience)
+        with disk_sentences(f"{what} could not be stored in the Hub's cache (HF_HUB_CACHE)"):
+            ours.refer(revision, exactly)
     paths = [file.path for file in source.files]
     remotes = hub.look_up(source.repository, exactly, paths, what, report, patience)
     commits = {remote.commit for remote in remotes}
-    if len(commits) > 1 or (_COMMIT.fullmatch(exactly) and commits != {exactly}):
+    if len(commits) > 1 or (COMMIT.fullmatch(exactly) and commits != {exactly}):
         raise Gone("it answers with another revision than was asked for")
     wanted: list[Wanted] = []
     for file, remote in zip(source.files, remotes, strict=True):
@@ -270,11 +329,15 @@ def _fetch_from(
         other = other or (file.exact and remote.size_bytes != file.size_bytes)
         if other or (revision != source.revision and not file.may_have(remote.size_bytes)):
             raise Gone(f"its {file.path} is not the published one")
-        wanted.append(Wanted(remote, tuple(digest for digest in (pinned, remote.digest) if digest)))
+        digests = tuple(digest for digest in (pinned, remote.digest) if digest)
+        if not digests:
+            raise Gone(f"neither the card nor {hub.host()} has a checksum for its {file.path}")
+        wanted.append(Wanted(remote, digests))
 
     # 2. Fetched, verified, linked; then the whole counts
     commit = commits.pop()
-    ours, verified = shelf(source.repository), Verified(settings.data)
     transfer(wanted, ours, source.repository, verified, what, int(settings.free_disk_mb * 1e6), report, patience)
     ours.refer(revision, commit)
+    if revision != source.revision:
+        verified.remember_stand_in(source.repository, source.revision, commit)
     return Fetched(ours.snapshot(commit), source, commit)

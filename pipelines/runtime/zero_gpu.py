@@ -3,6 +3,9 @@
 Whatever needs no GPU stays outside, because every second inside counts against the visitor's quota: weights are fetched
 before, results are encoded and stored afterwards, and methods without weights never go there.
 
+Of a run whose GPU is taken away before its end, nothing is kept: its frames come whole with its result, and not before.
+The visitor is told the true cause, and it is never tried again by itself.
+
 The package `spaces` decides whose quota it is by the request in the context that it is called in (`Jobs` carries it
 along), forks the worker, and passes on whatever our generator there yields.
 """
@@ -17,13 +20,16 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from pipelines.core.cameras import View
 from pipelines.core.errors import TurnaroundError
+from pipelines.core.subject import ANY_SUBJECT
 from pipelines.runtime.devices import Machine, this_machine
-from pipelines.runtime.engine import NOBODYS, TELL_STEP_S, InProcessEngine, Silence, Turn, in_words, is_heavy
+from pipelines.runtime.engine import NOBODYS, InProcessEngine, Silence, Turn, fetch_first, in_words, is_heavy
 from pipelines.runtime.method import Method, Report, Request, Turnaround
-from pipelines.runtime.relay import TICK_S, Piece, Step, received, relayed
+from pipelines.runtime.places import ZERO_GPU_THRESHOLD
+from pipelines.runtime.register import REGISTER
+from pipelines.runtime.relay import Piece, Progress, followed, relayed
 from pipelines.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -58,14 +64,13 @@ class ZeroGpuEngine:
         for method in filter(is_heavy, methods):
             seconds, size = self._seconds_for(method), settings.zero_gpu_size
             self._borrow[method.card.key] = spaces.GPU(duration=seconds, size=size)(_task(method))  # type: ignore[arg-type]
+        preload(methods, settings.preloaded)
 
     def run(self, method: Method, request: Request, report: Report, turn: Turn = NOBODYS) -> Turnaround:
         if not is_heavy(method):
             return self._here.run(method, request, report, turn)
         report(0.0, f"{method.card.title} starts")
-        start = time.perf_counter()
-        method.fetch(request, report)
-        fetch_s = time.perf_counter() - start
+        fetch_s = fetch_first(method, request, report, self._silence)
         made = self._borrowed(method, request, report, turn)
         return replace(made, stage_seconds={**made.stage_seconds, "fetch": fetch_s})
 
@@ -91,41 +96,47 @@ class ZeroGpuEngine:
     def _borrowed(self, method: Method, request: Request, report: Report, turn: Turn) -> Turnaround:
         """Waits for a GPU and runs on it. Cancelling never waits for either."""
         asked_s = self._seconds_for(method)(request)
-        line = _Line(self._borrow[method.card.key], request)
-        began: float | None = None
-        told_at, fraction = -math.inf, 0.0
-
-        def listen(done: float, message: str, preview: Any) -> None:
-            nonlocal fraction
-            fraction = done
-            report(done, message, preview)
-
+        line, progress = _Line(self._borrow[method.card.key], request), Progress()
         try:
-            with self._silence.watch() as heard:
-                while True:
-                    report.check()
-                    if began is None and time.monotonic() - told_at > TELL_STEP_S:
-                        turn.waiting("Waiting for a GPU")
-                        told_at = time.monotonic()
-                    piece = line.next(TICK_S)
-                    if began is None or (isinstance(piece, Step) and piece.told):
-                        heard()
-                    if piece is None:
-                        continue
-                    began = began or time.monotonic()
-                    made = received(piece, Report(listen, report.cancelled))
-                    if made:
-                        return made
+            return followed(line.next, report, turn, self._silence, "a GPU", progress)
         except _Ended as ended:
             report.check()
-            used_s = time.monotonic() - began if began else 0.0
+            used_s = time.monotonic() - progress.began if progress.began else 0.0
             if used_s >= asked_s:
                 patience = PATIENCE_STEP * self._patience.get(method.card.key, 1.0)
                 self._patience[method.card.key] = min(MOST_PATIENCE, patience)
             # Not tried again by itself: it would cost the visitor's quota a second time.
-            raise TurnaroundError(refusal(ended.cause, Effort(method.card.title, asked_s, used_s, fraction))) from ended
+            effort = Effort(method.card.title, asked_s, used_s, progress.fraction)
+            raise TurnaroundError(refusal(ended.cause, effort)) from ended
         finally:
             line.leave()
+
+
+def preload(methods: Sequence[Method], keys: Sequence[str]) -> None:
+    """The models of these methods, fetched where they are absent, are in memory before the page is launched.
+
+    The package packs then what is on its GPU of pretence, and each worker begins with it on the real one. On the main
+    thread, because only there it pretends.
+    """
+    learned = {method.card.key: method for method in filter(is_heavy, methods)}
+    if unknown := [key for key in keys if key not in learned]:
+        raise TurnaroundError(
+            f"TURNAROUND_PRELOAD names {unknown[0]!r}, which is no learned method here. "
+            f"Name some of: {', '.join(learned) or 'none'}."
+        )
+    loaded = dict[str, list[str]]()
+    for key in keys:
+        before = REGISTER.models()
+        learned[key].fetch(Request(ANY_SUBJECT, (View(),)), Report())
+        learned[key].warm(Report())
+        loaded[key] = [model.key for model in REGISTER.models() if model not in before]
+    staying = [model.key for model in REGISTER.models()]
+    for key, models in loaded.items():
+        if not set(models) <= set(staying):
+            log.warning(
+                "%s was preloaded and left again: all together do not stay under %.0f GB, and with more each run costs "
+                "a visitor twice. Let TURNAROUND_PRELOAD name fewer.", key, ZERO_GPU_THRESHOLD / 1e9,
+            )  # fmt: skip
 
 
 def _task(method: Method) -> Callable[[Request], Iterator[Piece]]:
@@ -224,7 +235,8 @@ def refusal(cause: BaseException | None, effort: Effort) -> str:
     if effort.used_s >= effort.asked_s:
         return (
             f"{effort.title} was {effort.fraction:.0%} done when its GPU time was over: it had asked for "
-            f"{_seconds(effort.asked_s)} and needed more. {SMALLER}, or try again: it asks for more the next time."
+            f"{_seconds(effort.asked_s)} and needed more. Nothing of it was kept. {SMALLER}, or try "
+            "again: it asks for more the next time."
         )
     log.error("The GPU worker of %s ended without a result", effort.title, exc_info=cause)
     if effort.used_s:

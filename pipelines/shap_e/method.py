@@ -10,6 +10,8 @@ weights of a small network that knows of every point whether it lies inside, and
 5. Any view of it, by our own renderer.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,8 +23,9 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.core.mesh import Mesh
 from pipelines.runtime import weights
 from pipelines.runtime.method import Card, Estimate, Frame, Machine, Method, Report, Request, Turnaround, option
-from pipelines.runtime.pace import load_s, pace_s
-from pipelines.runtime.residency import Thrift, resident, thriftily, torch_blockers
+from pipelines.runtime.pace import load_s, memory_bytes, pace_s
+from pipelines.runtime.residency import Thrift, loaded_bytes, resident, thriftily, torch_blockers
+from pipelines.runtime.telling import Telling, listening
 from pipelines.shap_e.sources import SHAP_E
 
 if TYPE_CHECKING:
@@ -107,58 +110,65 @@ class ShapE(Method):
             + pace_s(machine, self.card.key, passes, pass_s)
             + FACING_S
             + rendering_s,
-            _memory_bytes(machine) + (BYTES_A_PIXEL * pixels if slow else 0),
+            memory_bytes(machine, self.card.key, _memory_bytes(machine) + (BYTES_A_PIXEL * pixels if slow else 0)),
             weights.missing_bytes(SHAP_E),
         )
+
+    def warm(self, report: Report) -> None:
+        with self._model(report.check, report):
+            pass
+
+    def _model(self, check: Callable[[], None], report: Report) -> AbstractContextManager["Parts"]:
+        """The networks, in memory."""
+        from pipelines.shap_e.loading import load
+
+        found = weights.located(SHAP_E)
+        if found is None:
+            raise TurnaroundError("The weights of Shap-E are not here any more: someone removed them. Start again.")
+        size_bytes = loaded_bytes(found, PARAMETERS, RENDERER_BYTES)
+        return resident(f"{found.folder}", lambda place: load(found.folder, place, check), size_bytes, report)
 
     def _run(self, request: Request, report: Report) -> Turnaround:
         from pipelines.core.raster import Renderer
         from pipelines.shap_e.facing import faced, notes
 
-        mesh, thrifty = self._object(request, report)
+        tell = Telling(report, "Loading the model")
+        with listening(tell.still):
+            mesh, thrifty = self._object(request, tell, report)
 
         with report.stage("face"):
             mesh, found = faced(
                 mesh,
                 request.subject,
-                lambda share: report(MESHED + (FACED - MESHED) * share, "Turning it to match the photo"),
+                lambda share: tell(MESHED + (FACED - MESHED) * share, "Turning it to match the photo"),
             )
 
-        report(FACED, "Rendering the views")
+        tell(FACED, "Rendering the views")
         with report.stage("render"):
             rendered = Renderer(mesh, cull_backfaces=True).render_many(
                 request.views,
                 photo_distance(request.subject.fill),
                 request.size_px,
-                report=lambda share, message, preview: report(FACED + (1 - FACED) * share, message, preview),
+                report=lambda share, message, preview: tell(FACED + (1 - FACED) * share, message, preview),
             )
         frames = tuple(
             Frame(view, image.rgba, view, image.depth, image.normals)
             for view, image in zip(request.views, rendered, strict=True)
         )
-        return Turnaround(frames, mesh, notes=(*notes(found), OWN, *thrifty))
+        return Turnaround(frames, mesh, notes=(*notes(found), OWN, *_cut_off(frames), *thrifty))
 
-    def _object(self, request: Request, report: Report) -> tuple[Mesh, tuple[str, ...]]:
+    def _object(self, request: Request, tell: Telling, report: Report) -> tuple[Mesh, tuple[str, ...]]:
         """The object as Shap-E faces it, and what to say of how it was made."""
         from pipelines.core.backdrop import on_backdrop
         from pipelines.shap_e.field import POINTS_AT_ONCE, Field
-        from pipelines.shap_e.loading import load
         from pipelines.shap_e.sampling import Sampling, sample, see
         from pipelines.shap_e.surface import meshed
 
         options = request.options
-        found = weights.located(SHAP_E)
-        if found is None:
-            raise TurnaroundError("The weights of Shap-E are not here any more: someone removed them. Start again.")
-        report(0.0, "Loading the model")
-        with resident(
-            f"{found.folder}",
-            lambda place: load(found.folder, place, report),
-            found.source.size_bytes,
-            report,
-        ) as parts:
+        tell(0.0, "Loading the model")
+        with self._model(tell.still, report) as parts:
             # 1. The photo
-            report(0.0, "Looking at the photo", request.subject.rgba)
+            tell(0.0, "Looking at the photo", request.subject.rgba)
             with report.stage("encode"):
                 tokens = see(parts, on_backdrop(request.subject, parts.picture_px, PHOTO_FILL, WHITE))
 
@@ -169,14 +179,14 @@ class ShapE(Method):
                 due = number * GLIMPSES // chosen.answers > (number - 1) * GLIMPSES // chosen.answers
                 glimpse = _glimpse(parts, clean, request) if due else None
                 share = SEEN + (SAMPLED - SEEN) * number / chosen.answers
-                report(share, f"Thinking of an object: step {number // 2 + 1} of {chosen.steps}", glimpse)
+                tell(share, f"Thinking of an object: step {number // 2 + 1} of {chosen.steps}", glimpse)
 
             def latent_with(thrift: Thrift) -> "tuple[Tensor, Thrift]":
-                return sample(parts, tokens, chosen, thrift.at_once, each_answer, report.check), thrift
+                return sample(parts, tokens, chosen, thrift.at_once, each_answer), thrift
 
-            report(SEEN, "Thinking of an object")
+            tell(SEEN, "Thinking of an object")
             with report.stage("denoise"):
-                (latent, halves), halved = thriftily(latent_with, HALVES, report)
+                (latent, halves), halved = thriftily(latent_with, HALVES, report, tiling=False)
 
             # 3. A mesh
             def mesh_with(thrift: Thrift) -> tuple[Mesh, Thrift]:
@@ -184,12 +194,27 @@ class ShapE(Method):
                 return meshed(
                     field,
                     options.grid,
-                    lambda share: report(SAMPLED + (MESHED - SAMPLED) * share, "Making its surface"),
+                    lambda share: tell(SAMPLED + (MESHED - SAMPLED) * share, "Making its surface"),
                 ), thrift
 
             with report.stage("mesh"):
-                (mesh, pieces), pieced = thriftily(mesh_with, PIECES, report)
+                (mesh, pieces), pieced = thriftily(mesh_with, PIECES, report, tiling=False)
         return mesh, _thrift_notes(halves, halved, pieces, pieced)
+
+
+def _cut_off(frames: tuple[Frame, ...]) -> tuple[str, ...]:
+    """Whether the object reaches a frame's border: from the side, it may be longer than the photo showed it."""
+    cut = 0
+    for frame in frames:
+        alpha = frame.rgba[..., 3]
+        cut += any(edge.any() for edge in (alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]))
+    if not cut:
+        return ()
+    which = "One view" if cut == 1 else f"{cut} views"
+    return (
+        f"{which} of {len(frames)} cannot hold the whole object, which is cut off there: move the cameras further away "
+        "to see all of it; the 3D model has it.",
+    )
 
 
 def _thrift_notes(halves: Thrift, halved: tuple[str, ...], pieces: Thrift, pieced: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.shap_e.loading import Parts, watched
+from pipelines.shap_e.loading import Parts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,9 +46,7 @@ def see(parts: Parts, rgb: NDArray[np.uint8]) -> "Tensor":
     return seen.last_hidden_state[:, 1:]
 
 
-def sample(
-    parts: Parts, tokens: "Tensor", chosen: Sampling, at_once: int, step: Step, check: Callable[[], None]
-) -> "Tensor":
+def sample(parts: Parts, tokens: "Tensor", chosen: Sampling, at_once: int, step: Step) -> "Tensor":
     """A latent [1, N, D] for the photo's tokens; `at_once` is 1 to ask for the two halves one after the other.
 
     The latent stays in float32; only the transformer works in the place's precision.
@@ -63,7 +61,7 @@ def sample(
     generator = torch.Generator("cpu").manual_seed(chosen.seed)
     noise = torch.randn((1, shape["num_embeddings"], shape["embedding_dim"]), generator=generator)
     latent = noise.to(parts.place.device) * scheduler.init_noise_sigma
-    with torch.no_grad(), watched(check):
+    with torch.no_grad():
         for number, t in enumerate(scheduler.timesteps):
             clean = guided(parts, scheduler.scale_model_input(latent, t), t, tokens, chosen.guidance, at_once)
             latent = scheduler.step(clean, t, latent).prev_sample

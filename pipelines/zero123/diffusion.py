@@ -6,36 +6,26 @@
 3. `develop`: latents to pictures.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.core.latent_preview import LatentColours, fitted
 from pipelines.zero123.cameras import Pose
 from pipelines.zero123.loading import Parts
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-Plane = NDArray[Any]  # float64; NumPy's stubs promise less
-
-# As the authors' sampler works (zero123, ddim.py), whatever a converter left out of the scheduler's file: times are 1
-# more than whole steps, the last step ends at the first alpha, and nothing is clipped.
-AS_THE_AUTHORS = {
-    "timestep_spacing": "leading",
-    "steps_offset": 1,
-    "set_alpha_to_one": False,
-    "clip_sample": False,
-    "prediction_type": "epsilon",
-}
+# As the authors' sampler works (zero123, ddim.py), whatever a converter left out of the scheduler's file: the last step
+# ends at the first alpha, and nothing is clipped.
+AS_THE_AUTHORS = {"set_alpha_to_one": False, "clip_sample": False, "prediction_type": "epsilon"}
+TRAINED_STEPS = 1000
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP, clip.py
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-STEADINESS = 1e-2  # of the preview's colours, against a photo of one colour, which says little
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +37,12 @@ class Sampling:
     """How much fresh noise each step adds: 0 is DDIM, 1 as much as DDPM."""
     seed: int
 
+    @property
+    def times(self) -> tuple[int, ...]:
+        """Of each pass through the UNet. Steps that do not divide 1000 become some more, so that sampling always begins
+        in pure noise (zero123, util.py, make_ddim_timesteps); diffusers' own would begin in the middle."""
+        return tuple(reversed(range(1, TRAINED_STEPS + 1, TRAINED_STEPS // self.steps)))
+
 
 @dataclass(frozen=True, eq=False)
 class Photo:
@@ -56,8 +52,8 @@ class Photo:
     """[1, 768]"""
     latent: "Tensor"
     """[1, 4, 32, 32], in the VAE's own scale: the views' latents are multiplied by its scaling factor, this one not."""
-    colours: Plane
-    """[5, 3], from a latent pixel's four channels and 1 to its colour; for previews."""
+    colours: LatentColours
+    """For previews."""
 
 
 def see(parts: Parts, rgb: NDArray[np.uint8]) -> Photo:
@@ -70,7 +66,8 @@ def see(parts: Parts, rgb: NDArray[np.uint8]) -> Photo:
         seen = _as_clip_sees(picture, int(parts.image_encoder.config.image_size))  # pyright: ignore
         embedding = parts.image_encoder(seen.to(parts.place.dtype)).image_embeds.float()
         latent = parts.vae.encode(picture).latent_dist.mode()  # pyright: ignore[reportAttributeAccessIssue]
-    return Photo(embedding, latent, _latent_colours(latent * parts.vae.config["scaling_factor"], rgb))
+        scaled = latent[0] * parts.vae.config["scaling_factor"]
+    return Photo(embedding, latent, fitted(scaled.float().cpu().numpy(), rgb))
 
 
 def draw(
@@ -79,12 +76,10 @@ def draw(
     poses: Sequence[Pose],
     chosen: Sampling,
     each_step: Callable[[int, "Tensor"], None],
-    in_between: Callable[[], None],
 ) -> "Tensor":
     """The latents [V, 4, 32, 32] of one view a pose.
 
-    `each_step` is told how many steps are done and what the views look like so far. `in_between` is called many times a
-    step: on a CPU one takes long, and who cancels should not wait for it.
+    `each_step` is told how many steps are done and what the views look like so far.
     """
     import torch
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
@@ -98,7 +93,7 @@ def draw(
     def noise() -> "Tensor":
         return torch.randn(photo.latent.shape, generator=generator).to(device).expand(count, -1, -1, -1)
 
-    with torch.inference_mode(), _interrupted(parts.unet, in_between):
+    with torch.inference_mode():
         # 1. One token a view, and the photo's latent; zeros for both in the unconditional half
         told = torch.cat([photo.embedding.expand(count, -1), torch.tensor(poses, device=device)], dim=1)  # [V, 772]
         tokens = parts.camera(told)[:, None]  # [V, 1, 768]
@@ -110,7 +105,8 @@ def draw(
 
         # 2. From noise to views
         scheduler: Any = DDIMScheduler.from_config({**parts.scheduler, **AS_THE_AUTHORS})
-        scheduler.set_timesteps(chosen.steps)
+        scheduler.set_timesteps(chosen.steps)  # a step is 1000 // steps
+        scheduler.timesteps = torch.tensor(chosen.times, device=device)
         latents = noise() * scheduler.init_noise_sigma
         for done, t in enumerate(scheduler.timesteps, start=1):
             scaled = scheduler.scale_model_input(latents, t)
@@ -138,10 +134,7 @@ def develop(parts: Parts, latents: "Tensor") -> NDArray[np.uint8]:
 
 def preview(photo: Photo, latent: "Tensor", side_px: int) -> NDArray[np.uint8]:
     """What a latent [4, 32, 32] looks like, without the VAE: RGBA [side, side, 4]."""
-    rgb = (_with_constant(latent[None]) @ photo.colours).clip(0, 1)
-    rgb = cv2.resize(rgb, (side_px, side_px), interpolation=cv2.INTER_CUBIC)
-    rgb = np.rint(np.nan_to_num(rgb).clip(0, 1) * 255).astype(np.uint8)
-    return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
+    return photo.colours.of(latent.float().cpu().numpy(), side_px)
 
 
 def _as_clip_sees(picture: "Tensor", side_px: int) -> "Tensor":
@@ -151,41 +144,3 @@ def _as_clip_sees(picture: "Tensor", side_px: int) -> "Tensor":
     small = torch.nn.functional.interpolate(picture, (side_px, side_px), mode="bicubic", align_corners=True)
     mean, std = (small.new_tensor(numbers).view(3, 1, 1) for numbers in (CLIP_MEAN, CLIP_STD))
     return ((small + 1) / 2 - mean) / std
-
-
-@contextmanager
-def _interrupted(unet: "nn.Module", in_between: Callable[[], None]) -> Iterator[None]:
-    """`in_between` is called before each residual block and each transformer of the UNet, about fifty times a pass.
-
-    Of this thread's passes alone: another run may share the network.
-    """
-    mine = threading.get_ident()
-
-    def between(*_: object) -> None:
-        if threading.get_ident() == mine:
-            in_between()
-
-    blocks = [
-        part for name, part in unet.named_modules() if name.rpartition(".")[0].endswith(("resnets", "attentions"))
-    ]
-    hooks = [block.register_forward_pre_hook(between) for block in blocks]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _latent_colours(latent: "Tensor", rgb: NDArray[np.uint8]) -> Plane:
-    """By least squares from the photo itself, whose latent [1, 4, h, w] and pixels are both known."""
-    known = _with_constant(latent)
-    height, width = known.shape[:2]
-    colours = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA).reshape(-1, 3) / 255
-    known = known.reshape(-1, known.shape[-1])
-    ridge = STEADINESS * len(known) * np.diag([1.0, 1, 1, 1, 0])
-    return np.linalg.lstsq(known.T @ known + ridge, known.T @ colours, rcond=None)[0]
-
-
-def _with_constant(latent: "Tensor") -> Plane:
-    planes = latent[0].float().cpu().permute(1, 2, 0).numpy().astype(np.float64)  # an Apple GPU has no float64
-    return np.dstack([np.nan_to_num(planes), np.ones(planes.shape[:2])])  # [h, w, 5]

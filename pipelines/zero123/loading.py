@@ -1,17 +1,14 @@
-"""The parts of the family, read from a folder in either layout, each tensor straight into its place and precision.
+"""The parts of the family, read from a folder in either layout."""
 
-No part is built with numbers of its own first, and none is left with numbers of no file: what is missing is named.
-"""
-
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.core.errors import TurnaroundError
-from pipelines.runtime.report import Report
 from pipelines.runtime.residency import Place
+from pipelines.runtime.telling import audible
+from pipelines.runtime.tensors import filled, read_json, stored_in
 from pipelines.runtime.weights import Fetched
 from pipelines.zero123.sources import CAMERA, IMAGE_ENCODER, KXIC_CAMERA, UNET, VAE
 
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-    from torch import Tensor, nn
+    from torch import nn
     from transformers import CLIPVisionModelWithProjection
 
 # The layer that mixes the picture's embedding with the pose, as three converters spell it.
@@ -46,7 +43,8 @@ class Parts:
         return self.unet.config["sample_size"] * reduction
 
 
-def load(found: Fetched, place: Place, report: Report) -> Parts:
+def load(found: Fetched, place: Place, check: Callable[[], None] = lambda: None) -> Parts:
+    """All of them, onto the device. `check` is called between tensors, and may raise."""
     import torch
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -54,11 +52,12 @@ def load(found: Fetched, place: Place, report: Report) -> Parts:
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     def config(part: str, name: str = "config.json") -> dict[str, Any]:
-        return _json(found.folder / part / name)
+        return read_json(found.folder / part / name)
 
     def part(name: str, build: Callable[[], Any], dtype: "torch.dtype") -> Any:
-        report.check()  # whoever cancels need not wait for the next one
-        return _filled(build, _weight_file(found, name), place.device, dtype)
+        file = _weight_file(found, name)
+        stored = stored_in(file, place.device)
+        return audible(filled(build, stored, file, place.device, dtype, today=_today, check=check))
 
     encoder_config = CLIPVisionConfig.from_dict(config(IMAGE_ENCODER))
     encoder_config._attn_implementation = "sdpa"
@@ -76,40 +75,10 @@ def load(found: Fetched, place: Place, report: Report) -> Parts:
     )
     if parts.unet.config["in_channels"] != 8 or parts.unet.config["cross_attention_dim"] != width:
         raise TurnaroundError(
-            f"{found.folder / UNET} is not a Zero-1-to-3: its UNet must take 8 channels and tokens of {width} numbers. "
-            "Choose other weights."
+            f"{found.source.repository} is not a Zero-1-to-3: its UNet must take 8 channels and tokens of {width} "
+            "numbers. Choose other weights."
         )
     return parts
-
-
-def _filled(build: "Callable[[], nn.Module]", file: Path, device: "torch.device", dtype: "torch.dtype") -> "nn.Module":
-    """The module that `build` makes, with all of its tensors from the file."""
-    from accelerate import init_empty_weights
-
-    with init_empty_weights(include_buffers=False):
-        module = build()
-    shapes = {name: tensor.shape for name, tensor in module.named_parameters()}
-    values: dict[str, Tensor] = {}
-    for spelt, read in _tensors(file, device):
-        name = _today(spelt, shapes)
-        if name not in shapes:  # counters and tables that libraries kept in files once
-            continue
-        tensor = read()
-        if tensor.shape != shapes[name]:
-            expected, there = (" x ".join(map(str, shape)) for shape in (shapes[name], tensor.shape))
-            raise TurnaroundError(
-                f"The tensor {name} in {file} has the size {there} where {expected} is needed. "
-                "The file is of another model: fetch the weights again, or choose others."
-            )
-        values[name] = tensor.to(device=device, dtype=dtype)
-    if missing := sorted(shapes.keys() - values.keys()):
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise TurnaroundError(
-            f"The tensor {missing[0]}{more} is missing in {file}. "
-            "The file is damaged or of another model: remove it and fetch the weights again."
-        )
-    module.load_state_dict(values, strict=False, assign=True)  # what is left are buffers, which are in no file
-    return module.to(device).eval().requires_grad_(False)
 
 
 def _today(name: str, known: Mapping[str, Any]) -> str:
@@ -125,43 +94,6 @@ def _today(name: str, known: Mapping[str, Any]) -> str:
     return name
 
 
-def _tensors(file: Path, device: "torch.device") -> Iterator[tuple[str, Callable[[], "Tensor"]]]:
-    """Names, and how to read each tensor. A pickle is read without running any of its code, mapped into memory."""
-    import torch
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        if file.suffix == ".safetensors":
-            with safe_open(file, framework="pt", device=str(device)) as opened:
-                for name in opened.keys():  # noqa: SIM118  # no mapping, only `keys`
-                    yield name, lambda name=name: opened.get_tensor(name)
-        else:
-            read = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-            for name, tensor in read.items():
-                yield name, lambda tensor=tensor: tensor
-    except TurnaroundError:
-        raise
-    except (
-        OSError,
-        SafetensorError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        AttributeError,
-        _unpickling_error(),
-    ) as problem:
-        raise TurnaroundError(
-            f"The weights in {file} cannot be read: the file is damaged or no weights file. "
-            "Remove it and fetch the weights again."
-        ) from problem
-
-
-def _unpickling_error() -> type[Exception]:
-    import pickle
-
-    return pickle.UnpicklingError
-
-
 def _has(found: Fetched, part: str) -> bool:
     return any(file.path.startswith(f"{part}/") for file in found.source.files)
 
@@ -172,17 +104,3 @@ def _weight_file(found: Fetched, part: str) -> Path:
         file.path for file in found.source.files if file.path.startswith(f"{part}/") and not file.path.endswith(".json")
     )
     return found.folder / path
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        read = json.loads(path.read_text("utf-8"))
-        if isinstance(read, dict):
-            return read
-    except (OSError, ValueError) as problem:
-        raise TurnaroundError(f"{path} cannot be read: {_remedy(path)}") from problem
-    raise TurnaroundError(f"{path} does not describe a model: {_remedy(path)}")
-
-
-def _remedy(path: Path) -> str:
-    return "it is missing or damaged. Remove it and fetch the weights again."

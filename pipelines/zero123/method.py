@@ -7,16 +7,18 @@ Stability AI on better renderings and told the photo's own elevation.
 The recipe is in `diffusion.py`, the cameras in `cameras.py`.
 """
 
-import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.core.cameras import View
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime import weights
 from pipelines.runtime.method import Card, Estimate, Frame, Machine, Method, Report, Request, Turnaround, option
-from pipelines.runtime.pace import load_s, pace_s
-from pipelines.runtime.residency import Thrift, resident, thriftily, torch_blockers
+from pipelines.runtime.pace import load_s, memory_bytes, pace_s
+from pipelines.runtime.residency import Thrift, loaded_bytes, resident, thriftily, torch_blockers
+from pipelines.runtime.telling import Telling, listening
 from pipelines.runtime.weights import Weights
 from pipelines.zero123.cameras import (
     MOST_RADIUS_CHANGE,
@@ -31,7 +33,9 @@ from pipelines.zero123.cameras import (
 from pipelines.zero123.sources import CHECKPOINTS, MIT, NON_COMMERCIAL, STABLE_ZERO123, ZERO123, ZERO123_XL
 
 if TYPE_CHECKING:
-    from pipelines.zero123.diffusion import Photo
+    from torch import Tensor
+
+    from pipelines.zero123.diffusion import Photo, Sampling
     from pipelines.zero123.loading import Parts
 
 WHITE = 255  # of the backdrop: Objaverse was rendered on nothing, and nothing was painted white
@@ -52,7 +56,13 @@ DRAWN = 0.98  # of a batch's work; the rest is decoding
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    steps: int = option(50, "Steps", "Denoising steps: more take longer and show finer detail", minimum=10, maximum=200)
+    steps: int = option(
+        50,
+        "Steps",
+        "Denoising steps: more take longer and show finer detail; a number that does not divide 1000 becomes some more",
+        minimum=10,
+        maximum=200,
+    )
     guidance: float = option(
         3.0,
         "Guidance",
@@ -80,22 +90,6 @@ class Zero123Options(Options):
     )
 
 
-class Told:
-    """What was reported last, said again while a long step goes on: silence looks like a fault."""
-
-    def __init__(self, report: Report) -> None:
-        self._report, self._last, self._at = report, (0.0, "Drawing"), time.monotonic()
-
-    def __call__(self, share: float, message: str, preview: Any = None) -> None:
-        self._last, self._at = (share, message), time.monotonic()
-        self._report(share, message, preview)
-
-    def still(self) -> None:
-        self._report.check()
-        if time.monotonic() - self._at >= 1:
-            self(*self._last)
-
-
 class Family(Method):
     """What the three have in common."""
 
@@ -111,96 +105,137 @@ class Family(Method):
     def estimate(self, request: Request, machine: Machine) -> Estimate:
         options = request.options or self.Options()
         slow = machine.device == "cpu"
-        passes = len(request.views) * options.steps * (2 if options.guidance > 1 else 1)
+        passes = len(request.views) * len(_sampling(options).times) * (2 if options.guidance > 1 else 1)
         pass_s = CPU_CORE_PASS_S / max(1, machine.cores) if slow else GPU_PASS_S
         loading_s = load_s(machine, self.card.key, CPU_LOAD_S if slow else GPU_LOAD_S)
         missing = sum(weights.missing_bytes(needed) for needed in self.weights_for(options))
         return Estimate(
             loading_s + pace_s(machine, self.card.key, passes, pass_s),
-            _memory_bytes(machine, len(request.views)),
+            memory_bytes(machine, self.card.key, _memory_bytes(machine, len(request.views))),
             missing,
         )
 
-    def _run(self, request: Request, report: Report) -> Turnaround:
-        from pipelines.core.backdrop import on_backdrop
-        from pipelines.zero123.diffusion import see
+    def warm(self, report: Report) -> None:
+        with self._model(self.Options(), report.check, report):
+            pass
+
+    def _model(self, options: Any, check: Callable[[], None], report: Report) -> AbstractContextManager["Parts"]:
+        """The networks, in memory."""
         from pipelines.zero123.loading import load
 
-        (needed,) = self.weights_for(request.options)
+        (needed,) = self.weights_for(options)
         found = weights.located(needed)
         if found is None:
             raise TurnaroundError(
                 f"The weights of {needed.name} are not here any more: someone removed them. Start the run again."
             )
-        report(0.0, "Loading the model")
-        size_bytes = sum(file.size_bytes for file in found.source.files)
-        with resident(f"{found.folder}", lambda place: load(found, place, report), size_bytes, report) as parts:
+        size_bytes = loaded_bytes(found, PARAMETERS, VAE_BYTES)
+        return resident(f"{found.folder}", lambda place: load(found, place, check), size_bytes, report)
+
+    def _run(self, request: Request, report: Report) -> Turnaround:
+        from pipelines.core.backdrop import on_backdrop, zoomed_fov_deg
+        from pipelines.zero123.diffusion import see
+
+        tell = Telling(report, "Loading the model")
+        tell(0.0, "Loading the model")
+        with listening(tell.still), self._model(request.options, tell.still, report) as parts:
             # 1. The photo, seen once
-            report(0.0, "Looking at the photo")
+            tell(0.0, "Looking at the photo")
             with report.stage("encode"):
                 photo = see(parts, on_backdrop(request.subject, parts.side_px, PHOTO_FILL, WHITE))
 
-            # 2. Its views, as many together as there is memory for
+            # 2. Its views, as many together as there is memory for. What is done stays when memory runs out.
             at_once = GPU_AT_ONCE if parts.place.device.type == "cuda" else CPU_AT_ONCE
-            frames, thrifty = thriftily(
-                lambda thrift: self._frames(parts, photo, request, thrift, report),
+            drawing = Drawing(self, parts, photo, request, tell, report)
+            _, thrifty = thriftily(
+                drawing.go_on,
                 min(at_once, len(request.views)),
                 report,
                 decode_at_once=min(DECODED_AT_ONCE, len(request.views)),
+                tiling=False,  # one view is smaller than a tile
             )
             side_px = parts.side_px
-        return Turnaround(frames, notes=(*self._notes(request, side_px), *thrifty))
+        fov_deg = zoomed_fov_deg(self.card.fov_deg, request.subject.fill / PHOTO_FILL)
+        return Turnaround(
+            tuple(drawing.frames), fov_deg=fov_deg, notes=(*self._notes(request, side_px, fov_deg), *thrifty)
+        )
 
-    def _frames(
-        self, parts: "Parts", photo: "Photo", request: Request, thrift: Thrift, report: Report
-    ) -> tuple[Frame, ...]:
-        from pipelines.core.backdrop import off_backdrop, reframed
-        from pipelines.zero123.diffusion import Sampling, develop, draw, preview
-
-        options, views = request.options, request.views
-        chosen = Sampling(options.steps, options.guidance, options.eta, request.seed)
-        cameras = [self.camera(view, request.subject.elevation_deg) for view in views]
-        frames: list[Frame] = []
-        told = Told(report)
-        for first in range(0, len(views), thrift.at_once):
-            batch = cameras[first : first + thrift.at_once]
-            which = _counted(first, len(batch), len(views))
-
-            def each_step(
-                done: int, clean: Any, first: int = first, count: int = len(batch), which: str = which
-            ) -> None:
-                seen = preview(photo, clean[done * count // (options.steps + 1)], parts.side_px)
-                share = (first + DRAWN * count * done / options.steps) / len(views)
-                told(share, f"Drawing {which}: step {done} of {options.steps}", seen)
-
-            with report.stage("denoise"):
-                latents = draw(parts, photo, [camera.pose for camera in batch], chosen, each_step, told.still)
-            for start in range(0, len(batch), thrift.decode_at_once):
-                with report.stage("decode"):
-                    pictures = develop(parts, latents[start : start + thrift.decode_at_once])
-                for rgb, camera in zip(pictures, batch[start:], strict=False):
-                    with report.stage("cut out"):
-                        zoom = camera.zoom * request.subject.fill / PHOTO_FILL
-                        rgba = reframed(off_backdrop(rgb, WHITE), zoom, request.size_px)
-                    view = views[len(frames)]
-                    frames.append(Frame(view, rgba, view))
-                    share = first + len(batch) * (DRAWN + (1 - DRAWN) * (len(frames) - first) / len(batch))
-                    told(share / len(views), f"View {len(frames)} of {len(views)} is done", rgba)
-        return tuple(frames)
-
-    def _notes(self, request: Request, side_px: int) -> tuple[str, ...]:
-        title, lens = self.card.title, self.card.fov_deg
+    def _notes(self, request: Request, side_px: int, fov_deg: float) -> tuple[str, ...]:
+        title, elevation_deg = self.card.title, request.subject.elevation_deg
         notes = [
             "What the photo does not show, the back above all, is invented anew for each view, so neighbouring views "
             "may disagree.",
             f"{title} draws {side_px} x {side_px} px; these views of {request.size_px} px are scaled from that.",
-            f"It has a lens of its own, {lens:.0f} degrees wide; methods with geometry are shown with another one.",
-            "The network draws the object on white; where a white part reaches the outline, it may have been cut off.",
+            f"It was told that the photo was taken from {elevation_deg:g} degrees above level.",
+            f"It has a lens of its own, {fov_deg:.0f} degrees wide here; methods with geometry are shown with another.",
+            "The network draws the object on white: where a white part reaches the outline, it may have been cut off, "
+            "and a gap inside, as of a handle, stays white.",
         ]
         return (*notes, *self._distance_note(request))
 
     def _distance_note(self, request: Request) -> tuple[str, ...]:
         return ()
+
+
+@dataclass
+class Drawing:
+    """Views in the making: what of them is done, however often memory runs out in between."""
+
+    method: Family
+    parts: "Parts"
+    photo: "Photo"
+    request: Request
+    tell: Telling
+    report: Report
+    latents: "list[Tensor]" = field(default_factory=list)
+    """Of views drawn, each [4, 32, 32]; there may be more of them than frames."""
+    frames: list[Frame] = field(default_factory=list)
+
+    def go_on(self, thrift: Thrift) -> None:
+        while len(self.frames) < len(self.request.views):
+            if len(self.latents) == len(self.frames):
+                self._draw(thrift.at_once)
+            self._develop(thrift.decode_at_once)
+
+    def _draw(self, at_once: int) -> None:
+        from pipelines.zero123.diffusion import draw, preview
+
+        views, chosen, first = self.request.views, _sampling(self.request.options, self.request.seed), len(self.latents)
+        cameras = self._cameras(first, first + at_once)
+        count, steps, which = len(cameras), len(chosen.times), _counted(first, len(cameras), len(views))
+
+        def each_step(done: int, clean: Any) -> None:
+            seen = preview(self.photo, clean[done * count // (steps + 1)], self.parts.side_px)
+            share = self._share(drawn=first + count * done / steps)
+            self.tell(share, f"Drawing {which}: step {done} of {steps}", seen)
+
+        with self.report.stage("denoise"):
+            self.latents += draw(self.parts, self.photo, [camera.pose for camera in cameras], chosen, each_step)
+
+    def _develop(self, at_once: int) -> None:
+        import torch
+
+        from pipelines.core.backdrop import off_backdrop, reframed
+        from pipelines.zero123.diffusion import develop
+
+        request, first = self.request, len(self.frames)
+        with self.report.stage("decode"):
+            pictures = develop(self.parts, torch.stack(self.latents[first : first + at_once]))
+        for rgb, camera in zip(pictures, self._cameras(first, first + len(pictures)), strict=True):
+            with self.report.stage("cut out"):
+                zoom = camera.zoom * request.subject.fill / PHOTO_FILL
+                rgba = reframed(off_backdrop(rgb, WHITE), zoom, request.size_px)
+            view = request.views[len(self.frames)]
+            self.frames.append(Frame(view, rgba, view))
+            share = self._share(drawn=len(self.latents))
+            self.tell(share, f"View {len(self.frames)} of {len(request.views)} is done", rgba)
+
+    def _cameras(self, start: int, stop: int) -> list[Camera]:
+        elevation_deg = self.request.subject.elevation_deg
+        return [self.method.camera(view, elevation_deg) for view in self.request.views[start:stop]]
+
+    def _share(self, drawn: float) -> float:
+        return (DRAWN * drawn + (1 - DRAWN) * len(self.frames)) / len(self.request.views)
 
 
 class Zero123(Family):
@@ -290,14 +325,16 @@ class StableZero123(Family):
     def camera(self, view: View, photo_elevation_deg: float) -> Camera:
         return stable_zero123_camera(view, photo_elevation_deg)
 
-    def _notes(self, request: Request, side_px: int) -> tuple[str, ...]:
-        told = f"It was told that the photo was taken from {request.subject.elevation_deg:g} degrees above level."
-        return (*super()._notes(request, side_px), told)
-
     def _distance_note(self, request: Request) -> tuple[str, ...]:
         if all(view.distance == 1 for view in request.views):
             return ()
         return ("It knows one distance only: for others, its pictures are scaled.",)
+
+
+def _sampling(options: Any, seed: int = 0) -> "Sampling":
+    from pipelines.zero123.diffusion import Sampling
+
+    return Sampling(options.steps, options.guidance, options.eta, seed)
 
 
 def _memory_bytes(machine: Machine, views: int) -> int:

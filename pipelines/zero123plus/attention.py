@@ -5,7 +5,6 @@ self-attention layer leaves here what it attended to. In the second pass, over t
 attends to that as well: its keys and values come from its own tokens and the photo's, one after the other.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,11 +17,9 @@ SELF_ATTENTION = "attn1.processor"  # how diffusers names those layers; "attn2" 
 class References:
     """What passes between the two passes of one step: for each self-attention layer its tokens, used up by reading."""
 
-    def __init__(self, each_layer: Callable[[], None]) -> None:
+    def __init__(self) -> None:
         self.kept: dict[str, Tensor] = {}
         self.reading = False
-        self.each_layer = each_layer
-        """Called at every layer: a step may take a minute on a CPU, and cancelling must not."""
 
     def met(self, layer: str, tokens: "Tensor") -> "Tensor":
         """What the layer attends to, given its own `tokens` [B, N, C]: these in the first pass, both in the second."""
@@ -53,10 +50,8 @@ class AttentionWithReferences:
         if attention_mask is not None:
             raise ValueError("Zero123++ masks nothing")
         attended = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        if references is not None:
-            references.each_layer()
-            if self.layer.endswith(SELF_ATTENTION):
-                attended = references.met(self.layer, attended)
+        if references is not None and self.layer.endswith(SELF_ATTENTION):
+            attended = references.met(self.layer, attended)
         query, key, value = (
             projection(tokens).unflatten(-1, (attn.heads, -1)).transpose(1, 2)  # [B, heads, N, C / heads]
             for projection, tokens in ((attn.to_q, hidden_states), (attn.to_k, attended), (attn.to_v, attended))

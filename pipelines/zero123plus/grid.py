@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from pipelines.core.backdrop import on_backdrop
 from pipelines.core.errors import TurnaroundError
+from pipelines.core.latent_preview import LatentColours, fitted
 from pipelines.core.subject import Subject
 from pipelines.runtime.report import Report
 from pipelines.runtime.residency import Thrift
+from pipelines.runtime.telling import Telling
 from pipelines.zero123plus.attention import References
 from pipelines.zero123plus.model import Parts, Preprocessing
-from pipelines.zero123plus.preview import LatentColours, fitted
 
 if TYPE_CHECKING:
     import torch
@@ -59,21 +60,27 @@ class Condition:
     """For previews."""
 
 
-def six_views(parts: Parts, subject: Subject, chosen: Settings, thrift: Thrift, report: Report) -> NDArray[np.uint8]:
-    """The picture of all six views [960, 640, 3], on grey."""
+def draw(parts: Parts, subject: Subject, chosen: Settings, tell: Telling, report: Report) -> "Tensor":
+    """The latents [1, 4, 120, 80] of the picture of all six views."""
     import torch
 
     # Everything random comes from here, on the CPU and in this order, so that a seed means the same on any device.
     generator = torch.Generator("cpu").manual_seed(chosen.seed)
     with torch.no_grad():
-        report(0.0, "Looking at the photo")
+        tell(0.0, "Looking at the photo")
         with report.stage("encode"):
             condition = conditioned(parts, subject, chosen.guidance, generator)
         with report.stage("denoise"):
-            latents = denoised(parts, condition, chosen, generator, report)
-        report(DENOISED, "Decoding the six views")
-        with report.stage("decode"):
-            return decoded(parts, latents, thrift)
+            return denoised(parts, condition, chosen, generator, tell)
+
+
+def develop(parts: Parts, latents: "Tensor", thrift: Thrift, tell: Telling, report: Report) -> NDArray[np.uint8]:
+    """The picture itself [960, 640, 3], on grey."""
+    import torch
+
+    tell(DENOISED, "Decoding the six views")
+    with torch.no_grad(), report.stage("decode"):
+        return decoded(parts, latents, thrift)
 
 
 def conditioned(parts: Parts, subject: Subject, guidance: float, generator: "torch.Generator") -> Condition:
@@ -89,8 +96,8 @@ def conditioned(parts: Parts, subject: Subject, guidance: float, generator: "tor
     pictures = [for_vae, torch.zeros_like(for_vae)] if guidance > 1 else [for_vae]
     latents: list[Tensor] = []  # each [1, 4, 40, 40]
     for picture in pictures:
-        posterior = parts.vae.encode(picture.to(place.device, place.dtype)).latent_dist
-        latents.append(posterior.mean.float() + posterior.std.float() * _noise(posterior.mean.shape, parts, generator))
+        posterior = parts.vae.encode(picture.to(place.device)).latent_dist
+        latents.append(posterior.mean + posterior.std * _noise(posterior.mean.shape, parts, generator))
     embedding = parts.vision_encoder(for_clip.to(place.device, place.dtype)).image_embeds.float()  # [1, 1024]
     empty, ramp = parts.empty_prompt.to(place.device), parts.ramp.to(place.device)
     prompt = empty + ramp[:, None] * embedding[:, None]  # [1, 77, 1024]
@@ -98,12 +105,12 @@ def conditioned(parts: Parts, subject: Subject, guidance: float, generator: "tor
     return Condition(
         latents=torch.cat(latents[::-1]),
         prompt=torch.cat([empty, prompt] if guidance > 1 else [prompt]),
-        colours=fitted(latents[0], seen),
+        colours=fitted(latents[0][0].cpu().numpy(), seen),
     )
 
 
 def denoised(
-    parts: Parts, condition: Condition, chosen: Settings, generator: "torch.Generator", report: Report
+    parts: Parts, condition: Condition, chosen: Settings, generator: "torch.Generator", tell: Telling
 ) -> "Tensor":
     """The latents [1, 4, 120, 80] of the picture, as the VAE understands them."""
     from diffusers.schedulers.scheduling_euler_ancestral_discrete import EulerAncestralDiscreteScheduler
@@ -117,7 +124,7 @@ def denoised(
         # 3a. The photo, as noisy as the views are now
         noise = _noise(condition.latents.shape, parts, generator)
         photo = scheduler.scale_model_input(scheduler.add_noise(condition.latents, noise, t[None]), t)
-        references = References(each_layer=report.check)
+        references = References()
         _through_unet(parts, photo, t, condition.prompt, references)
 
         # 3b. The views, in both halves
@@ -129,16 +136,16 @@ def denoised(
         # 3c. A step, with fresh noise
         step = scheduler.step(velocity, t, latents, generator=generator)
         latents = step.prev_sample
-        preview = condition.colours.of(unscaled_latents(step.pred_original_sample) / _vae_scale(parts))
-        report(DENOISED * (i + 1) / chosen.steps, f"Denoising, step {i + 1} of {chosen.steps}", preview)
+        guess = unscaled_latents(step.pred_original_sample[0]) / _vae_scale(parts)
+        preview = condition.colours.of(guess.cpu().numpy())
+        tell(DENOISED * (i + 1) / chosen.steps, f"Denoising, step {i + 1} of {chosen.steps}", preview)
     return unscaled_latents(latents) / _vae_scale(parts)
 
 
 def decoded(parts: Parts, latents: "Tensor", thrift: Thrift) -> NDArray[np.uint8]:
     """[960, 640, 3]"""
-    place = parts.place
     with in_tiles(parts, thrift):
-        picture = parts.vae.decode(latents.to(place.dtype), return_dict=False)[0].float()  # [1, 3, 960, 640]
+        picture = parts.vae.decode(latents, return_dict=False)[0]  # [1, 3, 960, 640]
     if not picture.isfinite().all():
         raise TurnaroundError(
             "Zero123++ made numbers that are no picture: its weights are damaged, or this device is too coarse. "

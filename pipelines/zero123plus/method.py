@@ -5,14 +5,17 @@ Model", 2023. A Stable Diffusion 2 that sees the photo through reference attenti
 embedding; the recipe is in `grid.py`.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime import weights
 from pipelines.runtime.method import Card, Estimate, Frame, Machine, Method, Report, Request, Turnaround, option
-from pipelines.runtime.pace import load_s, pace_s
-from pipelines.runtime.residency import Place, chosen_place, resident, thriftily, torch_blockers
+from pipelines.runtime.pace import load_s, memory_bytes, pace_s
+from pipelines.runtime.residency import Thrift, loaded_bytes, resident, thriftily, torch_blockers
+from pipelines.runtime.telling import Telling, listening
 from pipelines.runtime.weights import Weights
 from pipelines.zero123plus.cameras import FOV_DEG, VERSIONS, fixed_views, nearest
 from pipelines.zero123plus.sources import NON_COMMERCIAL, PARAMETERS, WEIGHTS
@@ -20,10 +23,15 @@ from pipelines.zero123plus.sources import NON_COMMERCIAL, PARAMETERS, WEIGHTS
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
+
+    from pipelines.zero123plus.model import Parts
 
 # One text encoder leaves again once it has seen the empty prompt.
-KEPT_PARAMETERS = sum(PARAMETERS.values()) - PARAMETERS["text_encoder"]
-WORKING_BYTES = 2_500_000_000  # in half precision, while the VAE decodes 640 x 960
+KEPT_PARAMETERS = PARAMETERS["unet"] + PARAMETERS["vision_encoder"]
+VAE_BYTES = 4 * PARAMETERS["vae"]  # in single precision anywhere
+# While the VAE decodes 640 x 960: 1.9 GB by counting its tensors at full size; and torch's own.
+WORKING_BYTES = 2_500_000_000
 # Counted at full size: 0.6e12 operations a step for the photo, 4.8e12 for the views; encoding and decoding take 6.9e12.
 STEP_OPERATIONS, OTHER_STEPS = 5.4e12, 1.3
 # Until runs on this machine have told: what a middling GPU, and one core of a CPU, does of them in a second.
@@ -64,7 +72,8 @@ class Zero123Plus(Method):
         title="Zero123++",
         summary="Draws six views all round the object in one go, so that they agree with one another.",
         renders=frozenset({"fixed views"}),
-        licence=f"Weights: {NON_COMMERCIAL}. The authors' code: Apache-2.0.",
+        licence=f"Weights: {NON_COMMERCIAL} (v1.1's repository is tagged openrail, v1.2's states no licence). "
+        "The authors' code: Apache-2.0.",
         needs="A GPU with 8 GB; a CPU with 16 GB of memory takes long.",
         paper="https://arxiv.org/abs/2310.15110",
         code="https://github.com/SUDO-AI-3D/zero123plus",
@@ -95,51 +104,66 @@ class Zero123Plus(Method):
         seconds = load_s(machine, key, CPU_LOAD_S if on_cpu else GPU_LOAD_S)
         seconds += pace_s(machine, key, options.steps + OTHER_STEPS, step_s)
         missing = sum(weights.missing_bytes(needed) for needed in self.weights_for(options))
-        return Estimate(seconds, _memory_bytes(machine), missing)
+        return Estimate(seconds, memory_bytes(machine, key, _memory_bytes(machine)), missing)
 
-    def _run(self, request: Request, report: Report) -> Turnaround:
-        from pipelines.core.backdrop import off_backdrop, reframed
-        from pipelines.zero123plus.grid import GREY, Settings, six_views
-        from pipelines.zero123plus.model import Parts, load
-        from pipelines.zero123plus.tiles import cut_apart, zoom_to_fill
+    def warm(self, report: Report) -> None:
+        with self._model(Options(), report.check, report):
+            pass
 
-        options: Options = request.options
+    def _model(self, options: Any, check: Callable[[], None], report: Report) -> AbstractContextManager["Parts"]:
+        """The networks, in memory."""
+        from pipelines.zero123plus.model import load
+
         (needed,) = self.weights_for(options)
         found = weights.located(needed)
         if found is None:
             raise TurnaroundError(
                 f"The weights of {needed.name} are not here any more: someone removed them. Start the run again."
             )
+        size_bytes = loaded_bytes(found, KEPT_PARAMETERS, VAE_BYTES)
+        key = f"zero123plus {found.folder}"
+        return resident(key, lambda place: load(found.folder, place, check), size_bytes, report)
+
+    def _run(self, request: Request, report: Report) -> Turnaround:
+        from pipelines.core.backdrop import off_backdrop, reframed, zoomed_fov_deg
+        from pipelines.zero123plus.grid import GREY, Settings, develop, draw
+        from pipelines.zero123plus.tiles import cut_apart, zoom_to_fill
+
+        options: Options = request.options
         chosen = Settings(options.steps, options.guidance, request.seed)
 
-        # 1. One picture of all six views
-        def loaded(place: Place) -> Parts:
-            return load(found.folder, place, report.check)
+        # 1. One picture of all six views. Once drawn, it stays so when there is not enough memory to decode it.
+        drawn: list[Tensor] = []
 
-        report(0.0, "Waiting for the model")
-        size_bytes = KEPT_PARAMETERS * chosen_place().dtype.itemsize
-        with resident(f"zero123plus {found.folder}", loaded, size_bytes, report) as parts:
-            grid, thrifty = thriftily(
-                lambda thrift: six_views(parts, request.subject, chosen, thrift, report), 1, report
-            )
+        def picture_with(thrift: Thrift) -> "NDArray[np.uint8]":
+            if not drawn:
+                drawn.append(draw(parts, request.subject, chosen, tell, report))
+            return develop(parts, drawn[0], thrift, tell, report)
+
+        tell = Telling(report, "Waiting for the model")
+        tell(0.0, "Waiting for the model")
+        with listening(tell.still), self._model(options, tell.still, report) as parts:
+            grid, thrifty = thriftily(picture_with, 1, report)
 
         # 2. Cut apart and off its grey, and at the photo's scale
         cutouts: list[NDArray[np.uint8]] = []
         with report.stage("cut out"):
             for i, tile in enumerate(cut_apart(grid)):
                 cutouts.append(off_backdrop(tile, GREY))
-                report(CUT_OUT + (1 - CUT_OUT) * i / VIEWS, f"Cutting out view {i + 1} of {VIEWS}", cutouts[-1])
+                tell(CUT_OUT + (1 - CUT_OUT) * i / VIEWS, f"Cutting out view {i + 1} of {VIEWS}", cutouts[-1])
             zoom = zoom_to_fill(options.version, cutouts, request.subject.fill)
             frames = tuple(
                 Frame(view, reframed(rgba, zoom, request.size_px), nearest(view, request.views))
                 for view, rgba in zip(fixed_views(options.version), cutouts, strict=True)
             )
-        return Turnaround(frames, notes=(*_notes(options.version, request, zoom), *thrifty))
+        fov_deg = zoomed_fov_deg(FOV_DEG[options.version], zoom)
+        return Turnaround(frames, fov_deg=fov_deg, notes=(*_notes(options.version, request, zoom), *thrifty))
 
 
 def _memory_bytes(machine: Machine) -> int:
-    """Half precision on a GPU, single on a CPU: twice as much of everything."""
-    return (2 * KEPT_PARAMETERS + WORKING_BYTES) * (2 if machine.device == "cpu" else 1)
+    """Half precision on a GPU, single on a CPU, where attention to 12000 tokens at once takes more, too."""
+    on_cpu = machine.device == "cpu"
+    return KEPT_PARAMETERS * (4 if on_cpu else 2) + VAE_BYTES + WORKING_BYTES * (2 if on_cpu else 1)
 
 
 def _notes(version: str, request: Request, zoom: float) -> tuple[str, ...]:
@@ -152,6 +176,8 @@ def _notes(version: str, request: Request, zoom: float) -> tuple[str, ...]:
         f"Zero123++ has six cameras of its own and shows those, whatever was asked: azimuths {azimuths} degrees, "
         f"elevations {heights} degrees in turn.",
         "What the photo does not show is a guess.",
+        "The network draws the object on grey: grey parts at its outline may have been cut off, and a flat "
+        "grey part inside it may have been taken for a gap.",
     ]
     if version == "v1.2":
         notes.append(
@@ -160,7 +186,7 @@ def _notes(version: str, request: Request, zoom: float) -> tuple[str, ...]:
         )
     else:
         notes.append(
-            f"Its lens is wider than the other methods': {FOV_DEG[version]:.0f} degrees, or 47, its authors say both."
+            f"It draws with a lens wider than other methods': {FOV_DEG[version]:.0f} degrees, or 47, its authors say both."
         )
     if request.size_px != TILE_PX:
         notes.append(f"Drawn at {TILE_PX} px and resampled to {request.size_px}.")

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.residency import Place
+from pipelines.runtime.telling import audible
 from pipelines.runtime.thrift import is_out_of_memory
 from pipelines.zero123plus.attention import equip
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Parts:
 
 def load(folder: Path, place: Place, check: Callable[[], None] = lambda: None) -> Parts:
     """All of them, onto the device. `check` is called between parts, and may raise."""
+    import torch
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers import CLIPVisionModelWithProjection
@@ -56,11 +59,12 @@ def load(folder: Path, place: Place, check: Callable[[], None] = lambda: None) -
     empty_prompt = _empty_prompt(folder, place)  # first: its network leaves again, before the large one comes
     ramp = _ramp(folder / "model_index.json", tokens=empty_prompt.shape[1])
     check()
-    vision_encoder = _part(CLIPVisionModelWithProjection, folder / "vision_encoder", place)
+    vision_encoder = audible(_part(CLIPVisionModelWithProjection, folder / "vision_encoder", place, place.dtype))
     check()
-    vae = _part(AutoencoderKL, folder / "vae", place)
+    # In full precision: of 8 bits of bfloat16 a plain grey has bands, and is not to be told from the object's.
+    vae = audible(_part(AutoencoderKL, folder / "vae", place, torch.float32))
     check()
-    unet = _part(UNet2DConditionModel, folder / "unet", place)
+    unet = audible(_part(UNet2DConditionModel, folder / "unet", place, place.dtype))
     equip(unet)
     return Parts(
         unet=unet,
@@ -75,7 +79,7 @@ def load(folder: Path, place: Place, check: Callable[[], None] = lambda: None) -
     )
 
 
-def _part(kind: Any, folder: Path, place: Place) -> Any:
+def _part(kind: Any, folder: Path, place: Place, dtype: "torch.dtype") -> Any:
     """One network with all of its tensors, or the name of one that is missing: none is ever left at random."""
     from safetensors import SafetensorError
 
@@ -85,7 +89,7 @@ def _part(kind: Any, folder: Path, place: Place) -> Any:
     try:
         part, info = kind.from_pretrained(
             folder,
-            **{precision: place.dtype},
+            **{precision: dtype},
             use_safetensors=safe,
             local_files_only=True,
             ignore_mismatched_sizes=True,  # told below, with the tensor's name
@@ -107,7 +111,7 @@ def _empty_prompt(folder: Path, place: Place) -> "Tensor":
     from transformers import CLIPTextModel, CLIPTokenizer
 
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    text_encoder = _part(CLIPTextModel, folder / "text_encoder", place)
+    text_encoder = _part(CLIPTextModel, folder / "text_encoder", place, place.dtype)
     length = text_encoder.config.max_position_embeddings  # 77
     tokens = tokenizer("", padding="max_length", max_length=length, return_tensors="pt").input_ids  # [1, 77]
     with torch.no_grad():

@@ -8,7 +8,12 @@ from pipelines.runtime.weights import Source, WeightFile, Weights
 
 PARAMETERS = {"unet": 865_910_724, "vision_encoder": 632_076_800, "text_encoder": 340_387_840, "vae": 83_653_863}
 DIFFUSERS_PARTS = ("unet", "vae")  # the other two are transformers' and name their files so
-NON_COMMERCIAL = "CC BY-NC 4.0 (said in the authors' README on GitHub; the repository itself states no licence)"
+# What their authors say of both in their README on GitHub; and what the repositories themselves say.
+NON_COMMERCIAL = "CC BY-NC 4.0, by the authors' README on GitHub"
+LICENCES = {
+    "v1.2": f"{NON_COMMERCIAL}; the repository itself states no licence",
+    "v1.1": f"{NON_COMMERCIAL}; the repository itself is tagged openrail",
+}
 
 _SMALL = (
     ("model_index.json", 2_630),
@@ -44,15 +49,15 @@ WEIGHTS = {
     "v1.2": Weights(
         "Zero123++ v1.2",
         (
-            Source("sudo-ai/zero123plus-v1.2", "2da07e89919e1a130c9b5add1584c70c7aa065fd", _V1_2, NON_COMMERCIAL),
-            Source("kp-forks/zero123plus-v1.2", "main", _V1_2, NON_COMMERCIAL),  # a copy; no commit of it is known
+            Source("sudo-ai/zero123plus-v1.2", "2da07e89919e1a130c9b5add1584c70c7aa065fd", _V1_2, LICENCES["v1.2"]),
+            Source("kp-forks/zero123plus-v1.2", "main", _V1_2, LICENCES["v1.2"]),  # a copy; no commit of it is known
         ),
     ),
     "v1.1": Weights(
         "Zero123++ v1.1",
         (
-            Source("sudo-ai/zero123plus-v1.1", "36df7de980afd15f80b2e1a4e9a920d7020e2654", _V1_1, NON_COMMERCIAL),
-            Source("ckpt/zero123plus-v1.1", "main", _V1_1, NON_COMMERCIAL),  # a copy; its commit was seen as 6480bcb
+            Source("sudo-ai/zero123plus-v1.1", "36df7de980afd15f80b2e1a4e9a920d7020e2654", _V1_1, LICENCES["v1.1"]),
+            Source("ckpt/zero123plus-v1.1", "6480bcb", _V1_1, LICENCES["v1.1"]),  # a copy
         ),
     ),
 }

@@ -37,6 +37,10 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     after_bytes: int = 0
     """For what breaks off: how much is sent before."""
+    body: bytes = b"no"
+    """Of a status."""
+    delay_s: float = 0.0
+    """Before a status is answered, or with "late" the right answer."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,9 @@ class Hub(ThreadingHTTPServer):
         self.renamed: dict[str, str] = {}
         self.faults: list[Fault] = []
         self.asked: list[Asked] = []
+        self.says: dict[str, dict[str, str]] = {}
+        """Headers that replace its own, by a file's path."""
+        self.commits_per_page = 1000
         self.sent_bytes: dict[str, int] = {}
         """Of bodies, by path."""
         self.closing = threading.Event()
@@ -186,9 +193,15 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _commits(self, folder: Path, newest: str) -> None:
-        commits = sorted((path.name for path in folder.iterdir()), key=lambda name: name != newest)
+        commits = sorted((path.name for path in folder.iterdir()), key=lambda name: (name != newest, name))
         told = {"authors": [], "date": "2026-01-01T00:00:00.000Z", "title": "", "message": ""}
-        self._send(200, {"Content-Type": "application/json"}, json.dumps([{"id": c, **told} for c in commits]).encode())
+        url, size = urlsplit(self.path), self.server.commits_per_page
+        page = int(url.query.removeprefix("p=") or 0)
+        headers = {"Content-Type": "application/json"}
+        if len(commits) > (page + 1) * size:
+            headers["Link"] = f'<{self.server.url}{url.path}?p={page + 1}>; rel="next"'
+        here = commits[page * size : (page + 1) * size]
+        self._send(200, headers, json.dumps([{"id": c, **told} for c in here]).encode())
 
     def _about(self, repository: str, folder: Path, as_tree: bool) -> None:
         """The same of every file, under other names: as a list, or inside what is said of the whole repository."""
@@ -212,10 +225,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit})
             return
         content, about = path.read_bytes(), {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
+        other = self.server.says.get(name, {})
         if len(content) < LARGE_BYTES:
-            self._body(name, content, about | {"ETag": f'"{git_sha1(content)}"'})
+            self._body(name, content, about | {"ETag": f'"{git_sha1(content)}"'} | other)
             return
-        about |= {"X-Linked-Size": str(len(content)), "X-Linked-Etag": f'"{sha256(content)}"'}
+        about |= {"X-Linked-Size": str(len(content)), "X-Linked-Etag": f'"{sha256(content)}"'} | other
         there = f"{self.server.other_url}/elsewhere/{repository}/{commit}/{quote(name)}"
         self._send(302, about | {"Location": there})
 
@@ -255,8 +269,12 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is None:
             return False
         fault.times -= 1
+        if fault.delay_s:
+            self.server.closing.wait(fault.delay_s)
+        if fault.kind == "late":
+            return False
         if fault.kind.isdigit():
-            self._send(int(fault.kind), fault.headers, b"no")
+            self._send(int(fault.kind), fault.headers, fault.body)
         elif fault.kind == "silent":
             self.server.closing.wait(30)
             self.close_connection = True

@@ -86,3 +86,13 @@ def test_the_peak_is_counted_from_its_start() -> None:
     peak = PeakMemory()
     assert 0 < peak.bytes(gpu=True) <= with_it
     assert len(np.ones(20_000_000)) and peak.bytes() >= 160_000_000
+
+
+def test_a_run_that_begins_beside_another_does_not_take_its_peak_away() -> None:
+    heavy = PeakMemory()
+    large = np.ones(40_000_000)  # 320 MB
+    with_it = heavy.bytes()
+    del large
+    light = PeakMemory()
+    assert light.bytes() < with_it - 200_000_000
+    assert heavy.bytes() > with_it - 10_000_000  # the kernel counts in strides

@@ -11,13 +11,25 @@ from typing import ClassVar
 import pytest
 
 from pipelines.core.cameras import orbit
+from pipelines.core.subject import ANY_SUBJECT
+from pipelines.registry import METHODS
 from pipelines.runtime import pace
 from pipelines.runtime.archive import Archive
 from pipelines.runtime.devices import Machine, this_machine
 from pipelines.runtime.engine import InProcessEngine
 from pipelines.runtime.jobs import Jobs
-from pipelines.runtime.method import Card, Estimate, Provenance, Report, Request, Turnaround
-from pipelines.runtime.pace import KEEP_PLACES, KEEP_RUNS, kind_of, load_s, pace_s, paces, record, units_of
+from pipelines.runtime.method import Card, Estimate, Method, Provenance, Report, Request, Turnaround
+from pipelines.runtime.pace import (
+    KEEP_PLACES,
+    KEEP_RUNS,
+    kind_of,
+    load_s,
+    memory_bytes,
+    pace_s,
+    paces,
+    record,
+    units_of,
+)
 from pipelines.runtime.settings import Settings
 from tests.runtime.job_helpers import start, wait_until
 from tests.toy_methods import Flat, a_card, a_subject
@@ -33,7 +45,8 @@ class Steps(Flat):
     card: ClassVar[Card] = a_card("steps")
 
     def estimate(self, request: Request, machine: Machine) -> Estimate:
-        return Estimate(2.0 + pace_s(machine, "steps", len(request.views), 0.5), 10**6)
+        seconds = 2.0 + load_s(machine, "steps", 7.0) + pace_s(machine, "steps", len(request.views), 0.5)
+        return Estimate(seconds, memory_bytes(machine, "steps", 10**8 * len(request.views)))
 
 
 def a_request(views: int = 4) -> Request:
@@ -41,9 +54,10 @@ def a_request(views: int = 4) -> Request:
 
 
 def a_run(seconds: float, load: float = 0.0, place: str = CPU, memory: int = 10**9) -> Turnaround:
+    """Of so many seconds, its load and the two seconds to begin with left out."""
     made = Provenance("steps", 0, {}, {}, {}, place)
-    stages = {"fetch": 1000.0, "work": seconds} | ({"load": load} if load else {})
-    return Turnaround((), seconds=seconds + load, stage_seconds=stages, peak_memory_bytes=memory, provenance=made)
+    stages = {"fetch": 1000.0, "work": 2.0 + seconds} | ({"load": load} if load else {})
+    return Turnaround((), seconds=2.0 + seconds + load, stage_seconds=stages, peak_memory_bytes=memory, provenance=made)
 
 
 def keep(data: Path, *runs: Turnaround, views: int = 4) -> None:
@@ -66,14 +80,54 @@ def test_until_a_run_has_told_better_the_default_counts() -> None:
 def test_the_next_estimate_is_what_the_last_run_took(tmp_path: Path) -> None:
     keep(tmp_path, a_run(seconds=12, load=30))
     machine = known(tmp_path)
-    assert Steps().estimate(a_request(10), machine).seconds == 2.0 + 10 * 12 / 4
+    assert Steps().estimate(a_request(4), machine).seconds == 2.0 + 30 + 12
+    assert Steps().estimate(a_request(10), machine).seconds == 2.0 + 30 + 10 * 12 / 4
     assert load_s(machine, "steps", 7.0) == 30
-    assert machine.pace["steps"] == pace.Pace(3.0, 30.0, 10**9, 1, CPU)
+    assert machine.pace["steps"] == pace.Pace(3.0, 30.0, 2.5, 1, CPU)
+
+
+def test_a_run_that_took_its_estimate_leaves_all_estimates_as_they_are(tmp_path: Path) -> None:
+    by_pace = [method for method in METHODS if units_of(method, any_request(1), GPU)[0] > 0]
+    assert {"zero123", "zero123plus", "shap_e"} <= {method.card.key for method in by_pace}
+    for method in by_pace:
+        data = tmp_path / method.card.key
+        first = took(method, method.estimate(any_request(100), GPU).seconds, load=6.0)
+        record(data, GPU, method, any_request(100), first)
+        before = known(data, GPU)
+        estimated_s = method.estimate(any_request(100), before).seconds
+        for _ in range(2):
+            record(data, GPU, method, any_request(100), took(method, estimated_s, load=6.0))
+        after = known(data, GPU)
+        for views in (1, 100):
+            expected_s = method.estimate(any_request(views), before).seconds
+            assert method.estimate(any_request(views), after).seconds == pytest.approx(expected_s)
+
+
+def any_request(views: int) -> Request:
+    return Request(ANY_SUBJECT, orbit(views))
+
+
+def took(method: Method, seconds: float, load: float) -> Turnaround:
+    made = Provenance(method.card.key, 0, {}, {}, {}, H100)
+    return Turnaround((), seconds=seconds, stage_seconds={"load": load}, peak_memory_bytes=10**9, provenance=made)
+
+
+def test_a_run_quicker_than_its_fixed_parts_were_thought_still_counts(tmp_path: Path) -> None:
+    keep(tmp_path, a_run(-1.0))
+    assert 0 < known(tmp_path).pace["steps"].unit_s < 0.01
+
+
+def test_memory_is_estimated_as_earlier_runs_bore_the_methods_own_figures_out(tmp_path: Path) -> None:
+    assert Steps().estimate(a_request(4), PROCESSOR).memory_bytes == 4 * 10**8
+    keep(tmp_path, a_run(4, memory=6 * 10**8), views=4)
+    assert Steps().estimate(a_request(4), known(tmp_path)).memory_bytes == 6 * 10**8
+    assert Steps().estimate(a_request(10), known(tmp_path)).memory_bytes == 15 * 10**8
+    assert Steps().estimate(a_request(4), known(tmp_path, GPU)).memory_bytes == 4 * 10**8
 
 
 def test_units_are_those_of_the_methods_own_estimate() -> None:
-    assert units_of(Steps(), a_request(7), known(Path())) == pytest.approx(7)
-    assert units_of(Flat(), a_request(7), PROCESSOR) == 0
+    assert units_of(Steps(), a_request(7), known(Path())) == pytest.approx((7, 2.0))
+    assert units_of(Flat(), a_request(7), PROCESSOR)[0] == 0
 
 
 def test_a_median_forgives_a_run_that_was_disturbed(tmp_path: Path) -> None:
@@ -97,11 +151,9 @@ def test_each_device_and_precision_has_its_own_pace(tmp_path: Path) -> None:
     assert "steps" not in known(tmp_path, dataclasses.replace(GPU, device="mps")).pace
 
 
-def test_runs_elsewhere_count_where_there_is_no_gpu_and_no_run_here(tmp_path: Path) -> None:
-    keep(tmp_path, a_run(4, place=H100))
-    assert known(tmp_path).pace["steps"].unit_s == 1
-    keep(tmp_path, a_run(400))
-    assert known(tmp_path).pace["steps"].unit_s == 100
+def test_runs_on_another_kind_of_device_tell_nothing(tmp_path: Path) -> None:
+    keep(tmp_path, a_run(4, place=H100), a_run(8, place="Apple GPU, float16"))
+    assert "steps" not in known(tmp_path).pace
     (tmp_path / pace.FILE).unlink()
     keep(tmp_path, a_run(400))
     assert "steps" not in known(tmp_path, GPU).pace
@@ -128,11 +180,11 @@ def test_kinds_of_devices_are_told_by_their_names() -> None:
         b'{"schema": 1, "paces": {"a": 1}}',
         b'{"schema": 1, "paces": [1, null, {}]}',
         b'{"schema": 1, "paces": [{"method": "steps", "place": "CPU, float32", "at": 1, "unit_s": [NaN],'
-        b' "load_s": [], "memory_bytes": []}]}',
+        b' "load_s": [], "memory_share": []}]}',
         b'{"schema": 1, "paces": [{"method": "steps", "place": "CPU, float32", "at": 1, "unit_s": [-1],'
-        b' "load_s": [], "memory_bytes": []}]}',
+        b' "load_s": [], "memory_share": []}]}',
         b'{"schema": 1, "paces": [{"method": "steps", "place": "CPU, float32", "at": true, "unit_s": ["1"],'
-        b' "load_s": [], "memory_bytes": []}]}',
+        b' "load_s": [], "memory_share": []}]}',
         b"[" * 100_000,
         b" " * (pace.MOST_BYTES + 1) + b'{"schema": 1, "paces": []}',
     ],
@@ -161,7 +213,7 @@ def test_where_nothing_can_be_written_nothing_fails(tmp_path: Path) -> None:
 
 def test_runs_that_tell_nothing_are_not_kept(tmp_path: Path) -> None:
     nowhere = dataclasses.replace(a_run(4), provenance=None)
-    keep(tmp_path, a_run(0), a_run(float("nan")), nowhere)
+    keep(tmp_path, a_run(-2.0), a_run(float("nan")), nowhere)
     record(tmp_path, PROCESSOR, Flat(), a_request(), a_run(4))
     assert paces(tmp_path, "cpu", None) == {}
 
@@ -186,7 +238,7 @@ def test_threads_that_keep_at_once_lose_nothing(tmp_path: Path) -> None:
 def test_what_another_process_wrote_is_seen(tmp_path: Path) -> None:
     keep(tmp_path, a_run(4))
     assert known(tmp_path).pace["steps"].unit_s == 1
-    text = (tmp_path / pace.FILE).read_text().replace("1.0", "2.0")
+    text = (tmp_path / pace.FILE).read_text().replace("1.0", "2.0", 1)
     (tmp_path / "new").write_text(text)
     os.replace(tmp_path / "new", tmp_path / pace.FILE)
     assert known(tmp_path).pace["steps"].unit_s == 2
@@ -202,10 +254,10 @@ def test_a_finished_run_teaches_the_next_estimate(tmp_path: Path) -> None:
     wait_until(lambda: not job.working)
     machine = this_machine(tmp_path)
     took = machine.pace["steps"]
-    assert took.place == "cpu" and took.runs == 1 and took.memory_bytes > 0
     (stored,) = jobs.open(job.id).turnarounds
-    seconds = stored.manifest.seconds
-    assert Steps().estimate(a_request(3), machine).seconds == pytest.approx(2.0 + seconds)
+    assert took.place == "cpu" and took.runs == 1
+    estimate = Steps().estimate(a_request(3), machine)
+    assert estimate.memory_bytes == pytest.approx(stored.manifest.peak_memory_bytes)
 
 
 def test_a_cancelled_run_teaches_nothing(tmp_path: Path) -> None:

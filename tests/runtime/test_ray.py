@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,10 +22,11 @@ from pipelines.cli import _made, _Outcome
 from pipelines.core.cameras import orbit
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.inflate import Inflate
+from pipelines.runtime import ray_engine
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.engine import Turn, open_engine
 from pipelines.runtime.method import Method, Report, Request
-from pipelines.runtime.ray_bridge import resources
+from pipelines.runtime.ray_bridge import Ready, resources
 from pipelines.runtime.ray_engine import RayEngine
 from pipelines.runtime.relay import WorkerBug
 from pipelines.runtime.settings import Settings
@@ -136,6 +138,7 @@ def test_several_runs_are_spread_over_several_workers(cluster: Cluster):
 
 
 def test_what_the_cluster_is_decides_what_can_run(cluster: Cluster, tmp_path: Path):
+    assert cluster.engine.at_once == 6, "it has answered"
     assert cluster.engine.machine(tmp_path).memory_bytes == this_machine(tmp_path).memory_bytes
 
 
@@ -156,6 +159,35 @@ def test_a_cluster_that_is_not_there_is_told_and_the_page_can_still_be_shown(tmp
             engine.run(Flat(), REQUEST, Report())
     finally:
         engine.close()
+
+
+def test_what_a_cluster_that_does_not_answer_is_is_not_waited_for(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections, and says nothing
+        engine = open_engine(Settings(engine="ray", ray_address=f"127.0.0.1:{silent.getsockname()[1]}"), (Flat(),))
+        try:
+            assert engine.machine(tmp_path).cores == this_machine(tmp_path).cores
+            assert not engine._bridge.answered.is_set(), "that was said without its answer"  # type: ignore[attr-defined]
+        finally:
+            engine.close()
+
+
+def test_what_was_last_known_of_the_cluster_stays_known_and_nobody_keeps_knocking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    engine = RayEngine((Flat(),), "127.0.0.1:1")
+    try:
+        bridge = engine._bridge
+        wait_until(lambda: bridge.gone)
+        there = dataclasses.replace(this_machine(tmp_path), cores=99)
+        bridge.answer = Ready(there, 4)
+        assert engine.machine(tmp_path).cores == 99
+        bridge.answer = None
+        assert engine.machine(tmp_path).cores == 99 and engine._bridge is bridge
+        monkeypatch.setattr(ray_engine, "RETRY_S", 0.0)
+        assert engine.machine(tmp_path).cores == 99 and engine._bridge is not bridge, "it is tried again in time"
+    finally:
+        engine.close()
+    assert engine.machine(tmp_path).cores == 99 and engine._bridge.gone, "but not once it was closed"
 
 
 def test_a_replica_takes_the_share_of_the_gpu_that_the_method_needs():

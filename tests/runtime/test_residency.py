@@ -6,17 +6,20 @@ import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.runtime import devices
+from pipelines.runtime.devices import memory_bytes
 from pipelines.runtime.places import Place, chosen_place
-from pipelines.runtime.register import Model, Register
+from pipelines.runtime.register import REGISTER, Model, Register
 from pipelines.runtime.report import Report
-from pipelines.runtime.residency import forget_idle, resident, residents
-from pipelines.runtime.turns import move, parts_of, settled, size_of
+from pipelines.runtime.residency import forget_idle, resident
+from pipelines.runtime.turns import Turns, move, parts_of, settled, size_of
 from tests.runtime.job_helpers import wait_until
 
 LAYER_BYTES = 4 * (100 * 100 + 100)
@@ -29,7 +32,7 @@ def nothing_stays() -> Iterator[None]:
     yield
     forget_idle()
     gc.unfreeze()
-    assert residents() == ()
+    assert REGISTER.models() == []
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def use(key: str, load: Callable[[Place], Any], report: Report | None = None) ->
 
 
 def keys() -> list[str]:
-    return [each.key for each in residents()]
+    return [each.key for each in REGISTER.models()]
 
 
 # --- Loading and staying ----------------------------------------------------------------------------------------------
@@ -75,10 +78,10 @@ def test_it_is_loaded_once_and_only_loading_is_timed_as_such() -> None:
 
 def test_what_is_in_memory_is_known_with_its_true_size() -> None:
     with resident("a", a_layer, 1, Report()):
-        (known,) = residents()
-        assert (known.key, known.where, known.in_use) == ("a", "device", True)
-        assert known.size_bytes == LAYER_BYTES and known.place == "CPU, float32"
-    assert not residents()[0].in_use
+        (known,) = REGISTER.models()
+        assert (known.key, known.where, len(known.users)) == ("a", "device", 1)
+        assert known.size_bytes == LAYER_BYTES and known.place == chosen_place()
+    assert REGISTER.models()[0].idle
 
 
 def test_the_one_used_longest_ago_leaves(room_for: Callable[[float], None]) -> None:
@@ -165,7 +168,7 @@ def test_many_threads_with_too_little_room_always_get_whole_models(room_for: Cal
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(60)))
-    assert sum(each.size_bytes for each in residents()) <= 2.2 * LAYER_BYTES
+    assert sum(each.size_bytes for each in REGISTER.models()) <= 2.2 * LAYER_BYTES
 
 
 def test_a_load_that_fails_leaves_nothing_and_who_waits_tries_again() -> None:
@@ -220,7 +223,7 @@ def test_a_cancelled_load_leaves_nothing() -> None:
 
     with pytest.raises(Cancelled):
         use("a", load, report)
-    assert residents() == ()
+    assert REGISTER.models() == []
 
 
 # --- Stepping aside ---------------------------------------------------------------------------------------------------
@@ -239,12 +242,12 @@ def test_who_stepped_aside_returns_without_being_loaded_again(room_for: Callable
     first = borrow("a")
     value = first.value
     borrow("b")
-    assert {each.key: each.where for each in register.residents()} == {"a": "host", "b": "device"}
+    assert {each.key: each.where for each in register.models()} == {"a": "host", "b": "device"}
     assert borrow("a").value is value and load.times == 2
-    assert {each.key: each.where for each in register.residents()} == {"a": "device", "b": "host"}
+    assert {each.key: each.where for each in register.models()} == {"a": "device", "b": "host"}
     register.make_idle_leave(also_from_host=True)
     register.make_idle_leave(also_from_host=True)
-    assert register.residents() == ()
+    assert register.models() == []
 
 
 def test_in_a_child_process_nothing_is_held_by_threads_that_are_not_there() -> None:
@@ -263,7 +266,33 @@ def test_in_a_child_process_nothing_is_held_by_threads_that_are_not_there() -> N
     register.after_fork()
     go_on.set()
     thread.join(20)
-    assert held.users == [] and [each.key for each in register.residents()] == ["held"]
+    assert held.users == [] and [each.key for each in register.models()] == ["held"]
+
+
+def test_a_model_given_back_to_step_aside_holds_nobody_up_meanwhile() -> None:
+    register, begun, go_on = Register(), threading.Event(), threading.Event()
+
+    class Slowly(Turns):
+        def end(self) -> None:
+            begun.set()
+            assert go_on.wait(20)
+            super().end()
+
+    report = Report()
+    model = register.borrow("a", chosen_place(), a_layer, 0, report)
+    model.turns = Slowly(parts_of(model.value), model.place.device)
+    with ThreadPoolExecutor(3) as pool:
+        giving = pool.submit(register.give_back, model, report)
+        assert begun.wait(20)
+        other = pool.submit(register.borrow, "b", chosen_place(), a_layer, 0, Report())
+        again = pool.submit(register.borrow, "a", chosen_place(), a_layer, 0, Report())
+        try:
+            assert other.result(20).key == "b"
+            assert not again.done(), "nobody has it while it moves"
+        finally:
+            go_on.set()
+        giving.result(20)
+        assert again.result(20) is model and model.turns is None
 
 
 # --- Out of memory ----------------------------------------------------------------------------------------------------
@@ -298,8 +327,35 @@ def test_a_model_too_large_to_load_is_a_sentence_with_figures_and_the_next_loads
     words = str(refused.value)
     assert "takes about 0.0 MB" in words and "4000000.0 GB more were needed" in words and "has " in words
     gc.collect()
-    assert kept[0]() is None and residents() == ()
+    assert kept[0]() is None and REGISTER.models() == []
     use("a", a_layer)
+
+
+def test_what_the_machine_has_no_room_for_is_refused_before_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a container would end the process without a word."""
+
+    def leave_free(size_bytes: int) -> None:
+        (tmp_path / "memory.current").write_text(str(6 * 10**9 - size_bytes))
+
+    (tmp_path / "memory.max").write_text(str(6 * 10**9))
+    (tmp_path / "memory.stat").write_text("inactive_file 0\n")
+    monkeypatch.setattr(devices, "_CONTAINERS", ((tmp_path, "memory.max", "memory.current", "inactive_file"),))
+    memory_bytes.cache_clear()
+    try:
+        load, size_bytes = Loads(), 3 * 10**9
+        leave_free(3_500_000_000)
+        with pytest.raises(TurnaroundError, match=r"takes about 3\.0 GB, and 1\.0 GB to work in .*of which 3\.5 GB"):
+            REGISTER.borrow("a", chosen_place(), load, size_bytes, Report())
+        assert load.times == 0 and REGISTER.models() == []
+        leave_free(4_500_000_000)
+        with resident("a", load, size_bytes, Report()):
+            leave_free(100_000_000)
+        use("a", load)
+        assert load.times == 1, "what is there already needs no more room"
+    finally:
+        memory_bytes.cache_clear()
 
 
 # --- The modules inside -----------------------------------------------------------------------------------------------
@@ -343,7 +399,7 @@ def test_forgetting_what_is_idle_spares_what_is_in_use() -> None:
     forget_idle()
     assert keys() == ["a"]
     leave.set()
-    wait_until(lambda: not residents()[0].in_use)
+    wait_until(lambda: REGISTER.models()[0].idle)
     thread.join(20)
 
 

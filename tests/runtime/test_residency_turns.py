@@ -117,7 +117,7 @@ def test_on_the_last_rung_the_parts_of_a_model_take_turns_until_it_is_given_back
     assert [thrift.offload for thrift in tried] == [True]
 
     REGISTER.give_back(model, report)
-    assert [each.where for each in REGISTER.residents()] == ["host"]
+    assert [each.where for each in REGISTER.models()] == ["host"]
     report = Report()
     again = borrowed(REGISTER, load, report)
     assert again.value is model.value and load.places == ["cuda"], "no file is read"
@@ -175,7 +175,7 @@ def test_it_steps_aside_and_returns_still_taking_turns() -> None:
 
     run()
     assert register.make_idle_leave()
-    assert load.log[-1] == "b out" and [each.where for each in register.residents()] == ["host"]
+    assert load.log[-1] == "b out" and [each.where for each in register.models()] == ["host"]
     load.log.clear()
     run()
     assert load.log == ["a in", "a out", "b in"] and load.places == ["cuda", "cpu"]

@@ -28,6 +28,14 @@ def test_nothing_set_gives_the_defaults() -> None:
     assert read_settings({"PATH": "/bin", "GRADIO_SERVER_PORT": "7861", "TURNAROUNDS": "1"}) == Settings()
 
 
+def test_methods_to_preload_are_told_apart_by_spaces_or_commas() -> None:
+    assert Settings().preloaded == ()
+    for text in ("zero123 shap_e", "zero123,shap_e", " zero123,  shap_e, zero123 "):
+        assert read_settings({"TURNAROUND_PRELOAD": text}).preloaded == ("zero123", "shap_e")
+    for text in ("zero123;shap_e", ",", "a/b", "--all"):
+        assert refusal(TURNAROUND_PRELOAD=text).startswith(f"TURNAROUND_PRELOAD={text!r}: it must be none, or methods'")
+
+
 @pytest.mark.parametrize("name", NUMBERS)
 def test_each_number_is_read_at_both_ends_of_its_range(name: str) -> None:
     spec = NUMBERS[name]

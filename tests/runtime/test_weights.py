@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import threading
 from dataclasses import replace
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from pipelines.core.errors import TurnaroundError
+from pipelines.runtime import hub_cache
 from pipelines.runtime.report import Report
-from pipelines.runtime.weights import WeightFile, chosen_sources, fetch, located, missing_bytes, notice
+from pipelines.runtime.settings import read_settings
+from pipelines.runtime.weights import WeightFile, chosen_sources, fetch, located, missing_bytes, needed, notice
 from tests.hub.client import (
     COMMIT,
     CONFIG,
@@ -87,20 +90,7 @@ def test_a_disk_without_symbolic_links_holds_them_too(hub: Hub, monkeypatch: pyt
     assert located(weights) == fetched and len(hub.gets(".json")) == 1
 
 
-def test_a_folder_kept_by_hand_is_used_as_it_stands(hub: Hub, tmp_path: Path) -> None:
-    folder, weights = tmp_path / "by hand" / "lab" / "thing", weights_of()
-    (folder / "unet").mkdir(parents=True)
-    (folder / LARGE).write_bytes(b"tiny")
-    assert located(weights) is None, "half of it is none"
-    (folder / CONFIG).write_bytes(b"{}")
-    fetched = fetch(weights, Report())
-    assert (fetched.folder, fetched.revision) == (folder, "local") and hub.asked == []
-    assert "kept by hand" in str(notice(weights, fetched)) and missing_bytes(weights) == 0
-
-
 def test_a_setting_moves_a_source_to_a_mirror_or_another_revision(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipelines.runtime.settings import read_settings
-
     newer = {path: content + b" " for path, content in FILES.items()}
     hub.add("mirror/thing", FILES, COMMIT)
     hub.add("lab/thing", newer, "d" * 40)
@@ -213,11 +203,42 @@ def test_a_file_changed_after_it_was_verified_is_not_located(hub: Hub) -> None:
 
 
 def test_a_content_that_is_not_the_cards_is_left_alone_and_never_located(hub: Hub) -> None:
-    """A card may be wrong about a checksum: the cache is other programs', too."""
+    """A card may be wrong about a checksum: the cache is other programs', too. It is read once, not at each try."""
     fetched = fetch(weights_of(a_source(hashes=False)), Report(), QUICK)
+    hub_cache._remembered.clear()
+    shutil.rmtree(read_settings().data)
     source = a_source()
     wrong = weights_of(replace(source, files=(replace(source.files[0], sha256="0" * 64), source.files[1])))
     assert located(wrong) is None
-    with pytest.raises(TurnaroundError, match="is not the published one"):
-        fetch(wrong, Report(), QUICK)
+    for read in (True, False):
+        report, heard = listening()
+        with pytest.raises(TurnaroundError, match="is not the published one"):
+            fetch(wrong, report, QUICK)
+        assert any("Checking The Thing" in message for _, message in heard) == read
     assert (fetched.folder / LARGE).read_bytes() == FILES[LARGE] and located(wrong) is None
+
+
+@pytest.mark.parametrize("hashes", [True, False])
+def test_where_links_are_forbidden_what_others_fetched_counts_once_somebody_vouches_for_it(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashes: bool
+) -> None:
+    """There a file's name says nothing of its content: the card has to, or else the Hub is asked."""
+    snapshot = tmp_path / "cache" / "models--lab--thing" / "snapshots" / COMMIT
+    for path, content in FILES.items():
+        (snapshot / path).parent.mkdir(parents=True, exist_ok=True)
+        (snapshot / path).write_bytes(content)
+    weights = weights_of(a_source(hashes=hashes))
+    assert fetch(weights, Report(), QUICK).folder == snapshot and located(weights)
+    assert bool(hub.asked) != hashes and hub.gets() == []
+    (snapshot / CONFIG).unlink()
+    (snapshot / CONFIG).write_bytes(b'{"sample_size": 64}')
+    assert located(weights) is None
+    fetch(weights, Report(), QUICK)
+    assert (snapshot / CONFIG).read_bytes() == FILES[CONFIG] and hub.gets(LARGE) == []
+
+
+def test_a_run_whose_weights_were_removed_says_so(hub: Hub) -> None:
+    with pytest.raises(TurnaroundError, match="The weights of The Thing are not here any more"):
+        needed(weights_of())
+    fetch(weights_of(), Report(), QUICK)
+    assert needed(weights_of()) == located(weights_of())

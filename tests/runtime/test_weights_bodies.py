@@ -26,7 +26,7 @@ from tests.hub.client import (
     cached_files,
     weights_of,
 )
-from tests.hub.server import Fault, Hub, git_sha1, sha256
+from tests.hub.server import Fault, Hub, sha256
 
 DIGEST = sha256(FILES[LARGE])
 BLOB = f"blobs/{DIGEST}"
@@ -153,16 +153,55 @@ def test_a_server_that_knows_no_ranges_sends_it_from_the_start(hub: Hub, tmp_pat
     assert arrives() and hub.gets(LARGE)[-1].range == "bytes=1000-"
 
 
-def test_old_partial_files_are_swept_and_other_programs_are_left_alone(hub: Hub, tmp_path: Path) -> None:
-    blobs = tmp_path / "cache" / "models--lab--thing" / "blobs"
-    blobs.mkdir(parents=True)
+def test_a_part_that_is_slow_to_read_has_no_effect_on_how_long_the_hub_may_be_silent(hub: Hub, tmp_path: Path) -> None:
+    """As gigabytes on a slow disk: the reading is told, and the Hub's time runs from when it was asked."""
+    part = tmp_path / "cache" / "models--lab--thing" / (BLOB + PART)
+    part.parent.mkdir(parents=True)
+    part.write_bytes(FILES[LARGE][:200_000])
+    hub.faults += [Fault("late", path=LARGE, times=1, delay_s=0.3)]
+    heard: list[float] = []
+
+    def slow_disk(fraction: float, message: str, preview: object) -> None:
+        if "Checking what has come of The Thing" in message:
+            heard.append(fraction)
+            time.sleep(2 * IMPATIENT.silent_s)
+
+    assert fetch(weights_of(), Report(slow_disk), IMPATIENT).revision == "c" * 40
+    assert len(heard) == 1 and heard[0] > 0.5 and hub.gets(LARGE)[-1].range == "bytes=200000-"
+
+
+def test_cancel_is_heard_while_a_part_is_read(hub: Hub, tmp_path: Path) -> None:
+    part, cancelled = tmp_path / "cache" / "models--lab--thing" / (BLOB + PART), threading.Event()
+    part.parent.mkdir(parents=True)
+    part.write_bytes(FILES[LARGE][:200_000])
+    report = Report(lambda fraction, message, preview: cancelled.set() if "has come" in message else None, cancelled)
+    with pytest.raises(Cancelled):
+        fetch(weights_of(), report, QUICK)
+    assert part.stat().st_size == 200_000
+
+
+@pytest.mark.parametrize("revision", ["c" * 40, "c" * 7])
+def test_what_is_kept_of_an_earlier_try_is_not_missing(hub: Hub, revision: str) -> None:
+    """Neither the files that came to their end nor the one that did not."""
+    weights = weights_of(a_source(revision=revision, hashes=False))
+    hub.faults += [Fault("cut", path=LARGE, times=1, after_bytes=100_000), Fault("503", path=LARGE, delay_s=0.2)]
+    with pytest.raises(TurnaroundError):
+        fetch(weights, Report(), QUICK)
+    assert len(hub.gets(CONFIG)) == 1 and missing_bytes(weights) == SIZE - 100_000 and located(weights) is None
+
+
+@pytest.mark.parametrize("repository", ["lab--thing", "other--model"])
+def test_old_partial_files_are_swept_by_any_fetch_and_other_programs_are_left_alone(hub, tmp_path, repository) -> None:
+    fetch(weights_of(), Report(), QUICK)
+    blobs = tmp_path / "cache" / f"models--{repository}" / "blobs"
+    blobs.mkdir(parents=True, exist_ok=True)
+    before = {path.name for path in blobs.iterdir()}
     for name, age_days in ((f"old{PART}", 30), (f"young{PART}", 1), ("theirs.1234abcd.incomplete", 30)):
         (blobs / name).write_bytes(b"half")
         then = time.time() - age_days * 86_400
         os.utime(blobs / name, (then, then))
     assert arrives()
-    kept = {f"young{PART}", "theirs.1234abcd.incomplete", DIGEST, git_sha1(FILES[CONFIG])}
-    assert {path.name for path in blobs.iterdir()} == kept
+    assert {path.name for path in blobs.iterdir()} == before | {f"young{PART}", "theirs.1234abcd.incomplete"}
 
 
 # --- No room, no permission -------------------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """F20, F21, F22, F25, F27: the Hub says no, or nothing. Each cause has its own sentence, before a byte is fetched."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.runtime.hub import Patience
 from pipelines.runtime.report import Report
 from pipelines.runtime.weights import Weights, fetch, located, notice
 from tests.hub.client import (
@@ -122,48 +124,6 @@ def test_f21_a_renamed_repository_is_followed(hub: Hub) -> None:
     assert (fetched.folder / LARGE).read_bytes() == FILES[LARGE] and located(weights_of(a_source("old/name")))
 
 
-def test_f27_a_pin_gets_its_own_bytes_whatever_became_of_the_repository(hub: Hub) -> None:
-    hub.add("lab/thing", {path: content[::-1] for path, content in FILES.items()}, "d" * 40)
-    assert (fetch(weights_of(), Report(), QUICK).folder / LARGE).read_bytes() == FILES[LARGE]
-
-
-def test_f27_where_the_pin_is_gone_the_newest_will_do_only_if_it_has_the_same_bytes(hub: Hub) -> None:
-    pinned = weights_of(a_source(revision="a" * 40))
-    report, heard = listening()
-    fetched = fetch(pinned, report, QUICK)
-    assert fetched.revision == COMMIT and located(pinned) == fetched
-    assert any("whose pinned revision is gone" in message for _, message in heard)
-    assert "another revision" in str(notice(pinned, fetched))
-
-
-@pytest.mark.parametrize("hashes", [True, False])
-def test_f27_other_bytes_are_refused(hub: Hub, hashes: bool) -> None:
-    """By their checksum; where the card has none, a large file of another size gives itself away."""
-    other = FILES[LARGE][::-1] if hashes else FILES[LARGE] * 2
-    hub.add("lab/thing", {**FILES, LARGE: other}, "d" * 40)
-    words = refusal(weights_of(a_source(revision="a" * 40, hashes=hashes)))
-    assert "the revision is gone" in words and f"its {LARGE} is not the published one" in words
-    assert hub.gets() == []
-
-
-def test_a_commit_of_which_only_the_first_digits_are_known_is_found(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Hub itself wants all forty, so its list of commits is looked through."""
-    hub.add("lab/thing", {path: content[::-1] for path, content in FILES.items()}, "d" * 40)
-    weights = weights_of(a_source(revision="c" * 7))
-    fetched = fetch(weights, Report(), QUICK)
-    assert fetched.revision == COMMIT and (fetched.folder / LARGE).read_bytes() == FILES[LARGE]
-    assert located(weights) == fetched and notice(weights, fetched) is None and not weights.first.pinned
-    assert "the revision is gone" in refusal(weights_of(a_source(revision="abcdef0")))
-
-
-def test_an_unpinned_revision_takes_what_it_is_today_and_says_which(hub: Hub) -> None:
-    hub.add("lab/thing", FILES, "d" * 40)
-    weights = weights_of(a_source(revision="main", hashes=False))
-    assert not weights.first.pinned and fetch(weights, Report(), QUICK).revision == "d" * 40
-    hub.add("lab/thing", {**FILES, LARGE: FILES[LARGE][::-1]}, "e" * 40)
-    assert fetch(weights, Report(), QUICK).revision == "d" * 40, "what is here stays until it is asked anew"
-
-
 # --- Busy, in trouble, silent -----------------------------------------------------------------------------------------
 
 
@@ -205,9 +165,27 @@ def test_f21_429_with_a_short_wait_is_waited_for(hub: Hub, method: str) -> None:
     assert fetch(weights_of(), Report(), QUICK).revision == COMMIT
 
 
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+@pytest.mark.parametrize(
+    ("fault", "patience"),
+    [
+        (Fault("429", headers={"Retry-After": "1"}), Patience(2.5, (0.01,) * 9, 1.5)),
+        (Fault("503", delay_s=0.5), Patience(1.2, (0.01,) * 9)),
+    ],
+    ids=["asks for a second, again and again", "answers after half a second, again and again"],
+)
+def test_f21_all_the_waiting_together_has_an_end(hub: Hub, method: str, fault: Fault, patience: Patience) -> None:
+    """Not each wait by itself: five of fifteen seconds are a minute and more."""
+    hub.faults += [replace(fault, method=method, path=LARGE)]
+    assert f"(HTTP {fault.kind})" in refusal(patience=patience)
+    asked = [a for a in hub.asked if a.method == method and a.path == LARGE and (a.other_origin or method == "HEAD")]
+    assert 1 < len(asked) <= 3
+
+
 def test_f22_a_stalled_question_is_given_up(hub: Hub) -> None:
     hub.faults += [Fault("silent", "HEAD")]
-    assert "nothing came from 127.0.0.1 for 0.8 seconds" in refusal(patience=IMPATIENT)
+    assert "nothing came from 127.0.0.1 for 0.8 seconds" in (words := refusal(patience=IMPATIENT))
+    assert "is kept" not in words, "nothing had arrived"
 
 
 def test_f22_cancel_is_heard_while_the_hub_is_silent(hub: Hub) -> None:
@@ -220,6 +198,31 @@ def test_f22_cancel_is_heard_while_the_hub_is_silent(hub: Hub) -> None:
 def test_f23_a_login_page_in_the_hubs_place_is_recognised(hub: Hub) -> None:
     hub.faults += [Fault("html", "HEAD")]
     assert "answered in its place" in (words := refusal()) and "login page" in words
+
+
+# --- Answers that cannot be trusted -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("etag", ["../../../escaped", "..", "a/b", ""])
+def test_a_name_that_leads_out_of_the_cache_is_no_answer(hub: Hub, tmp_path: Path, etag: str) -> None:
+    hub.says[CONFIG] = {"ETag": f'"{etag}"'}
+    assert "answered in its place" in refusal() and hub.gets() == []
+    assert not list(tmp_path.rglob("escaped*"))
+
+
+@pytest.mark.parametrize("commit", ["../../escaped", "main", "c" * 39])
+def test_a_commit_that_is_none_is_no_answer(hub: Hub, tmp_path: Path, commit: str) -> None:
+    hub.says |= {path: {"X-Repo-Commit": commit} for path in FILES}
+    assert "answered in its place" in refusal(weights_of(a_source(revision="main")))
+    assert hub.gets() == [] and not list(tmp_path.rglob("escaped*"))
+
+
+def test_a_content_for_which_nobody_vouches_is_not_fetched(hub: Hub) -> None:
+    """A mirror that names contents in a way of its own will do only where the card knows their checksums."""
+    hub.says |= {LARGE: {"X-Linked-Etag": '"weird-1"'}, CONFIG: {"ETag": '"weird-2"'}}
+    words = refusal(weights_of(a_source(hashes=False)))
+    assert f"neither the card nor 127.0.0.1 has a checksum for its {LARGE}" in words and hub.gets() == []
+    assert fetch(weights_of(), Report(), QUICK).revision == COMMIT
 
 
 # --- No network -------------------------------------------------------------------------------------------------------

@@ -11,13 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import tests.shap_e.tiny
+import tests.zero123.tiny
+import tests.zero123plus.tiny
 from pipelines.core.cameras import orbit
+from pipelines.core.errors import TurnaroundError
+from pipelines.registry import METHODS, find_method
 from pipelines.runtime.engine import InProcessEngine, open_engine
-from pipelines.runtime.method import Report, Request
+from pipelines.runtime.method import Report, Request, options_from
+from pipelines.runtime.places import Place
+from pipelines.runtime.register import REGISTER, Register
+from pipelines.runtime.residency import forget_idle, resident
 from pipelines.runtime.settings import Settings
 from pipelines.runtime.zero_gpu import Effort, ZeroGpuEngine, refusal
-from tests.toy_methods import Flat, a_subject
+from tests.toy_methods import Flat, a_card, a_subject, some_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -117,7 +126,7 @@ def test_a_worker_that_dies_is_told_with_how_far_it_was_and_not_tried_again(spac
 
 def test_a_run_that_overran_its_time_is_told_so_and_the_next_asks_for_more(space: dict[str, Any]):
     kind, sentence = space["out_of_time"]["end"]
-    assert kind == "TurnaroundError" and "its GPU time was over" in sentence
+    assert kind == "TurnaroundError" and "its GPU time was over" in sentence and "Nothing of it was kept." in sentence
     first, second = space["out_of_time"]["asked"]
     assert second > first
 
@@ -139,3 +148,67 @@ def test_off_a_space_the_engine_still_runs_and_is_not_chosen_by_itself(tmp_path:
     assert isinstance(engine, ZeroGpuEngine)
     assert engine.run(Flat(), Request(a_subject(64), orbit(1)), Report()).frames
     assert engine.silent_s() == 0
+
+
+# --- Preloading -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_to_be_preloaded_is_in_memory_before_the_page_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, folder in (("WEIGHTS", tmp_path / "weights"), ("DATA", tmp_path / "data")):
+        monkeypatch.setenv(f"TURNAROUND_{name}", str(folder))
+    monkeypatch.setenv("TURNAROUND_DEVICE", "cpu")
+    for tiny in (tests.shap_e.tiny, tests.zero123.tiny, tests.zero123plus.tiny):
+        tiny.write(tmp_path / "weights")
+    forget_idle()
+    keys = ("zero123_xl", "zero123plus", "shap_e")
+    try:
+        engine = open_engine(Settings(data=tmp_path, engine="zerogpu", preload=" ".join(keys)), METHODS)
+        assert len(REGISTER.models()) == len(keys) and all(model.idle for model in REGISTER.models())
+        method = find_method("zero123_xl")
+        options = options_from(method.Options, {"steps": 10})
+        made = engine.run(method, Request(a_subject(64), orbit(1), options=options, size_px=64), Report())
+        assert made.frames and "load" not in made.stage_seconds, "nobody waits for a model that is there"
+    finally:
+        forget_idle()
+
+
+def test_what_is_preloaded_is_fetched_first_and_what_finds_no_room_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    class Preloaded(Flat):
+        def __init__(self, key: str) -> None:
+            self.card = a_card(key, weights=(some_weights(),))  # type: ignore[misc] - of this one alone
+            self.done: list[str] = []
+
+        def fetch(self, request: Request, report: Report) -> None:
+            self.done.append("fetched")
+
+        def warm(self, report: Report) -> None:
+            self.done.append("warmed")
+            with resident(self.card.key, lambda place: torch.nn.Linear(100, 100), 0, report):
+                pass
+
+    monkeypatch.setenv("TURNAROUND_MODEL_GB", "0.00006")  # one layer takes 40 kB
+    methods = Preloaded("first"), Preloaded("second"), Preloaded("third")
+    forget_idle()
+    try:
+        open_engine(Settings(data=tmp_path, engine="zerogpu", preload="first,second"), methods)
+        assert [method.done for method in methods] == [["fetched", "warmed"]] * 2 + [[]]
+        assert [model.key for model in REGISTER.models()] == ["second"]
+        assert "first was preloaded and left again" in caplog.text and "second was" not in caplog.text
+    finally:
+        forget_idle()
+
+
+def test_an_unknown_method_to_preload_is_refused_with_those_there_are(tmp_path: Path):
+    for wrong in ("zero124", "inflate"):
+        with pytest.raises(TurnaroundError, match=f"TURNAROUND_PRELOAD names '{wrong}', .*: zero123_xl, .*shap_e"):
+            open_engine(Settings(data=tmp_path, engine="zerogpu", preload=wrong), METHODS)
+
+
+def test_a_model_in_memory_is_known_again_by_a_worker_whose_gpu_has_another_name():
+    register = Register()
+    here, there = (Place(torch.device("cpu"), torch.float32, name) for name in ("As the package says", "As CUDA says"))
+    first = register.borrow("a", here, lambda place: torch.nn.Linear(2, 2), 0, (report := Report()))
+    register.give_back(first, report)
+    assert register.borrow("a", there, lambda place: torch.nn.Linear(2, 2), 0, Report()) is first

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.runtime.report import Report
 from pipelines.runtime.residency import Place
 from pipelines.shap_e.loading import Parts, load
 from tests.shap_e import tiny
@@ -30,7 +29,7 @@ def on_cpu() -> Place:
 
 @pytest.fixture(scope="session")
 def parts(repository: Path, on_cpu: Place) -> Parts:
-    return load(repository, on_cpu, Report())
+    return load(repository, on_cpu)
 
 
 @pytest.fixture(autouse=True, scope="module")

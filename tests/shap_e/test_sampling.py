@@ -1,6 +1,5 @@
 """The photo to a latent: what the transformer is told, and that diffusers' own pipeline comes to the same."""
 
-import threading
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +8,8 @@ import pytest
 import torch
 
 from pipelines.core.errors import Cancelled
-from pipelines.shap_e.loading import Parts, watched
+from pipelines.runtime.telling import listening
+from pipelines.shap_e.loading import Parts
 from pipelines.shap_e.sampling import Sampling, guided, sample, see
 
 PHOTO = np.random.default_rng(3).integers(0, 256, (224, 224, 3)).astype(np.uint8)
@@ -39,7 +39,7 @@ class Spy:
 
 def drawn(parts: Parts, tokens: torch.Tensor, at_once: int = 2, **changes: Any) -> torch.Tensor:
     chosen = replace(Sampling(steps=5, guidance=3.0, seed=11), **changes)
-    return sample(parts, tokens, chosen, at_once, lambda number, clean: None, lambda: None)
+    return sample(parts, tokens, chosen, at_once, lambda number, clean: None)
 
 
 def test_tokens_are_the_last_hidden_state_without_the_one_for_the_whole(parts: Parts, tokens: torch.Tensor):
@@ -130,40 +130,21 @@ def test_nothing_touches_the_global_seed(parts: Parts, tokens: torch.Tensor):
 
 
 def test_it_can_be_stopped_between_two_layers(parts: Parts, tokens: torch.Tensor):
-    calls = 0
+    calls, begun = 0, 0
 
     def check() -> None:
         nonlocal calls
         calls += 1
-        if calls == 4:
+        if calls == 7:
             raise Cancelled
 
-    with pytest.raises(Cancelled):
-        sample(parts, tokens, Sampling(5, 3.0, 1), 2, lambda number, clean: None, check)
-    assert calls == 4  # of two layers each, in the second answer
+    def began(*_: object) -> None:
+        nonlocal begun
+        begun += 1
+
+    hook = parts.prior.register_forward_pre_hook(began)
+    with pytest.raises(Cancelled), listening(check):
+        drawn(parts, tokens)
+    hook.remove()
+    assert (calls, begun) == (7, 1)
     assert torch.isfinite(drawn(parts, tokens)).all(), "what was cancelled stays behind"
-
-
-def test_one_runs_cancelling_is_not_anothers(parts: Parts, tokens: torch.Tensor):
-    both, failed = threading.Barrier(2), []
-
-    def quiet_run() -> None:
-        both.wait()
-        try:
-            drawn(parts, tokens, steps=20)
-        except BaseException as problem:
-            failed.append(problem)
-
-    thread = threading.Thread(target=quiet_run)
-    thread.start()
-
-    def stop() -> None:
-        raise Cancelled
-
-    both.wait()
-    with watched(stop):
-        for _ in range(20):
-            with pytest.raises(Cancelled):
-                parts.prior(torch.zeros(1, 64, 16), timestep=torch.tensor(3.0), proj_embedding=tokens)
-    thread.join()
-    assert not failed

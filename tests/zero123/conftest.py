@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.runtime.report import Report
 from pipelines.runtime.residency import Place
 from pipelines.runtime.weights import Weights, located
 from pipelines.zero123.loading import Parts, load
@@ -38,7 +37,7 @@ def on_cpu() -> Place:
 def loaded(weights: Weights) -> Parts:
     found = located(weights)
     assert found is not None
-    return load(found, on_cpu(), Report())
+    return load(found, on_cpu())
 
 
 @pytest.fixture

@@ -1,20 +1,28 @@
 """The three methods from request to frames, with tiny real weights."""
 
+import json
+import math
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipelines.core.cameras import View, orbit
+from pipelines.core.cameras import View, orbit, photo_distance
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.core.mask import contour_box, longest_side
 from pipelines.runtime.devices import Machine
 from pipelines.runtime.method import Method, Report, Request, Turnaround, options_from
+from pipelines.runtime.residency import forget_idle
+from pipelines.runtime.results import write_turnaround
 from pipelines.zero123 import StableZero123, Zero123, Zero123XL
-from pipelines.zero123.method import CPU_AT_ONCE, Told
+from pipelines.zero123.cameras import PHOTO_FILL
+from pipelines.zero123.method import CPU_AT_ONCE, DECODED_AT_ONCE
+from pipelines.zero123.sources import ZERO123_XL
 from tests.toy_methods import a_subject
+from tests.zero123 import tiny
 
 METHODS = (Zero123(), Zero123XL(), StableZero123())
 SUBJECT = a_subject(192)
@@ -50,7 +58,7 @@ def test_the_same_request_gives_the_same_bytes_and_another_seed_others(method: M
 def test_a_view_is_the_same_alone_and_in_an_orbit_of_several_batches():
     views = orbit(CPU_AT_ONCE + 2, 10)
     together = run(METHODS[1], *views, guidance=1.5)
-    for frame, view in zip(together.frames, views, strict=True):
+    for frame, view in list(zip(together.frames, views, strict=True))[:: CPU_AT_ONCE + 1]:
         alone = run(METHODS[1], view, guidance=1.5).frames[0].rgba
         assert np.abs(alone.astype(int) - frame.rgba).mean() < 0.5  # sums in another order round differently
 
@@ -65,14 +73,14 @@ def test_the_checkpoints_are_different_weights():
     assert not np.array_equal(pictures[1].frames[0].rgba, pictures[2].frames[0].rgba)
 
 
-@pytest.mark.parametrize("method", [METHODS[0], METHODS[2]], ids=lambda method: method.card.key)
+@each_method
 def test_the_photos_elevation_matters(method: Method):
     low, high = (
         method(Request(replace(SUBJECT, elevation_deg=e), (View(0, 30),), 5, method.Options(steps=STEPS)), Report())
         for e in (0, 30)
     )
     assert not np.array_equal(low.frames[0].rgba, high.frames[0].rgba)
-    assert method is METHODS[0] or any("30 degrees above" in note for note in high.notes)
+    assert any("30 degrees above" in note for note in high.notes)
 
 
 @each_method
@@ -116,6 +124,56 @@ def test_without_weights_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         METHODS[1]._run(request, Report())
 
 
+# --- Short of memory --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[set[int]], None]]:
+    """torch's own error, when the VAE decodes for the first, second ... time; with a model that no other test meets."""
+    import torch
+    from torch.nn.modules.module import register_module_forward_pre_hook
+
+    tiny.threestudio(tmp_path / ZERO123_XL.first.repository, seed=4)
+    monkeypatch.setenv("TURNAROUND_WEIGHTS", str(tmp_path))
+    forget_idle()  # or they would leave, and all be well
+    refused, decoded = set[int](), 0
+
+    def no_room(module: torch.nn.Module, inputs: object) -> None:
+        nonlocal decoded
+        decoded += type(module).__name__ == "Decoder"
+        if type(module).__name__ == "Decoder" and decoded in refused:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    hook = register_module_forward_pre_hook(no_room)
+    yield refused.update
+    hook.remove()
+
+
+def test_where_it_goes_on_after_memory_ran_out_nothing_is_done_twice_and_progress_stays(short_of_memory):
+    views, told = orbit(DECODED_AT_ONCE + 2), list[tuple[float, str]]()
+    usual = run(METHODS[1], *views)
+    short_of_memory({4, 5})  # of that run there were two; so in the next one's second batch, and once more
+    made = run(METHODS[1], *views, report=Report(lambda share, message, _: told.append((share, message))))
+    assert [message for _, message in told if "is done" in message] == [f"View {i} of 6 is done" for i in range(1, 7)]
+    assert [message.split(":")[0] for _, message in told if f"step {STEPS} of" in message] == [
+        "Drawing views 1 to 4 of 6",
+        "Drawing views 5 to 6 of 6",
+    ]
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
+    assert any("Memory was short" in note for note in made.notes) and not any("tiles" in note for note in made.notes)
+    for one, other in zip(made.frames, usual.frames, strict=True):
+        assert np.abs(one.rgba.astype(int) - other.rgba).mean() < 0.5
+
+
+def test_tiles_are_not_tried_where_they_would_do_nothing(short_of_memory):
+    short_of_memory({1})
+    with pytest.raises(TurnaroundError, match="not enough memory"):
+        run(METHODS[1], View(30))
+    made = run(METHODS[1], View(30))
+    assert not any("Memory" in note for note in made.notes)
+
+
 # --- Sizes ------------------------------------------------------------------------------------------------------------
 
 
@@ -135,6 +193,20 @@ def test_frames_have_the_photos_scale_whatever_the_network_leaves_of_the_distanc
 
 
 @each_method
+@pytest.mark.parametrize("fill", [0.5, PHOTO_FILL, 0.95])
+def test_the_files_tell_the_lens_and_the_distance_of_the_pictures_as_they_are(method, fill: float, tmp_path: Path):
+    """A crop of the network's own picture: its camera stands where the network's does, and its lens is a longer one."""
+    request = Request(replace(SUBJECT, fill=fill), (View(0), View(90)), 5, method.Options(steps=STEPS), 96)
+    made = method(request, Report())
+    write_turnaround(tmp_path, made, request, method.card)
+    cameras = json.loads((tmp_path / "cameras.json").read_text())
+    own, lens = (math.tan(math.radians(fov_deg) / 2) for fov_deg in (method.card.fov_deg, cameras["fov_y_deg"]))
+    assert lens == pytest.approx(own * PHOTO_FILL / fill)
+    assert cameras["unit_distance"] == pytest.approx(photo_distance(PHOTO_FILL, method.card.fov_deg)), "the network's"
+    assert any(f"{cameras['fov_y_deg']:.0f} degrees wide" in note for note in made.notes)
+
+
+@each_method
 @pytest.mark.parametrize("size_px", [64, 200])
 def test_any_size_can_be_asked_for_and_is_said_to_be_scaled(method: Method, size_px: int):
     made = run(method, View(20), size_px=size_px)
@@ -146,6 +218,7 @@ def test_any_size_can_be_asked_for_and_is_said_to_be_scaled(method: Method, size
 def test_notes_say_what_it_cannot_do(method: Method):
     notes = run(method, View(180)).notes
     assert any("invented" in note for note in notes) and any("lens" in note for note in notes)
+    assert any("0 degrees above level" in note for note in notes) and any("a gap inside" in note for note in notes)
     assert not any("distance" in note for note in notes)
     far = run(method, View(180, 0, 3)).notes
     assert any("distance" in note and "scaled" in note for note in far)
@@ -218,18 +291,3 @@ def test_the_licences_are_told():
     assert "MIT" in METHODS[0].card.licence and "MIT" in METHODS[1].card.licence
     assert "Non-Commercial" in METHODS[2].card.licence
     assert [method.card.fov_deg for method in METHODS] == [49.134, 49.134, 20.0]
-
-
-def test_a_step_that_takes_long_is_not_silent():
-    told: list[tuple[float, str]] = []
-    report = Report(lambda fraction, message, preview: told.append((fraction, message)))
-    saying = Told(report)
-    saying(0.3, "Drawing view 1 of 1: step 3 of 10")
-    saying.still()
-    assert len(told) == 1
-    saying._at -= 1.5  # as if so much time had passed
-    saying.still()
-    assert told == [(0.3, "Drawing view 1 of 1: step 3 of 10")] * 2
-    report.cancelled.set()
-    with pytest.raises(Cancelled):
-        saying.still()

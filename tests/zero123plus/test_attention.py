@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.errors import Cancelled
+from pipelines.runtime.telling import listening
 from pipelines.zero123plus.attention import References
 from pipelines.zero123plus.model import Parts
 
@@ -51,7 +52,7 @@ def test_every_self_attention_looks_at_its_own_tokens_and_the_photos(parts: Part
         layer.register_forward_hook(
             lambda module, inputs, output, name=name: met.setdefault(name, []).append((inputs[0], output))
         )
-    references = References(lambda: None)
+    references = References()
     through(parts, some(2, 4, 10, 10, seed=1), references)
     references.reading = True
     through(parts, some(2, 4, 30, 20, seed=2), references)
@@ -65,7 +66,7 @@ def test_every_self_attention_looks_at_its_own_tokens_and_the_photos(parts: Part
 
 
 def test_the_first_pass_leaves_one_entry_a_layer_and_the_second_uses_them_up(parts: Parts) -> None:
-    references = References(lambda: None)
+    references = References()
     through(parts, some(2, 4, 10, 10), references)
     assert set(references.kept) == {f"{name}.processor" for name in self_attentions(parts)}
     assert all(tokens.shape[0] == 2 for tokens in references.kept.values())
@@ -86,7 +87,7 @@ def test_without_references_the_unet_is_diffusers_own(parts: Parts) -> None:
 def test_another_photo_gives_another_answer(parts: Parts) -> None:
     answers = []
     for seed in (1, 2):
-        references = References(lambda: None)
+        references = References()
         through(parts, some(1, 4, 10, 10, seed=seed), references)
         references.reading = True
         answers.append(through(parts, some(1, 4, 30, 20, seed=3), references))
@@ -102,6 +103,6 @@ def test_cancelling_stops_it_between_two_layers(parts: Parts) -> None:
         if passed == 3:
             raise Cancelled
 
-    with pytest.raises(Cancelled):
-        through(parts, some(1, 4, 10, 10), References(check))
+    with pytest.raises(Cancelled), listening(check):
+        through(parts, some(1, 4, 10, 10), References())
     assert passed == 3

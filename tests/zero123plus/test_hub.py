@@ -28,7 +28,7 @@ def test_it_fetches_what_the_card_names_and_runs(hub: Hub, weights_folder: Path,
     folder = weights_folder / source.repository
     files = {file.path: (folder / file.path).read_bytes() for file in source.files}
     hub.add(source.repository, {**files, "README.md": b"not needed"}, source.revision)
-    request = Request(a_subject(192), (View(),), 7, Options(version=version, steps=28), 96)
+    request = Request(a_subject(192), (View(),), 7, Options(version=version, steps=4), 96)
     made = Zero123Plus()(request, Report())
     assert len(made.frames) == 6
     assert made.provenance and made.provenance.weights == {source.repository: source.revision}
@@ -42,5 +42,5 @@ def test_a_mirror_serves_where_the_authors_repository_is_gone(hub: Hub, weights_
     source, mirror = WEIGHTS["v1.2"].sources
     files = {file.path: (weights_folder / source.repository / file.path).read_bytes() for file in source.files}
     hub.add(mirror.repository, files, "e" * 40)
-    made = Zero123Plus()(Request(a_subject(192), (View(),), 7, Options(steps=28), 96), Report())
+    made = Zero123Plus()(Request(a_subject(192), (View(),), 7, Options(steps=4), 96), Report())
     assert made.provenance and made.provenance.weights == {mirror.repository: "e" * 40}

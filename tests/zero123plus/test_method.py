@@ -1,6 +1,8 @@
 """The method as a visitor meets it: six fixed views, whatever was asked."""
 
 import dataclasses
+import json
+import math
 import pickle
 import shutil
 import threading
@@ -10,25 +12,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.core.cameras import View, orbit
+from pipelines.core.cameras import View, orbit, photo_distance
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.core.mask import contour_box, longest_side
 from pipelines.runtime.devices import Machine, this_machine
 from pipelines.runtime.method import Report, Request, Turnaround, options_from
 from pipelines.runtime.pace import Pace
+from pipelines.runtime.results import write_turnaround
 from pipelines.zero123plus import Zero123Plus
 from pipelines.zero123plus.cameras import fixed_views
+from pipelines.zero123plus.method import Options
 from pipelines.zero123plus.sources import WEIGHTS
 from tests.toy_methods import a_subject
 
 SUBJECT = a_subject(192)
+STEPS = 5  # fewer than anyone may ask for
 GB = 10**9
 ON_GPU = Machine(16, 128 * GB, 100 * GB, "NVIDIA H100", 80 * GB)
 ON_CPU = Machine(16, 128 * GB, 100 * GB)
 
 
 def asked(*views: View, size_px: int = 96, seed: int = 7, subject: Any = SUBJECT, **options: Any) -> Request:
-    chosen = options_from(Zero123Plus.Options, {"steps": 28, **options})
+    chosen = Options(**{"steps": STEPS, **options})
     return Request(subject, views or (View(0, 0),), seed, chosen, size_px)
 
 
@@ -68,6 +73,7 @@ def test_whatever_was_asked_the_pictures_are_the_same_and_the_nearest_is_named(u
 
 def test_the_notes_say_what_was_done(usual: Turnaround) -> None:
     told = " ".join(usual.notes)
+    assert "grey parts at its outline may have been cut off" in told
     for words in ("30, 90, 150, -150, -90, -30", "20 and -10", "guess", "scaled by 0.8", "320 px and resampled to 96"):
         assert words in told
     older = run(version="v1.1", size_px=320)
@@ -75,6 +81,23 @@ def test_the_notes_say_what_was_done(usual: Turnaround) -> None:
     assert "30 and -20" in told and "49 degrees" in told and "resampled" not in told and "scaled" not in told
     assert tuple(frame.view for frame in older.frames) == fixed_views("v1.1")
     assert older.provenance and older.provenance.weights == {"sudo-ai/zero123plus-v1.1": "local"}
+
+
+@pytest.mark.parametrize(("version", "fov_deg"), [("v1.2", 30), ("v1.1", 49.13)])
+@pytest.mark.parametrize("fill", [0.8, 0.5])
+def test_the_files_tell_the_lens_of_the_pictures(version: str, fov_deg: float, fill: float, tmp_path: Path) -> None:
+    """That of the network, but for what the pictures are scaled by."""
+    request = asked(version=version, subject=dataclasses.replace(SUBJECT, fill=fill))
+    made = Zero123Plus()(request, Report())
+    write_turnaround(tmp_path, made, request, Zero123Plus.card)
+    cameras = json.loads((tmp_path / "cameras.json").read_text())
+    told = next((note for note in made.notes if "scaled by" in note), "")
+    zoom = float(told[-5:-1]) if told else fill / 0.8
+    lens = math.tan(math.radians(cameras["fov_y_deg"]) / 2)
+    assert lens == pytest.approx(math.tan(math.radians(fov_deg) / 2) / zoom, rel=0.01)
+    if version == "v1.1":
+        assert cameras["fov_y_deg"] == pytest.approx(49.13) or fill != 0.8
+        assert cameras["unit_distance"] == pytest.approx(photo_distance(0.8, 49.13)), "where the network's stands"
 
 
 @pytest.mark.parametrize("fill", [0.4, 0.9])
@@ -97,7 +120,7 @@ def test_a_seed_means_the_same_each_time_and_leaves_torchs_own_chance_alone(usua
 
 @pytest.mark.parametrize(
     "change",
-    [{"subject": a_subject(192, color=(30, 90, 220))}, {"guidance": 7.5}, {"steps": 29}, {"version": "v1.1"}],
+    [{"subject": a_subject(192, color=(30, 90, 220))}, {"guidance": 7.5}, {"steps": STEPS + 1}, {"version": "v1.1"}],
     ids=lambda change: next(iter(change)),
 )
 def test_what_is_chosen_makes_a_difference(usual: Turnaround, change: dict[str, Any]) -> None:
@@ -110,13 +133,13 @@ def test_every_step_is_told_with_a_preview(usual: Turnaround) -> None:
     fractions = [fraction for fraction, _, _ in told]
     assert fractions == sorted(fractions) and fractions[0] >= 0 and 0.9 < fractions[-1] <= 1
     steps = [(message, preview) for _, message, preview in told if message.startswith("Denoising")]
-    assert [message for message, _ in steps] == [f"Denoising, step {i} of 28" for i in range(1, 29)]
+    assert [message for message, _ in steps] == [f"Denoising, step {i} of {STEPS}" for i in range(1, STEPS + 1)]
     for _, preview in steps:
         assert preview.dtype == np.uint8 and preview.shape == (30, 20, 4)
     assert sum(message.startswith("Cutting out") and preview is not None for _, message, preview in told) == 6
 
 
-@pytest.mark.parametrize("after_reports", [0, 1, 2, 3, 10, 33])
+@pytest.mark.parametrize("after_reports", [0, 1, 2, 3, STEPS + 2, STEPS + 6])
 def test_cancelling_stops_it(after_reports: int) -> None:
     cancelled, heard = threading.Event(), 0
 
@@ -156,11 +179,13 @@ def test_when_memory_is_short_it_decodes_in_tiles_and_says_so(
         if type(module).__name__ == "Decoder" and inputs[0].shape[-2:] == (30, 20):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    hook = register_module_forward_pre_hook(no_room)
+    hook, told = register_module_forward_pre_hook(no_room), list[tuple[float, str]]()
     try:
-        made = run()
+        made = run(report=Report(lambda share, message, _: told.append((share, message))))
     finally:
         hook.remove()
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares) and sum("step 1 of" in message for _, message in told) == 1, "drawn only once"
     assert len(made.frames) == 6 and any("in tiles" in note for note in made.notes)
     assert pictures(made) != pictures(usual)
     assert len(run().frames) == 6, "and the next run works"
@@ -191,7 +216,10 @@ def test_the_card_says_where_the_weights_are_pinned_and_what_they_may_be_used_fo
     assert {Path(file.path).suffix for file in newer.first.files} == {".json", ".txt", ".safetensors"}
     assert {Path(file.path).suffix for file in older.first.files} == {".json", ".txt", ".bin"}
     for source in (*newer.sources, *older.sources):
-        assert "NC" in source.licence and not source.gated
+        assert "CC BY-NC 4.0" in source.licence and not source.gated
+    assert all("tagged openrail" in source.licence for source in older.sources)
+    assert all("states no licence" in source.licence for source in newer.sources)
+    assert older.sources[1].revision == "6480bcb" and "tagged openrail" in card.licence
     assert "NC" in card.licence and "2310.15110" in str(card.paper) and "shi2023" in str(card.citation)
     assert card.renders == {"fixed views"} and card.fov_deg == 30
 

@@ -49,13 +49,13 @@ def test_both_versions_load_safetensors_and_pickles(weights_folder: Path, versio
     assert parts.seen_by_vae.std == (0.8, 0.8, 0.8)
 
 
-def test_the_precision_is_the_places(weights_folder: Path) -> None:
+def test_the_precision_is_the_places_and_the_vaes_always_full(weights_folder: Path) -> None:
     import torch
 
     half = Place(torch.device("cpu"), torch.bfloat16, "CPU, bfloat16")
     parts = load(weights_folder / "sudo-ai" / "zero123plus-v1.2", half)
-    for part in (parts.unet, parts.vae, parts.vision_encoder):
-        assert {tensor.dtype for tensor in part.parameters()} == {torch.bfloat16}
+    for part, dtype in ((parts.unet, half.dtype), (parts.vision_encoder, half.dtype), (parts.vae, torch.float32)):
+        assert {tensor.dtype for tensor in part.parameters()} == {dtype}
 
 
 def test_the_empty_prompt_begins_ends_and_is_padded_as_it_was_trained(weights_folder: Path, place: Place) -> None:

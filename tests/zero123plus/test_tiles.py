@@ -1,9 +1,8 @@
-"""From one picture to six, and what stands in for it until it is there."""
+"""From one picture to six."""
 
 import numpy as np
 import pytest
 
-from pipelines.zero123plus.preview import fitted
 from pipelines.zero123plus.tiles import cut_apart, zoom_to_fill
 
 
@@ -38,27 +37,3 @@ def test_a_stray_or_nothing_is_not_blown_up() -> None:
 def test_v1_1_keeps_the_scale_of_the_photo_it_was_shown() -> None:
     for size in (40, 300):
         assert zoom_to_fill("v1.1", [cutout(size, size)] * 6, 0.6) == pytest.approx(0.75)
-
-
-def test_a_preview_has_the_colours_that_the_photo_teaches() -> None:
-    import torch
-
-    mixing = np.array([[0.3, 0.1, -0.1], [0.0, 0.2, 0.1], [0.1, 0.0, 0.2], [-0.2, 0.1, 0.0]])
-
-    def rgb_of(latents: torch.Tensor) -> np.ndarray:
-        return latents[0].permute(1, 2, 0).numpy() @ mixing * 0.4 + 0.5
-
-    dice = torch.Generator().manual_seed(3)
-    known, other = (torch.randn((1, 4, 40, 40), generator=dice) for _ in range(2))
-    photo = np.rint(rgb_of(known).clip(0, 1) * 255).astype(np.uint8).repeat(8, 0).repeat(8, 1)
-    preview = fitted(known, photo).of(other)
-    assert preview.shape == (40, 40, 4) and (preview[..., 3] == 255).all()
-    assert np.abs(preview[..., :3] / 255 - rgb_of(other).clip(0, 1)).max() < 0.03
-
-
-def test_a_photo_of_one_colour_and_a_broken_latent_still_make_a_preview() -> None:
-    import torch
-
-    colours = fitted(torch.zeros(1, 4, 10, 10), np.full((320, 320, 3), 127, np.uint8))
-    assert np.abs(colours.of(torch.ones(1, 4, 5, 5))[..., :3].astype(int) - 127).max() <= 1
-    assert colours.of(torch.full((1, 4, 5, 5), float("nan"))).dtype == np.uint8

@@ -1,0 +1,105 @@
+"""Networks from files: built without numbers of their own, each tensor straight into its place and precision.
+
+None is left with numbers of no file: what is missing or of another size is named. Pickles run no code.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from pickle import UnpicklingError  # only to recognise it
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.thrift import is_out_of_memory
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import Module
+
+    M = TypeVar("M", bound=Module)
+
+log = logging.getLogger(__name__)
+
+Stored = Iterable[tuple[str, Callable[[], "Tensor"]]]
+"""Names of tensors, and how to read each."""
+
+
+def filled(
+    build: "Callable[[], M]",
+    stored: Stored,
+    file: Path,
+    device: "torch.device",
+    dtype: "torch.dtype",
+    *,
+    today: Callable[[str, Mapping[str, Any]], str] = lambda name, known: name,
+    check: Callable[[], None] = lambda: None,
+) -> "M":
+    """The module that `build` makes, with all of its parameters from `file`, whose tensors are `stored`.
+
+    `today(name, known)` says how the libraries spell a stored name now. `check` is called between tensors, and may
+    raise.
+    """
+    from accelerate import init_empty_weights
+
+    with init_empty_weights(include_buffers=False):
+        module = build()
+    shapes = {name: tensor.shape for name, tensor in module.named_parameters()}
+    values: dict[str, Tensor] = {}
+    for spelt, read in stored:
+        name = today(spelt, shapes)
+        if name not in shapes:  # counters and tables that libraries kept in files once
+            continue
+        check()
+        tensor = read()
+        if tensor.shape != shapes[name]:
+            there, needed = (" x ".join(map(str, shape)) or "1" for shape in (tensor.shape, shapes[name]))
+            raise damaged(file, f"has the tensor {name} in the size {there} where {needed} is needed")
+        values[name] = tensor.to(device=device, dtype=dtype)
+    if missing := sorted(shapes.keys() - values.keys()):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise damaged(file, f"lacks the tensor {missing[0]}{more}")
+    module.load_state_dict(values, strict=False, assign=True)  # what is left are buffers, which are in no file
+    return module.to(device).eval().requires_grad_(False)
+
+
+def stored_in(file: Path, device: "torch.device") -> Iterator[tuple[str, Callable[[], "Tensor"]]]:
+    """Of a safetensors file, or of a pickle, which is mapped into memory."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if file.suffix == ".safetensors":
+            with safe_open(file, framework="pt", device=str(device)) as opened:
+                for name in opened.keys():  # noqa: SIM118  # no mapping, only `keys`
+                    yield name, lambda name=name: opened.get_tensor(name)
+        else:
+            read = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+            for name, tensor in read.items():
+                yield name, lambda tensor=tensor: tensor
+    except (OSError, ValueError, EOFError, AttributeError, RuntimeError, SafetensorError, UnpicklingError) as problem:
+        if is_out_of_memory(problem):
+            raise
+        raise damaged(file, "cannot be read") from problem
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A part's configuration."""
+    try:
+        read = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as problem:
+        raise damaged(file, "cannot be read") from problem
+    if not isinstance(read, dict):
+        raise damaged(file, "does not describe a model")
+    return read
+
+
+def damaged(file: Path, what: str) -> TurnaroundError:
+    """For a visitor without the server's paths; whoever runs it finds those in the log."""
+    log.error("%s %s", file, what)
+    return TurnaroundError(
+        f"The model cannot be loaded: its file {file.parent.name}/{file.name} {what}. It is damaged, missing or of "
+        "another model: whoever runs this server should remove it, so that the next run fetches it again, or choose "
+        "other weights."
+    )

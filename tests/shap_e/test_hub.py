@@ -1,0 +1,62 @@
+"""From an empty cache: the real huggingface_hub fetches one layout or the other from a hub of our own, and it runs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.core.cameras import View
+from pipelines.runtime.method import Report, Request
+from pipelines.runtime.residency import forget_idle
+from pipelines.runtime.weights import Source, located
+from pipelines.shap_e import ShapE
+from pipelines.shap_e.method import Options
+from pipelines.shap_e.sources import MAIN, PULL_REQUEST, RENDERER, SHAP_E
+from tests.hub.client import a_hub
+from tests.hub.server import Hub
+from tests.shap_e import tiny
+from tests.toy_methods import a_subject
+
+REQUEST = Request(a_subject(192), (View(30, 10),), 7, Options(steps=4, grid=32), 96)
+BESIDE = (  # what the real repository has, and nobody should fetch
+    "model_index.json",
+    "renderer/diffusion_pytorch_model.bin",
+    "prior/diffusion_pytorch_model.bin",
+    "image_encoder/pytorch_model.bin",
+)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with a_hub(tmp_path, monkeypatch) as hub:
+        yield hub
+
+
+def serve(hub: Hub, source: Source, folder: Path) -> None:
+    files = {file.path: (folder / file.path).read_bytes() for file in source.files}
+    hub.add(source.repository, files | dict.fromkeys(BESIDE, b"not needed"), source.revision)
+
+
+def test_the_pull_request_is_fetched_once_and_nothing_that_is_a_pickle(hub: Hub, repository: Path) -> None:
+    serve(hub, SHAP_E.first, repository)
+    made = ShapE()(REQUEST, Report())
+    assert made.provenance and made.provenance.weights == {"openai/shap-e-img2img": PULL_REQUEST}
+    assert {asked.path for asked in hub.asked if asked.method == "GET" and asked.path} == {
+        file.path for file in SHAP_E.first.files
+    }
+    count = len(hub.asked)
+    forget_idle()
+    again = ShapE()(REQUEST, Report())
+    assert np.array_equal(again.frames[0].rgba, made.frames[0].rgba)
+    assert len(hub.asked) == count, "nobody is asked a second time, by no library"
+
+
+def test_where_the_pull_request_is_gone_main_serves_with_its_pickled_renderer(hub: Hub, tmp_path: Path) -> None:
+    tiny.write_repository(tmp_path / "made", pickled_renderer=True)
+    serve(hub, SHAP_E.sources[1], tmp_path / "made")
+    made = ShapE()(REQUEST, Report())
+    assert made.provenance and made.provenance.weights == {"openai/shap-e-img2img": MAIN}
+    assert hub.gets(f"{RENDERER}.bin") and not any(hub.gets(path) for path in BESIDE)
+    found = located(SHAP_E)
+    assert found and found.source.revision == MAIN

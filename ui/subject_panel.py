@@ -214,11 +214,10 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
                 cut = Cutout(photos.studio.settings.max_upload_mb, elem_id="cutout")
                 stop = gr.Button(T("subject.stop"), size="sm", visible=False)
                 offer = gr.Button(T("subject.offer"), size="sm", visible=False)
-        with gr.Row(elem_id="examples"):
-            with TemporaryDirectory() as folder:  # Gradio keeps copies
-                icons = [one.small(Path(folder)) for one in EXAMPLES]
-                looks = zip(EXAMPLES, icons, strict=True)
-                taps = tuple(gr.Button(one.label, icon=icon, size="sm", min_width=0) for one, icon in looks)
+        with gr.Row(elem_id="examples"), TemporaryDirectory() as folder:  # Gradio keeps copies
+            icons = [one.small(Path(folder)) for one in EXAMPLES]
+            looks = zip(EXAMPLES, icons, strict=True)
+            taps = tuple(gr.Button(one.label, icon=icon, size="sm", min_width=0) for one, icon in looks)
         remover = gr.Dropdown(
             _remover_choices(),
             value=AUTO,

@@ -170,10 +170,10 @@ def upload_large(page: Page) -> None:
 def drop_large(page: Page) -> None:
     page.locator("#photo input[type=file]").evaluate(
         """(input, bytes) => {
-            const dataTransfer = new DataTransfer();
+            const [dataTransfer, how] = [new DataTransfer(), { bubbles: true, cancelable: true }];
             dataTransfer.items.add(new File([new Uint8Array(bytes)], "large.jpg", { type: "image/jpeg" }));
             for (const type of ["dragenter", "dragover", "drop"])
-                input.parentElement.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+                input.parentElement.dispatchEvent(new DragEvent(type, { ...how, dataTransfer }));
         }""",
         TOO_LARGE,
     )

@@ -56,7 +56,7 @@ class Runs:
         request: gr.Request,
         *method_values: Any,
     ) -> tuple[Any, str]:
-        """Begin a run. The wall then shows it: beside what is there, or alone; then what was there is wanted no more."""
+        """Begin a run. The wall then shows it: beside what is there or alone; what was there is then wanted no more."""
         try:
             on_wall = ids_in(spec)
             subject = self.photos.subject(prepared_id, photo_elevation_deg, on_wall)

@@ -1,28 +1,37 @@
 """The cut-out on its checkerboard: what every method will see, or why there is none yet. And what else was tried."""
 
 import base64
+import secrets
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from pipelines.core.subject import ALPHA, NONE, Making, Subject
 from pipelines.runtime.removers import REMOVERS
 from ui.background import Step
-from ui.markup import picture, problem, text
+from ui.markup import problem, text
 
 THUMBNAIL_PX = 128  # twice what it is shown at
 PAD_PX = 192  # the subject as the camera pad draws it
+SHOWN_PX = 768  # on its checkerboard: more than it takes on a sharp screen
+GONE = "This cut-out is no longer held here."
 
 
 def cutout(subject: Subject) -> str:
     notes = "".join(f"<li>{text(note)}</li>" for note in subject.made.notes)
-    return _frame(
-        picture(subject.rgba, "The cut-out that every method sees", exact=True), _made_by(subject.made), notes
-    )
+    height, width = subject.rgba.shape[:2]
+    alt = "The cut-out that every method sees"
+    picture = f'<img alt="{alt}" width="{width}" height="{height}" src="{_pictures.address(subject)}">'
+    return _frame(picture, _made_by(subject.made), notes)
 
 
 def at_work(step: Step) -> str:
@@ -77,25 +86,85 @@ def short_name(used: str) -> str:
     return REMOVERS[used].title.split(" (")[0] if used in REMOVERS else used
 
 
+def maker(used: str) -> str:
+    """As in "cut out by"."""
+    if used == ALPHA:
+        return "the photo’s own transparency"
+    return "nothing: it is the whole photo" if used == NONE else short_name(used)
+
+
+# --- Pictures ---------------------------------------------------------------------------------------------------------
+
+
+class _Pictures:
+    """Cut-outs as files to be fetched once, from memory: nothing of a visitor's touches the disk for it.
+
+    An address is the only key to one, leads to nothing else of the photo, and lasts as long as the subject is held.
+    """
+
+    def __init__(self) -> None:
+        self._keys: WeakKeyDictionary[Subject, str] = WeakKeyDictionary()
+        self._subjects: WeakValueDictionary[str, Subject] = WeakValueDictionary()
+        self._packed: WeakKeyDictionary[Subject, bytes] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def address(self, subject: Subject) -> str:
+        """Relative to the page."""
+        with self._lock:
+            key = self._keys.setdefault(subject, secrets.token_urlsafe(16))
+            self._subjects[key] = subject
+        return f"cutout/{key}.webp"
+
+    def picture(self, key: str) -> bytes | None:
+        with self._lock:
+            subject = self._subjects.get(key)
+            packed = self._packed.get(subject) if subject else None
+        if subject and packed is None:
+            packed = _exactly(_small(subject.rgba, SHOWN_PX))
+            with self._lock:
+                self._packed[subject] = packed
+        return packed
+
+
+_pictures = _Pictures()
+
+
+def cutout_routes() -> list[BaseRoute]:
+    def answer(request: Request) -> Response:
+        picture = _pictures.picture(request.path_params["key"])
+        if picture is None:
+            return PlainTextResponse(GONE, 404, {"Cache-Control": "no-store"})
+        kept = {"Cache-Control": "private, max-age=31536000, immutable"}
+        return Response(picture, headers=kept, media_type="image/webp")
+
+    return [Route("/cutout/{key}.webp", answer, methods=["GET"])]
+
+
+def _exactly(picture: Image.Image) -> bytes:
+    """Lossless at its quickest, since strokes are seen as they are made: 0.04 s and 240 kB."""
+    file = BytesIO()
+    picture.save(file, "WEBP", lossless=True, quality=0, method=0)
+    return file.getvalue()
+
+
 def data_url(rgba: NDArray[np.uint8], most_px: int) -> str:
+    file = BytesIO()
+    _small(rgba, most_px).save(file, "WEBP", quality=82, method=2)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _small(rgba: NDArray[np.uint8], most_px: int) -> Image.Image:
     """The picture at no more than this size; averaged where it counts, so that no dark rim shows."""
     small = Image.fromarray(rgba).convert("RGBa")
     small.thumbnail((most_px, most_px), Image.Resampling.BOX)
-    file = BytesIO()
-    small.convert("RGBA").save(file, "WEBP", quality=82, method=2)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return small.convert("RGBA")
 
 
 # --- Inside -----------------------------------------------------------------------------------------------------------
 
 
 def _made_by(made: Making) -> str:
-    if made.remover == ALPHA:
-        how = "Cut out by the photo’s own transparency"
-    elif made.remover == NONE:
-        how = "The whole photo, nothing removed"
-    else:
-        how = f"Cut out by {short_name(made.remover)}"
+    how = "The whole photo, nothing removed" if made.remover == NONE else f"Cut out by {maker(made.remover)}"
     touches = []
     if made.added_px or made.removed_px:
         touches.append("repaired by hand")

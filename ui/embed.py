@@ -34,7 +34,8 @@ def embed_routes(studio: Studio) -> list[BaseRoute]:
             status, sentence = 404, str(error)
         except BaseException as bug:  # nothing a request does may take the server along
             status, sentence = 500, apology(bug)
-        return HTMLResponse(_page(main=f'<p class="problem" role="alert">{text(sentence)}</p>'), status, _HEADERS)
+        main = f'<main><h1>{NAME}</h1><p class="problem" role="alert">{text(sentence)}</p></main>'
+        return HTMLResponse(_page(main=main), status, _HEADERS)
 
     return [Route("/embed/{spec}", answer, methods=["GET"])]
 

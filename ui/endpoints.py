@@ -32,6 +32,7 @@ from ui.background import Background
 from ui.files import stored_files
 from ui.photos import Photos
 from ui.safe import safe
+from ui.visitors import address_of
 
 DEFAULT_COUNT = 21
 
@@ -227,10 +228,11 @@ class Endpoints:
     ) -> Iterator[dict[str, Any]]:
         with self._photos.forgetting(asked.photo):
             # 1. Whatever can be refused is refused before anything is computed
-            visitor = f"api {request.session_hash or ''}"
+            address = address_of(request)
+            visitor = f"api {address or request.session_hash or ''}"
             photo_elevation = check_elevation(asked.photo_elevation_deg)
             Request(ANY_SUBJECT, asked.camera.views(photo_elevation), asked.seed, None, asked.size_px)
-            self._studio.jobs.check_room(visitor)
+            self._studio.jobs.check_room(visitor, address)
 
             # 2. The subject
             with Background(lambda report: self._subject(asked, photo_elevation, report)) as ready:
@@ -242,7 +244,7 @@ class Endpoints:
         views = asked.camera.views(seen.elevation_deg)
         tasks = [(method, Request(seen, views, asked.seed, given, asked.size_px)) for method, given in chosen]
         delete_key = secrets.token_urlsafe(16)
-        job = self._studio.jobs.start(seen, tasks, visitor, owner=delete_key)
+        job = self._studio.jobs.start(seen, tasks, visitor, owner=delete_key, address=address)
         try:
             yield from follow(job)
         finally:

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, ImageOps
+
 from ui.words import T, words
 
 FOLDER = Path(__file__).parent.parent / "assets" / "examples"
+SMALL_PX = 128  # twice what it is shown at
 _PHOTOS = {".png", ".jpg", ".jpeg", ".webp"}
 _ELEVATIONS_DEG = {"robot": 10, "duck": 12, "cactus": 12, "rocket": 8, "teapot": 14, "coffee": 40}  # SOURCES.md
 
@@ -30,6 +33,14 @@ class Example:
     def elevation_deg(self) -> float:
         """From how high it was taken."""
         return _ELEVATIONS_DEG.get(self._name, 0)
+
+    def small(self, folder: Path) -> Path:
+        """The photo for a button, made in this folder: all of them together are smaller than one photo."""
+        place = folder / f"{self._name}.webp"
+        with Image.open(self.path) as photo:
+            photo.draft("RGB", (2 * SMALL_PX, 2 * SMALL_PX))  # of a JPEG, so much need not be decoded
+            ImageOps.fit(photo.convert("RGB"), (SMALL_PX, SMALL_PX)).save(place, quality=80)
+        return place
 
     @property
     def _name(self) -> str:

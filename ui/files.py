@@ -28,6 +28,7 @@ from pipelines.runtime.compare import apology
 from pipelines.runtime.manifest import DAMAGED, MANIFEST
 from pipelines.runtime.stored import StoredResult
 from ui.assets import asset_routes
+from ui.cutout import cutout_routes
 from ui.embed import embed_routes
 from ui.live import live_routes
 from ui.opened import forget, opened
@@ -66,6 +67,7 @@ def result_routes(studio: Studio) -> list[BaseRoute]:
 
     return [
         *asset_routes(),
+        *cutout_routes(),
         *live_routes(studio),
         Route("/r/{id}/wall.json", with_sentences(wall), methods=["GET"]),
         *takeaway_routes(studio),

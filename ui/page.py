@@ -35,6 +35,7 @@ VISITOR = """() => {
     }
     return key;
 }"""
+RECONNECT = f'import(new URL("{asset("stream.js")}", document.baseURI).href);'
 TRANSLATE = f'import(new URL("{asset("phrases.js")}", document.baseURI).href);'
 FIRST_LINKED = "() => (new URLSearchParams(location.search).get('r') ?? '').split(',')[0].split('.')[0]"
 # On a phone the wall lies above the controls; on a desktop beside them, and the page stays as it is.
@@ -54,7 +55,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     keep_s = max(60, int(studio.settings.temp_hours * 3600))
     with gr.Blocks(title="Turnaround", analytics_enabled=False, delete_cache=(keep_s, keep_s)) as page:
         with gr.Row(elem_id="head"):
-            gr.HTML("<header><h1>Turnaround</h1></header>", min_width=0, js_on_load=TRANSLATE)
+            gr.HTML("<header><h1>Turnaround</h1></header>", min_width=0, js_on_load=RECONNECT + TRANSLATE)
             gr.Markdown(T("page.promise"), elem_id="promise", min_width=0)
         visitor = gr.Textbox(visible="hidden")
         source = gr.Textbox(visible="hidden")  # the result whose subject is taken over

@@ -1,7 +1,7 @@
 """From an upload to a subject, for the page and the endpoints alike: what is held in memory, and under which ids."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,13 @@ from pipelines.core.cameras import DEFAULT_FILL
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.core.images import Photo
 from pipelines.core.mask import Repair, strokes_of
-from pipelines.core.subject import Subject, check_elevation
+from pipelines.core.subject import ALPHA, Subject, check_elevation
 from pipelines.runtime.method import Report
-from pipelines.runtime.prepare import AUTO, find_alpha, frame
-from pipelines.runtime.shelf import Prepared, Shelf
+from pipelines.runtime.prepare import AUTO, Found, find_alpha, frame
+from pipelines.runtime.shelf import Prepared, Shelf, subject_sha256
 from ui.examples import EXAMPLES
 from ui.guard import NOT_OURS, is_ours
+from ui.opened import opened
 from ui.studio import Studio
 from ui.temp import forget_upload
 
@@ -137,10 +138,36 @@ class Photos:
         except TurnaroundError:
             return None
 
-    def subject(self, prepared_id: str, photo_elevation_deg: float) -> Subject:
+    def subject(self, prepared_id: str, photo_elevation_deg: float, wall: Iterable[str] = ()) -> Subject:
+        """Of the photo that the page shows, never of another; `wall`: the results it shows beside it."""
         if not prepared_id:
             raise TurnaroundError(NO_PHOTO)
+        self._take_back(prepared_id, wall)
         subject = self.entry(prepared_id).subject
         if subject is None:
             raise TurnaroundError(NOT_CUT_OUT)
         return replace(subject, elevation_deg=check_elevation(photo_elevation_deg))
+
+    # --- Results ------------------------------------------------------------------------------------------------------
+
+    def of_result(self, result_id: str) -> Prepared:
+        """The subject of a result, stored or being made, or of a run that came to nothing: to go on from there."""
+        job = self.studio.jobs.find(result_id)
+        if job and job.tasks and job.state != "saved":
+            subject = job.tasks[0][1].subject
+        else:
+            subject = self.studio.archive.subject(result_id)
+        photo = Photo.of(subject.rgba, subject.made.photo_size_px)
+        # Its own alpha is its mask.
+        return Prepared(photo, AUTO, subject.fill, subject, Found(subject.rgba[..., 3], ALPHA))
+
+    def _take_back(self, prepared_id: str, wall: Iterable[str]) -> None:
+        """What a restart has taken from the shelf: a result that was made of the very same pixels has them still."""
+        wanted = subject_sha256(prepared_id)
+        if wanted is None or self.shelf.find(prepared_id):
+            return
+        for result_id in wall:
+            with suppress(TurnaroundError):
+                if opened(self.studio.archive, result_id).manifest.subject.rgba_sha256 == wanted:
+                    self.shelf.put_back(prepared_id, self.of_result(result_id))
+                    return

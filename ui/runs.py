@@ -1,8 +1,9 @@
 """What the page does with runs: begin one, begin one again, stop, keep and delete. The wall follows them by itself."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import gradio as gr
 
@@ -10,11 +11,14 @@ from pipelines.core.cameras import View, path
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.camera_kind import kind_of
 from pipelines.runtime.compare import Task, sentence_of
+from pipelines.runtime.job import Job
 from pipelines.runtime.method import Request, options_from
+from pipelines.runtime.shelf import GONE
 from ui import status
 from ui.camera_pad import FEWEST, MOST, ONE_VIEW
 from ui.method_cards import estimates, facts, read_method_cards, total, values_for
 from ui.photos import NO_PHOTO, NOT_CUT_OUT, Photos
+from ui.visitors import address_of
 from ui.wall_data import Shown, parse_spec, shown, spec_text
 
 SIZES_PX = (128, 1024)  # that the page offers
@@ -30,6 +34,8 @@ class Runs:
 
     def __init__(self, photos: Photos) -> None:
         self.photos, self.studio = photos, photos.studio
+        self._pages: WeakKeyDictionary[Job, str] = WeakKeyDictionary()
+        """Which open page began a run."""
 
     def generate(
         self,
@@ -45,18 +51,27 @@ class Runs:
         visitor: str,
         spec: str,
         beside: bool,
+        price: str,
         request: gr.Request,
         *method_values: Any,
     ) -> tuple[Any, str]:
-        """Begin a run. The wall then shows it: alone, or beside what is there."""
+        """Begin a run. The wall then shows it: beside what is there or alone; what was there is then wanted no more."""
         try:
-            subject = self.photos.subject(prepared_id, photo_elevation_deg)
+            on_wall = ids_in(spec)
+            subject = self.photos.subject(prepared_id, photo_elevation_deg, on_wall)
             views = chosen_views(kind, azimuth_deg, elevation_deg, distance, count)
             chosen = read_method_cards(self.studio.methods, method_values)
             tasks = [(method, Request(subject, views, seed, options, size_px)) for method, options in chosen]  # type: ignore[arg-type] - Request checks
-            return self._begin(tasks, visitor, request, spec if beside else "")
+            if beside:
+                return self._begin(tasks, visitor, request, spec)
+            # The wall may not have heard yet of a run that this page began a moment ago.
+            page = str(request.session_hash)
+            return self._begin(
+                tasks, visitor, request, replaces=lambda job: job.id in on_wall or self._pages.get(job) == page
+            )
         except BaseException as error:
-            return gr.skip(), status.outcome([sentence_of(error)])
+            said = status.outcome([sentence_of(error)])
+            return gr.skip(), "" if said in str(price) else said  # it stands there already
 
     def again(self, event: gr.EventData, spec: str, visitor: str, request: gr.Request) -> tuple[Any, str]:
         """Run one tile again, exactly or with another seed, beside what is on the wall."""
@@ -80,7 +95,7 @@ class Runs:
 
     def stop_all(self, spec: str, visitor: str, request: gr.Request) -> None:
         """Stop every run of this visitor's that is on the wall."""
-        for id, _ in parse_spec(spec):
+        for id in ids_in(spec):
             job = self.studio.jobs.find(id)
             if job and job.visitor == _visitor(visitor, request):
                 job.cancel()
@@ -93,7 +108,7 @@ class Runs:
     @staticmethod
     def mended(said: str) -> Any:
         """There is another cut-out: what was wrong with the one before is no more."""
-        return "" if any(sentence in str(said) for sentence in (NO_PHOTO, NOT_CUT_OUT)) else gr.skip()
+        return "" if any(sentence in str(said) for sentence in (NO_PHOTO, NOT_CUT_OUT, GONE)) else gr.skip()
 
     def forget(self, event: gr.EventData, spec: str, visitor: str) -> tuple[Any, str, Any]:
         """Delete a result for everyone: off the wall, off the history, and off the disk."""
@@ -143,8 +158,17 @@ class Runs:
 
     # --- Inside -------------------------------------------------------------------------------------------------------
 
-    def _begin(self, tasks: list[Task], visitor: str, request: gr.Request, beside: str) -> tuple[str, str]:
-        job = self.studio.jobs.start(tasks[0][1].subject, tasks, _visitor(visitor, request), owner=visitor)
+    def _begin(
+        self,
+        tasks: list[Task],
+        visitor: str,
+        request: gr.Request,
+        beside: str = "",
+        replaces: Callable[[Job], bool] = lambda job: False,
+    ) -> tuple[str, str]:
+        subject = tasks[0][1].subject
+        job = self.studio.jobs.start(subject, tasks, _visitor(visitor, request), visitor, address_of(request), replaces)
+        self._pages[job] = str(request.session_hash)
         return ",".join(filter(None, (beside, job.id))), ""
 
     def _task(self, tried: Shown, key: str) -> Task:
@@ -176,6 +200,14 @@ def said(event: gr.EventData) -> Mapping[str, Any]:
     if not isinstance(data, Mapping):
         raise TurnaroundError("This request could not be understood.")
     return data
+
+
+def ids_in(spec: object) -> list[str]:
+    """Of the results on the wall; of what is no wall, none."""
+    try:
+        return [id for id, _ in parse_spec(spec)]
+    except TurnaroundError:
+        return []
 
 
 def without(spec: str, id: str) -> str:

@@ -12,9 +12,9 @@ from PIL import Image
 from pipelines.core.cameras import DEFAULT_FILL
 from pipelines.core.images import Photo
 from pipelines.core.mask import Repair, check_feather
-from pipelines.core.subject import ALPHA, NONE, check_fill
+from pipelines.core.subject import NONE, check_fill
 from pipelines.runtime.compare import sentence_of
-from pipelines.runtime.prepare import AUTO, Found
+from pipelines.runtime.prepare import AUTO
 from pipelines.runtime.removers import OUTLINE, REMOVERS
 from pipelines.runtime.shelf import Prepared
 from ui import cutout
@@ -23,6 +23,7 @@ from ui.cutout import Tried
 from ui.mask_editor import Canvas, canvas
 from ui.photos import EXAMPLE_IDS, NotFramed, Photos
 from ui.temp import UPLOAD
+from ui.uploads import TOO_LARGE
 
 SHOWN_PX = 1024  # the photo on the page is never shown larger
 AWAITED = "Cutting out …"
@@ -80,22 +81,25 @@ class SubjectEvents:
         bare = self.photos.shelf.put(Prepared(taken, AUTO, DEFAULT_FILL))
         return PhotoPanel(_shown(taken), 0, cutout.nothing(AWAITED), bare, _hidden(), _hidden(), unprepared=[bare])
 
+    def refuse_large(self, prepared_id: str) -> str:
+        """The browser held a photo back that the server would not take; what is there stays."""
+        return self._refused(prepared_id, TOO_LARGE.format(mb=self.photos.studio.settings.max_upload_mb))
+
     def clear_photo(self, request: gr.Request) -> SubjectPanel:
         self._supersede(request)
         return SubjectPanel(cutout.nothing(), "", _hidden(), _hidden(), "", (), "")
 
     def adopt(self, result_id: str, prepared_id: str) -> PhotoPanel:
-        """The subject of a stored result, ready for other views; without one, what the page has anyway."""
+        """The subject of a result, ready for other views; without one, what the page has anyway."""
         try:
-            subject = self.photos.studio.archive.subject(result_id) if result_id else None
+            entry = self.photos.of_result(result_id) if result_id else None
         except BaseException:  # whoever opens the result says why
-            subject = None
-        if subject is None:
+            entry = None
+        if entry is None or (subject := entry.subject) is None:
             return PhotoPanel(unprepared=[prepared_id])
-        photo = Photo.of(subject.rgba, subject.made.photo_size_px)
-        kept = self.photos.shelf.put(Prepared(photo, AUTO, subject.fill, subject, _as_found(subject.rgba)))
+        kept = self.photos.shelf.put(entry)
         return PhotoPanel(
-            photo=_shown(photo),
+            photo=_shown(entry.photo),
             elevation=subject.elevation_deg,
             remover=AUTO,
             fill=round(100 * subject.fill),
@@ -160,7 +164,7 @@ class SubjectEvents:
         try:
             entry = self.photos.entry(prepared_id)
         except BaseException as error:
-            yield SubjectPanel(cutout.refused(sentence_of(error)), "", _hidden(), picture="")
+            yield SubjectPanel(cutout.refused(sentence_of(error)), stop=_hidden(), picture="")
             return
         try:
             fill, feather = check_fill(fill_percent / 100), check_feather(feather_percent / 100)
@@ -208,8 +212,13 @@ class SubjectEvents:
 
     def start_over(self, prepared_id: str, tried: tuple[Tried, ...], request: gr.Request) -> SubjectPanel:
         """Every stroke goes."""
-        entry = self.photos.find(prepared_id)
-        return self._repaired(prepared_id, entry, None, tried, request) if entry else SubjectPanel()
+        if not prepared_id:
+            return SubjectPanel()
+        try:
+            entry = self.photos.entry(prepared_id)
+        except BaseException as error:
+            return SubjectPanel(cutout=self._refused(prepared_id, sentence_of(error)))
+        return self._repaired(prepared_id, entry, None, tried, request)
 
     def show_mask(self, prepared_id: str, unfolded: bool) -> tuple[Any, bool]:
         """There is another mask: into the editor if that is in sight. And whether it still has to be shown."""
@@ -304,6 +313,7 @@ class SubjectEvents:
             prepared=self.photos.shelf.put(kept),
             stop=_hidden(),
             offer=gr.Button(visible=needs_model),
+            compared=cutout.compared(tried, ""),  # none of them is the one that was wanted
             picture="",
         )
 
@@ -336,11 +346,6 @@ class SubjectEvents:
 
 def offered_remover() -> str:
     return OUTLINE
-
-
-def _as_found(rgba: Any) -> Found:
-    """A stored subject's own alpha is its mask."""
-    return Found(rgba[..., 3], ALPHA)
 
 
 def _used(entry: Prepared) -> str | None:

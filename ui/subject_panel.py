@@ -1,6 +1,8 @@
 """The subject panel: the photo, its cut-out and the removers compared, the photo's elevation, and the mask's repair."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
@@ -30,15 +32,19 @@ CUT_OUT: dict[str, Any] = PRIVATE | {"concurrency_limit": 4, "concurrency_id": "
 class SubjectParts:
     """What is drawn, and how it is bound. The rest of the page needs the first four."""
 
-    prepared: gr.State
-    """The id under which `Photos` holds the subject; "" without one. Its `change` tells of every other cut-out."""
+    prepared: gr.Textbox
+    """Hidden: the id under which `Photos` holds the subject; "" without one. Its `change` tells of every other cut-out.
+
+    It lives in the page like all else that the page shows: what a server keeps for a page starts anew with the server,
+    and would be another photo than the one that is seen.
+    """
     photo_elevation: gr.Slider
     picture: gr.Textbox
     """Hidden: the cut-out as a small data URL for the camera pad, "" without one. Bind its `change` in the browser."""
     events: SubjectEvents
 
     photo: gr.Image
-    cutout: gr.HTML
+    cutout: "Cutout"
     stop: gr.Button
     offer: gr.Button
     taps: tuple[gr.Button, ...]
@@ -53,8 +59,8 @@ class SubjectParts:
     feather: gr.Slider
     fill: gr.Slider
     unprepared: gr.State
-    unfolded: gr.State
-    stale: gr.State
+    unfolded: gr.Checkbox
+    stale: gr.Checkbox
 
     @property
     def photo_panel(self) -> list[Any]:
@@ -104,6 +110,7 @@ class SubjectParts:
                 **CUT_OUT,
             )
         )
+        self.cutout.too_large(safe(events.refuse_large), self.prepared, self.cutout, **PRIVATE)
         self._show_mask(self.photo.clear(safe(events.clear_photo), None, self.subject_panel, **PRIVATE))
         for example_id, tap in zip(EXAMPLE_IDS, self.taps, strict=True):
             self._cut_out(tap.click(safe(events.tapped(example_id)), None, self.photo_panel, **CUT_OUT))
@@ -123,7 +130,7 @@ class SubjectParts:
         self.editor.bind()
         mask = [self.editor, self.stale, self.unfolded]
         self.fold.expand(safe(events.unfold), [self.prepared, self.stale], mask, **self._beside_editor)
-        self.fold.collapse(lambda: False, None, self.unfolded, **PRIVATE)
+        self.fold.collapse(None, None, self.unfolded, js="() => false", **PRIVATE)
         self.brushes.painted(
             safe(events.paint), [self.prepared, self.tried], self.subject_panel, trigger_mode="multiple", **CUT_OUT
         )
@@ -151,6 +158,21 @@ class SubjectParts:
     def _beside_editor(self) -> dict[str, Any]:
         """Gradio keeps asking whatever shows an event's progress for its value, and the editor for all its pixels."""
         return PRIVATE | {"show_progress_on": self.start_over}
+
+
+class Cutout(gr.HTML):
+    """What `ui.cutout` draws. Its event `too_large` tells of a photo that was held back beside it, unsent."""
+
+    def __init__(self, max_mb: float, **look: Any) -> None:
+        super().__init__(
+            cutout.nothing(),
+            js_on_load=f"""
+                // event: "too_large"
+                import(new URL("{asset("photo.js")}", document.baseURI).href)
+                    .then((photo) => photo.mount(element, {{ trigger, mostBytes: {int(max_mb * 1e6)} }}));
+            """,
+            **look,
+        )
 
 
 class Compared(gr.HTML):
@@ -189,11 +211,13 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
                 alt_text=T("subject.photo_alt"),
             )
             with gr.Column(min_width=0):
-                cut = gr.HTML(cutout.nothing(), elem_id="cutout")
+                cut = Cutout(photos.studio.settings.max_upload_mb, elem_id="cutout")
                 stop = gr.Button(T("subject.stop"), size="sm", visible=False)
                 offer = gr.Button(T("subject.offer"), size="sm", visible=False)
-        with gr.Row(elem_id="examples"):
-            taps = tuple(gr.Button(one.label, icon=one.path, size="sm", min_width=0) for one in EXAMPLES)
+        with gr.Row(elem_id="examples"), TemporaryDirectory() as folder:  # Gradio keeps copies
+            icons = [one.small(Path(folder)) for one in EXAMPLES]
+            looks = zip(EXAMPLES, icons, strict=True)
+            taps = tuple(gr.Button(one.label, icon=icon, size="sm", min_width=0) for one, icon in looks)
         remover = gr.Dropdown(
             _remover_choices(),
             value=AUTO,
@@ -239,8 +263,10 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
                 buttons=[],
             )
         picture = gr.Textbox("", visible="hidden", elem_id="subject-picture")
+        prepared = gr.Textbox(FIRST_EXAMPLE, visible="hidden", elem_id="subject-prepared")
+        unfolded, stale = gr.Checkbox(False, visible="hidden"), gr.Checkbox(True, visible="hidden")
     return SubjectParts(
-        prepared=gr.State(FIRST_EXAMPLE),
+        prepared=prepared,
         photo_elevation=photo_elevation,
         picture=picture,
         events=events,
@@ -260,8 +286,8 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
         feather=feather,
         fill=fill,
         unprepared=gr.State([]),
-        unfolded=gr.State(False),
-        stale=gr.State(True),
+        unfolded=unfolded,
+        stale=stale,
     )
 
 

@@ -24,6 +24,7 @@ from pipelines.runtime.job import STOPS, Job, News
 from pipelines.runtime.manifest import MANIFEST, METHOD_KEY, RESULT_ID, SUBJECT, FrameRecord, SubjectRecord
 from pipelines.runtime.method import Method
 from pipelines.runtime.stored import StoredResult, StoredTurnaround
+from ui.cutout import maker
 from ui.opened import opened
 from ui.recorded import recorded
 from ui.studio import Studio
@@ -183,7 +184,7 @@ def _subject(shown: Shown) -> dict[str, Any]:
     if subject is None or made is None:
         return {"url": None, "elevation_deg": 0.0, "fill": None, "remover": None}
     url = address(shown.id, SUBJECT) if shown.result else None
-    return {"url": url, "elevation_deg": subject.elevation_deg, "fill": subject.fill, "remover": made.remover}
+    return {"url": url, "elevation_deg": subject.elevation_deg, "fill": subject.fill, "remover": maker(made.remover)}
 
 
 def _created_utc(shown: Shown) -> str:
@@ -312,7 +313,6 @@ def _tile_files(id: str, made: StoredTurnaround) -> list[dict[str, str]]:
         ("Orbit (GIF)", "orbit.gif" if count > 1 else None),
         ("3D model (GLB)", made.model and made.model.name),
         ("3D model (OBJ in a ZIP)", "obj.zip" if made.model else None),
-        ("3D model (OBJ)", "obj.zip" if made.model else None),
         ("Cameras (ZIP)", "cameras.zip"),
         ("Manifest (JSON)", MANIFEST),
         ("Licence (TXT)", LICENCE if LICENCE in made.manifest.files else None),

@@ -48,8 +48,13 @@ class _Line:
         return self.made.manifest.subject.rgba_sha256
 
 
-def page_of(studio: Studio, wall: Sequence[tuple[Shown, tuple[str, ...]]], views: str, *, plain: bool) -> Page:
-    """`views` as in an address, empty for what suits the results; `plain` leaves out licences and links."""
+def page_of(
+    studio: Studio, wall: Sequence[tuple[Shown, tuple[str, ...]]], views: str, *, base: str, plain: bool
+) -> Page:
+    """`views` as in an address, empty for what suits the results; `plain` leaves out licences and links.
+
+    `base` is the app's own address, which paper does not know.
+    """
     lines = [line for found, keys in wall for line in _lines(studio, found, keys) if line.made.frames]
     with _refusing():
         if not lines:
@@ -68,7 +73,7 @@ def page_of(studio: Studio, wall: Sequence[tuple[Shown, tuple[str, ...]]], views
         pictures = {i: fitted(picture_of(line.made.frames[i]), side) for i in set(chosen) if i is not None}
         cells = tuple(None if i is None else Cell(own[i], pictures[i]) for i in chosen)
         rows.append(Row(line.title, detail, list(photos).index(line.photo), cells))
-    return laid_out(Sheet(asked, tuple(photos.values()), tuple(rows), () if plain else _foot(wall, lines)))
+    return laid_out(Sheet(asked, tuple(photos.values()), tuple(rows), () if plain else _foot(wall, lines, base)))
 
 
 @contextmanager
@@ -119,10 +124,10 @@ def _facts(line: _Line) -> dict[str, str]:
     return {"seed": str(manifest.seed), **options}
 
 
-def _foot(wall: Sequence[tuple[Shown, tuple[str, ...]]], lines: Sequence[_Line]) -> tuple[str, ...]:
+def _foot(wall: Sequence[tuple[Shown, tuple[str, ...]]], lines: Sequence[_Line], base: str) -> tuple[str, ...]:
     licences = {line.title: str(line.made.manifest.method.get("licence") or "not stated") for line in lines}
     spec = spec_text((found.id, keys) for found, keys in wall)
     return (
         f"Licences: {', '.join(f'{title} ({licence})' for title, licence in licences.items())}.",
-        f"Made with Turnaround. Link: ?r={spec.replace(',', ', ')}",
+        f"Made with Turnaround. Link: {base}?r={spec.replace(',', ', ')}",
     )

@@ -4,7 +4,10 @@ const AT_ONCE = 4; // a browser opens six connections to a host, and the page ne
 const STEP_PX = 96; // sizes come in steps, so that a slightly wider window decodes nothing again
 const SMALL_PX = 384;
 const MIB = 2 ** 20;
-const LONGEST_WAIT_MS = 5000;
+// Before what could not be had is asked for again: first as after a hiccup, at last as after an outage. Then only when
+// the connection or the visitor comes back.
+const WAITS_MS = [500, 1500, 4500, ...[15, 30, 60, 120, 120, 120, 120, 120].map((seconds) => seconds * 1000)];
+const PATIENT = 3; // so often in silence
 
 /** Few bytes and small pictures where memory or screen is small. */
 export function device() {
@@ -17,6 +20,13 @@ const alive = new Set();
 /** @type {{ rank: number, run: () => Promise<void>, owner: Frames }[]} */
 const waiting = [];
 let running = 0;
+
+window.addEventListener("online", askAgain);
+document.addEventListener("visibilitychange", askAgain);
+
+function askAgain() {
+  if (!document.hidden) for (const frames of alive) frames.again();
+}
 
 function next() {
   while (running < AT_ONCE && waiting.length) {
@@ -38,8 +48,14 @@ export class Frames {
    */
   constructor(urls, nativePx, changed) {
     this.urls = urls;
-    this.failed = 0;
     this.loaded = 0;
+    this._lost = 0; // there are no such files
+    /** @type {Set<number>} not had yet, but to be asked for again */
+    this._lacking = new Set();
+    /** @type {Set<number>} of those, the ones that are being asked for */
+    this._asked = new Set();
+    this._tries = 0;
+    this._timer = 0;
     this._native = nativePx;
     this._changed = changed;
     /** @type {(ImageBitmap | HTMLImageElement | null)[]} */
@@ -62,7 +78,7 @@ export class Frames {
     this._px = this._size(shownPx);
     spread(this.urls.length, first).forEach((index, rank) => {
       if (this.urls[index]) waiting.push({ rank, owner: this, run: () => this._fetch(index) });
-      else this.failed += 1;
+      else this._lost += 1;
     });
     for (const other of alive) if (other !== this && other._px) other.resize(other._shown);
     next();
@@ -81,6 +97,23 @@ export class Frames {
     next();
   }
 
+  /** How many could not be had so far. */
+  get failed() {
+    return this._lost + (this._tries > PATIENT ? this._lacking.size : 0);
+  }
+
+  /** Whatever is missing is asked for once more. */
+  again() {
+    clearTimeout(this._timer);
+    this._timer = 0;
+    for (const index of this._lacking) {
+      if (this._asked.has(index)) continue;
+      this._asked.add(index);
+      waiting.push({ rank: index, owner: this, run: () => this._fetch(index) });
+    }
+    next();
+  }
+
   /** @param {number} index @returns {ImageBitmap | HTMLImageElement | null} */
   image(index) {
     return this._images[index] ?? null;
@@ -93,6 +126,7 @@ export class Frames {
 
   dispose() {
     alive.delete(this);
+    clearTimeout(this._timer);
     this._over.abort();
     for (let i = waiting.length - 1; i >= 0; i -= 1) if (waiting[i].owner === this) waiting.splice(i, 1);
     this._images.forEach(close);
@@ -112,14 +146,34 @@ export class Frames {
 
   async _fetch(index) {
     try {
-      const blob = await fetched(this.urls[index], this._over.signal);
-      this._blobs[index] = blob;
-      await this._decode(index, blob);
+      const answer = await fetch(this.urls[index], { signal: this._over.signal }).catch(() => null);
+      const blob = answer?.ok ? await answer.blob().catch(() => null) : null;
+      if (this._over.signal.aborted) return;
+      this._asked.delete(index);
+      if (blob) {
+        this._lacking.delete(index);
+        if (!this._lacking.size) this._tries = 0;
+        this._blobs[index] = blob;
+        await this._decode(index, blob);
+      } else if (!answer || answer.ok || answer.status >= 500 || answer.status === 429) {
+        this._lacks(index);
+      } else throw new Error("no such file");
     } catch {
       if (this._over.signal.aborted) return;
-      this.failed += 1;
+      this._lacking.delete(index);
+      this._lost += 1;
       this._changed();
     }
+  }
+
+  /** The connection or the server failed, as on a train: others may have failed with it, and are asked for together. */
+  _lacks(index) {
+    this._lacking.add(index);
+    if (!this._timer && this._tries < WAITS_MS.length) {
+      this._timer = setTimeout(() => this.again(), WAITS_MS[this._tries]);
+      this._tries += 1;
+    }
+    this._changed();
   }
 
   async _decode(index, blob) {
@@ -133,16 +187,6 @@ export class Frames {
     close(this._images[index]);
     this._images[index] = image;
     this._changed();
-  }
-}
-
-/** Asks again where the connection or the server failed, as on a train; not where there is no such file. */
-async function fetched(url, signal) {
-  for (let wait_ms = 500; ; wait_ms *= 3) {
-    const answer = await fetch(url, { signal }).catch(() => null);
-    if (answer?.ok) return answer.blob();
-    if (signal.aborted || (answer && answer.status < 500) || wait_ms > LONGEST_WAIT_MS) throw new Error("no picture");
-    await new Promise((resolve) => setTimeout(resolve, wait_ms));
   }
 }
 

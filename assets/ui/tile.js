@@ -89,7 +89,8 @@ export class Tile {
     this._left.textContent =
       typeof remaining_s === "number" && remaining_s >= 0 ? say("wall.left", { time: duration(remaining_s) }) : "";
     if (typeof preview === "string" && PREVIEW.test(preview)) {
-      this._preview.src = preview;
+      if (this._preview?.parentElement === this._board) this._preview.src = preview;
+      else this._board.prepend((this._preview = this._ghost(preview)));
       this._preview.classList.remove("tile-ghost");
     }
   }
@@ -166,6 +167,10 @@ export class Tile {
     this._whose = made("img", { className: "tile-whose", alt: "" });
     const subject = ours(result.subject?.url);
     if (subject) this._whose.src = subject;
+    this._whose.addEventListener("error", () => {
+      this._whose.removeAttribute("src");
+      this._whose.hidden = true;
+    });
     this._board = made("div", { className: "tile-board" }, board);
     const large = iconButton("large", say("wall.large"), () => {
       const on = this.element.classList.toggle("tile-large");
@@ -265,9 +270,8 @@ export class Tile {
         Object.assign(retry, { disabled: doing !== null, textContent: doing ?? say("wall.retry") });
       });
     });
-    this._preview = this._ghost();
     this._show(
-      [this._preview, made("p", { className: cancelled ? "tile-said" : "tile-problem", textContent: text })],
+      [made("p", { className: cancelled ? "tile-said" : "tile-problem", textContent: text })],
       [
         !host.readOnly &&
           made("div", { className: "tile-foot" }, [
@@ -283,11 +287,13 @@ export class Tile {
     const own = picture && PREVIEW.test(picture);
     const subject = ours(this.result.subject?.url);
     if (!own && !subject) return null;
-    return made("img", {
+    const ghost = made("img", {
       className: own ? "tile-preview" : "tile-preview tile-ghost",
       alt: "",
       src: own ? picture : subject,
     });
+    ghost.addEventListener("error", () => ghost.remove());
+    return ghost;
   }
 
   _want(mode) {

@@ -114,7 +114,7 @@ export function menu(text, fill) {
     panel.replaceChildren(...fill().filter(Boolean));
     panel.hidden = false;
     opener.setAttribute("aria-expanded", "true");
-    keepInside(panel, element.closest(".wall"));
+    keepInside(panel, opener, element.closest(".wall"));
     document.addEventListener("pointerdown", outside, true);
   };
   const close = () => {
@@ -140,13 +140,45 @@ export function menu(text, fill) {
   return { element, opener, open, close, busy };
 }
 
-/** A panel that would stick out of the wall is moved back in. */
-function keepInside(panel, frame) {
-  panel.style.translate = "none";
+/**
+ * What is about to change in an element moves what lies below it. Browsers keep that where it is and move the element,
+ * which may be just what somebody looks at.
+ * @param {Element} element
+ */
+export function keepTop(element) {
+  const { top } = element.getBoundingClientRect();
+  if (top < 0 || top > window.innerHeight) return;
+  const { style } = document.documentElement;
+  style.overflowAnchor = "none";
+  requestAnimationFrame(() => requestAnimationFrame(() => (style.overflowAnchor = "")));
+}
+
+/** Where the page lets an element be seen. */
+function paneOf(element) {
+  for (let box = element.parentElement; box && box !== document.body; box = box.parentElement) {
+    if (getComputedStyle(box).overflowY !== "visible" && box.clientHeight) return box.getBoundingClientRect();
+  }
+  return { top: 0, bottom: window.innerHeight };
+}
+
+const MARGIN_PX = 8; // between a panel and the edge of what is seen
+
+/** A panel that would stick out of the wall is moved back in; it opens to where there is room, and scrolls for more. */
+function keepInside(panel, opener, frame) {
+  Object.assign(panel.style, { translate: "none", maxHeight: "none" });
+  panel.classList.remove("upward");
   if (!frame) return;
-  const [inner, outer] = [panel.getBoundingClientRect(), frame.getBoundingClientRect()];
+  const [inner, outer, button] = [panel, frame, opener].map((each) => each.getBoundingClientRect());
   const shift = Math.min(0, outer.right - inner.right) || Math.max(0, outer.left - inner.left);
   if (shift) panel.style.translate = `${Math.round(shift)}px 0`;
+  const covered = parseFloat(getComputedStyle(panel).scrollMarginBottom) || 0; // the page may have a bar down there
+  const gap = inner.top - button.bottom + MARGIN_PX;
+  const pane = paneOf(frame); // what is above the wall may hide it as well
+  const below = Math.min(window.innerHeight - covered, pane.bottom) - button.bottom - gap;
+  const above = button.top - Math.max(0, pane.top, outer.top) - gap;
+  const upward = inner.height > below && above > below;
+  panel.classList.toggle("upward", upward);
+  panel.style.maxHeight = `${Math.floor(upward ? above : below)}px`;
 }
 
 /**

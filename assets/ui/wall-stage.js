@@ -108,7 +108,7 @@ export class Stage {
     this._places[place] = px;
     this._px = Math.max(...Object.values(this._places));
     if (!this._px) return;
-    for (const frames of Object.values(this._frames)) frames.resize(px);
+    for (const frames of Object.values(this._frames)) frames.resize(this._px);
     this._open();
   }
 

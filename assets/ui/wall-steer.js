@@ -14,6 +14,7 @@ export function steer(surface, camera, how) {
   /** @type {Map<number, { x: number, y: number }>} */
   const fingers = new Map();
   let apart = 0;
+  let rate = 0; // degrees a pixel: measured once, since asking between two paintings costs a layout
 
   surface.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
@@ -21,6 +22,7 @@ export function steer(surface, camera, how) {
     camera.held = true;
     fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     apart = spanOf(fingers);
+    rate = DEGREES_A_WIDTH / surface.clientWidth;
     surface.setPointerCapture(event.pointerId);
   });
 
@@ -37,7 +39,6 @@ export function steer(surface, camera, how) {
       return;
     }
     // What is under the finger follows it, so the camera goes the other way.
-    const rate = DEGREES_A_WIDTH / surface.clientWidth;
     camera.set({
       azimuth_deg: azimuth_deg - dx * rate,
       elevation_deg: how.tilts() ? elevation_deg + dy * rate : elevation_deg,

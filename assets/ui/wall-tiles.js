@@ -2,6 +2,7 @@
 
 import { angleBetween, wrapAzimuth } from "./camera.js";
 import { date } from "./wall-about.js";
+import { angles } from "./wall-dom.js";
 import { ours } from "./wall-link.js";
 import { say } from "./words.js";
 
@@ -19,15 +20,54 @@ export function differences(tile, tiles) {
   const alike = tiles.filter((other) => other.key === tile.key && other.stage); // of others it is not known yet
   if (alike.length < 2 || !tile.stage) return "";
   const differs = (read) => new Set(alike.map((other) => JSON.stringify(read(other) ?? null))).size > 1;
+  const others = alike.filter((other) => other !== tile).map((other) => other.stage);
   const { seed } = tile.tile;
   const options = tile.tile.options ?? {};
   const parts = [
+    ...cameraDifferences(tile.stage, others),
     ...(differs((other) => other.tile.seed) && Number.isInteger(seed) ? [say("wall.seed", { seed })] : []),
     ...Object.keys(options)
       .filter((name) => differs((other) => other.tile.options?.[name]))
       .map((name) => `${name} ${options[name]}`),
   ];
   return parts.length ? parts.join(", ") : date(tile.result.created_utc);
+}
+
+/**
+ * So much of a tile's cameras as it takes to tell it from the others.
+ * @param {Stage} stage
+ * @param {Stage[]} others
+ * @returns {string[]}
+ */
+function cameraDifferences(stage, others) {
+  const parts = [];
+  for (const [i, [, text]] of cameraFacts(stage).entries()) {
+    const value = (other) => String(cameraFacts(other)[i]?.[0]);
+    const alike = others.filter((other) => value(other) === value(stage));
+    if (alike.length < others.length) parts.push(text);
+    others = alike;
+  }
+  return parts;
+}
+
+/** What is compared of its cameras, and what is said of it. @param {Stage} stage @returns {[unknown, string][]} */
+function cameraFacts({ views }) {
+  if (!views.length) return [];
+  const [az, el, far] = [span(views, "azimuth_deg", "°"), span(views, "elevation_deg", "°"), span(views, "distance", "×")];
+  const distance = [far, `${say("camera.distance")} ${far}`];
+  if (views.length === 1) return [[`${az} ${el}`, angles(views[0])], distance];
+  return [
+    [views.length, `${say("camera.count")} ${views.length}`],
+    [el, `${say("wall.elevation_at")} ${el}`],
+    distance,
+    [az, `${say("wall.azimuth")} ${az}`],
+  ];
+}
+
+function span(views, field, unit) {
+  const digits = unit === "°" ? 0 : 2;
+  const values = views.map((view) => Number(view[field].toFixed(digits)));
+  return [...new Set([Math.min(...values), Math.max(...values)])].map((value) => value + unit).join(" – ");
 }
 
 /** A seed that no tile of this method has yet. @param {Tile} tile @param {Tile[]} tiles @returns {number} */

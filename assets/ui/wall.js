@@ -4,7 +4,7 @@
 import { Tile } from "./tile.js";
 import { bar } from "./wall-bar.js";
 import { onlyWhenSeen, SharedCamera } from "./wall-camera.js";
-import { iconButton, made } from "./wall-dom.js";
+import { iconButton, keepTop, made } from "./wall-dom.js";
 import { EXAMPLE, formatSpec, parseSpec, readLink, writeLink } from "./wall-link.js";
 import { Results } from "./wall-results.js";
 import { MODES } from "./wall-stage.js";
@@ -166,9 +166,7 @@ class Wall {
     const left = [...this._tiles.values()].filter((other) => other.id === tile.id && other !== tile);
     if (left.length) entry.keys = left.map(({ key }) => key);
     else this._entries = this._entries.filter((other) => other !== entry);
-    if (!this._entries.length) this._entries = [{ id: EXAMPLE, keys: null }];
-    this._commit();
-    this._results.keep(this._entries.map(({ id }) => id));
+    this._follow();
     this._arrange();
   }
 
@@ -232,21 +230,47 @@ class Wall {
     this._notices.replaceChildren();
     this._calm();
     if (refused) this._notice(say("wall.bad_link"));
-    this._entries = entries.length ? entries : [{ id: EXAMPLE, keys: null }];
+    this._entries = entries;
     this._told = told;
-    this._commit();
-    this._results.keep(this._entries.map(({ id }) => id));
+    this._follow();
     this._arrange();
   }
 
-  /** The component's value and the page's address say what is shown. */
+  /**
+   * The entries have changed: these are fetched, and the component's value and the page's address say so.
+   * @param {boolean} [fallsBack] to the example, where there are none
+   */
+  _follow(fallsBack = true) {
+    if (!this._entries.length && fallsBack) this._entries = [{ id: EXAMPLE, keys: null }];
+    this._commit();
+    this._results.keep(this._entries.map(({ id }) => id));
+  }
+
   _commit() {
     const spec = this.spec();
     if ((this._props.value ?? "") !== spec) this._props.value = spec;
     if (!this.readOnly) writeLink(spec);
   }
 
+  /** A link may name a method that its result has not. */
+  _leaveOut() {
+    let wrong = false;
+    for (const entry of this._entries) {
+      const result = this._results.get(entry.id);
+      const known = entry.keys?.filter((key) => result?.tiles.some((tile) => tile.key === key));
+      if (!result || !known || known.length === entry.keys.length) continue;
+      entry.keys = known;
+      wrong = true;
+    }
+    if (!wrong) return;
+    this._notice(say("wall.bad_link"));
+    this._entries = this._entries.filter(({ keys }) => !keys || keys.length);
+    this._follow();
+  }
+
   _arrange() {
+    this._leaveOut();
+    keepTop(this._element);
     const wanted = this._entries.flatMap((entry) => {
       const result = this._results.get(entry.id);
       const tiles = (result?.tiles ?? []).filter(({ key }) => !entry.keys || entry.keys.includes(key));
@@ -268,9 +292,9 @@ class Wall {
         if (before !== tile.state) this._say(`${tile.title}: ${say(`wall.is_${tile.state}`)}`);
       }
     }
-    const order = wanted.map(({ name }) => this._tiles.get(name).element);
-    order.forEach((each, i) => {
-      if (this._list.children[i] !== each) this._list.insertBefore(each, this._list.children[i] ?? null);
+    const tiles = wanted.map(({ name }) => this._tiles.get(name));
+    tiles.forEach(({ element }, i) => {
+      if (this._list.children[i] !== element) this._list.insertBefore(element, this._list.children[i] ?? null);
     });
     this._list.dataset.count = String(this._tiles.size);
     this._tiles.forEach((tile) => tile.relabel());
@@ -279,15 +303,18 @@ class Wall {
     }
     this._list.classList.toggle("wall-nothing", this._results.settled && !this._tiles.size);
     this._list.dataset.nothing = say("wall.nothing");
-    this._place();
+    this._place(tiles);
     this._refresh();
     this._tellBusy();
   }
 
-  /** Where the camera begins: where the link says, else where the first result was asked for; and it turns. */
-  _place() {
-    const first = [...this._tiles.values()].find((tile) => tile.stage);
-    if (this._placed || !first) return;
+  /**
+   * Where the camera begins: where the link says, else where the first result was asked for; and it turns.
+   * @param {Tile[]} tiles of what is to be shown; others may still hang here, and have no say
+   */
+  _place(tiles) {
+    const first = tiles.find((tile) => tile.stage);
+    if (this._placed || !first || !this._results.settled) return;
     this._placed = true;
     const frame = first.tile.frames[0];
     const elevation_deg = first.result.subject?.elevation_deg ?? 0;
@@ -297,6 +324,7 @@ class Wall {
       ...(this._fixed ?? { azimuth_deg: start.azimuth_deg, elevation_deg: start.elevation_deg }),
     });
     if (!this._fixed && !STILL.matches && first.stage.turnable) this.camera.play();
+    else this.camera.pause(); // what was shown before may have been turning
   }
 
   _refresh() {
@@ -342,9 +370,7 @@ class Wall {
     const entry = this._entries.find((each) => each.id === id);
     if (entry && wasFollowed) entry.lost = true;
     else this._entries = this._entries.filter((each) => each !== entry);
-    if (!this._entries.length && id !== EXAMPLE) this._entries = [{ id: EXAMPLE, keys: null }];
-    this._commit();
-    this._results.keep(this._entries.map((each) => each.id));
+    this._follow(id !== EXAMPLE);
     this._arrange();
   }
 
@@ -363,6 +389,7 @@ class Wall {
   }
 
   _notice(sentence) {
+    if ([...this._notices.children].some((other) => other.textContent === sentence)) return;
     const close = iconButton("close", say("wall.close"), () => notice.remove());
     const notice = made("p", { className: "wall-notice" }, [made("span", { textContent: sentence }), close]);
     this._notices.append(notice);

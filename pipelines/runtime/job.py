@@ -18,8 +18,9 @@ State = Literal["working", "saved", "ended"]
 STOPPED = "Cancelled. Nothing was saved; press Generate to start again."
 METHOD_STOPPED = "Cancelled. The other methods of this run are not affected."
 ABANDONED = "The page was closed, so this run was stopped."
+REPLACED = "A newer run has taken the place of this one, so it was stopped."
 RESTARTING = "The server was restarted, so this run was stopped. Start it again."
-STOPS = frozenset((STOPPED, METHOD_STOPPED, ABANDONED, RESTARTING))
+STOPS = frozenset((STOPPED, METHOD_STOPPED, ABANDONED, REPLACED, RESTARTING))
 """What a method that was cancelled says, in the manifest too: somebody wanted it so, it did not fail."""
 
 
@@ -48,9 +49,12 @@ class News:
 class Job:
     """A run does not depend on the page that started it, but on somebody: see `listen` and `keep`."""
 
-    def __init__(self, id: str, visitor: str, tasks: Sequence[Task] = (), grace_s: float = 0.0) -> None:
+    def __init__(
+        self, id: str, visitor: str, tasks: Sequence[Task] = (), grace_s: float = 0.0, address: str = ""
+    ) -> None:
         self.id = id
         self.visitor = visitor
+        self.address = address
         self.tasks = tuple(tasks)
         self.state: State = "working"
         """"saved": the archive has a result of this id. "ended": it has not, nothing finished."""
@@ -60,6 +64,8 @@ class Job:
         """Set once the job as a whole has been cancelled."""
         self.stops = {method.card.key: threading.Event() for method in self.methods}
         """By method: set once it has been cancelled, alone or with all."""
+        self.taken = False
+        """Somebody has its link, or started it by program: it is to end, whatever becomes of the page."""
         self._whys: dict[str, str] = {}
         self._why_all: str | None = None
         self._began: set[str] = set()
@@ -142,7 +148,7 @@ class Job:
     def keep(self) -> None:
         """Its link was taken, or a program started it: it goes on without followers."""
         with self._changed:
-            self._kept = True
+            self._kept = self.taken = True
             self._watch()
 
     def follow(self, tick_s: float = 0.5) -> Generator[Progressed | Saved | Failed | None, None, None]:

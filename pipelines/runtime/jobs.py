@@ -34,7 +34,7 @@ class Jobs:
         self.engine, self.archive, self.settings = engine, archive, settings
         self._jobs: dict[str, Job] = {}
         self._drafts: dict[str, Draft] = {}  # of the jobs that work
-        self._beginning: list[str] = []  # visitors whose jobs will be among `_jobs` in a moment
+        self._beginning: list[tuple[str, str]] = []  # visitor and address, of jobs that will be in `_jobs` in a moment
         self._lock = threading.Lock()
         self.draining = False
 
@@ -44,23 +44,25 @@ class Jobs:
         tasks: Sequence[Task],
         visitor: str,
         owner: str = "",
+        address: str = "",
         replaces: Callable[[Job], bool] = lambda job: False,
     ) -> Job:
         """Begin a job, or say why it cannot begin.
 
-        `visitor` is any key that tells visitors apart; `owner` the secret that may delete the result later. A job that
-        nobody follows is cancelled after a while: see `Job.listen` and `Job.keep`. Once this one has begun, those of
-        the visitor's that it `replaces` are cancelled; none whose link was taken.
+        `visitor` is any key that tells visitors apart, which they may choose themselves; `address` is where they are,
+        if that is known; `owner` the secret that may delete the result later. A job that nobody follows is cancelled
+        after a while: see `Job.listen` and `Job.keep`. Once this one has begun, those of the visitor's that it
+        `replaces` are cancelled; none whose link was taken.
         """
         with self._lock:
             replaced = [
                 job for job in self._jobs.values() if job.visitor == visitor and not job.taken and replaces(job)
             ]
-            self._check_room(visitor, replaced)
-            self._beginning.append(visitor)
+            self._check_room(visitor, address, replaced)
+            self._beginning.append((visitor, address))
         try:
             draft = self.archive.begin(subject, owner)  # writes to the disk, so not under the lock
-            job = Job(draft.id, visitor, tasks, self.settings.grace_s)
+            job = Job(draft.id, visitor, tasks, self.settings.grace_s, address)
             # In the context of whoever asks: on ZeroGPU it says whose quota the run is charged to.
             work, asked = contextvars.copy_context().run, (self._work, job, draft, tasks)
             worker = threading.Thread(target=work, args=asked, name=f"job-{job.id[:6]}", daemon=True)
@@ -81,12 +83,12 @@ class Jobs:
             return job
         finally:
             with self._lock:
-                self._beginning.remove(visitor)
+                self._beginning.remove((visitor, address))
 
-    def check_room(self, visitor: str) -> None:
+    def check_room(self, visitor: str, address: str = "") -> None:
         """Say why a job of this visitor could not begin now, before anything costly is done for it."""
         with self._lock:
-            self._check_room(visitor)
+            self._check_room(visitor, address)
 
     def find(self, job_id: str) -> Job | None:
         with self._lock:
@@ -165,20 +167,27 @@ class Jobs:
             job._end("saved" if saved else "ended", problem)
             give_back()
 
-    def _check_room(self, visitor: str, replaced: Sequence[Job] = ()) -> None:
+    def _check_room(self, visitor: str, address: str, replaced: Sequence[Job] = ()) -> None:
         """What was cancelled is over for its visitor, though it takes a moment to stop; the machine still has it."""
         working = [job for job in self._jobs.values() if job.working]
         own = [job for job in working if job.visitor == visitor and not job.cancelled.is_set() and job not in replaced]
-        visitors = [job.visitor for job in working] + self._beginning
+        waiting = [(job.visitor, job.address) for job in working] + self._beginning
+        beginning = sum(name == visitor for name, _ in self._beginning)
+        from_there = sum(there == address for _, there in waiting) if address else 0
         if self.draining:
             raise TurnaroundError("The server is about to restart. Try again in a minute; nothing of yours is lost.")
-        if len(own) + self._beginning.count(visitor) >= self.settings.max_queue_per_visitor:
+        if len(own) + beginning >= self.settings.max_queue_per_visitor:
             raise TurnaroundError(
                 f"You have {self.settings.max_queue_per_visitor} runs going already. "
                 "Wait for one to finish, or cancel one."
             )
-        if len(visitors) >= self.settings.max_queue:
-            raise TurnaroundError(f"{len(visitors)} runs are waiting already. Try again in a few minutes.")
+        if from_there >= max(self.settings.max_queue_per_visitor, self.settings.max_queue // 2):
+            raise TurnaroundError(
+                f"{from_there} runs are going for your network address already, and others are to have a turn, too. "
+                "Try again once one has finished."
+            )
+        if len(waiting) >= self.settings.max_queue:
+            raise TurnaroundError(f"{len(waiting)} runs are waiting already. Try again in a few minutes.")
 
     def _busy(self) -> bool:
         with self._lock:

@@ -1,5 +1,7 @@
 """Prepared subjects between "prepare" and "render": in memory only, under unguessable ids, for a while."""
 
+import hashlib
+import re
 import secrets
 import threading
 import time
@@ -16,6 +18,11 @@ from pipelines.runtime.prepare import Found
 
 MAX_BYTES = 400_000_000  # about 15 photos of 2048 px with their masks and subjects
 ID_BYTES = 16  # 128 bits: an id is the only key to a visitor's photo
+_ID = re.compile(r"[\w-]{22}\.([0-9a-f]{64})", re.ASCII)
+GONE = (
+    "This photo is no longer held here: the server was started again, or the photo was not used for a while. "
+    "Choose it again."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +72,8 @@ class Shelf:
     def put(self, prepared: Prepared, replaced_id: str = "") -> str:
         """A click already on its way may still ask for what is replaced; what that one replaced goes at once."""
         entry_id = secrets.token_urlsafe(ID_BYTES)
+        if prepared.subject:
+            entry_id += f".{hashlib.sha256(prepared.subject.rgba.tobytes()).hexdigest()}"
         with self._lock:
             self._entries[entry_id] = (time.monotonic(), prepared)
             if replaced_id:
@@ -72,6 +81,13 @@ class Shelf:
                 self._entries.pop(self._before.pop(replaced_id, ""), None)
             self._sweep()
         return entry_id
+
+    def put_back(self, entry_id: str, prepared: Prepared) -> None:
+        """Under the id that it had before the shelf lost it; `subject_sha256` tells whether it is the same."""
+        with self._lock:
+            self._entries[entry_id] = (time.monotonic(), prepared)
+            self._entries.move_to_end(entry_id)
+            self._sweep()
 
     def find(self, entry_id: object) -> Prepared | None:
         with self._lock:
@@ -86,7 +102,7 @@ class Shelf:
     def get(self, entry_id: object) -> Prepared:
         if prepared := self.find(entry_id):
             return prepared
-        raise TurnaroundError("This photo is no longer held here; photos are forgotten after a while. Choose it again.")
+        raise TurnaroundError(GONE)
 
     def _sweep(self) -> None:
         """In order of last use, so the first entry is always the next to go. The newest stays, however large."""
@@ -103,3 +119,9 @@ class Shelf:
         for _, prepared in self._entries.values():
             held |= prepared.parts
         return sum(held.values())
+
+
+def subject_sha256(entry_id: object) -> str | None:
+    """Of the pixels of the subject that an id stands for, or stood for: what is lost is known again by them."""
+    found = _ID.fullmatch(entry_id) if isinstance(entry_id, str) else None
+    return found[1] if found else None

@@ -38,7 +38,9 @@ def cutout_shown(page: Page) -> None:
 
 def cutout_changed(page: Page, before: str | None) -> None:
     shown = "document.querySelector('#cutout .board img')"
-    page.wait_for_function(f"before => {shown} && {shown}.src !== before", arg=before)
+    page.wait_for_function(
+        f"before => {shown} && {shown}.getAttribute('src') !== before && {shown}.complete", arg=before
+    )
 
 
 def cutout_source(page: Page) -> str | None:
@@ -80,7 +82,8 @@ def still(page: Page) -> None:
 
 
 def angle(page: Page, tile: int = 0) -> tuple[float, float]:
-    """Azimuth and elevation as a tile's label claims them."""
-    found = re.search(r"(-?\d+)° / (-?\d+)°", tiles(page).nth(tile).locator(".tile-angle").inner_text())
-    assert found
+    """Azimuth and elevation as a tile's label claims them: exactly, not the nearest to anything."""
+    label = tiles(page).nth(tile).locator(".tile-angle").inner_text()
+    found = re.fullmatch(r"(-?\d+)° / (-?\d+)°", label)
+    assert found, label
     return float(found[1]), float(found[2])

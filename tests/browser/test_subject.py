@@ -32,9 +32,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def shown(page: Page) -> NDArray[np.uint8]:
-    """The cut-out's own pixels, [1024, 1024, 4]."""
-    source = page.locator("#cutout .board img").get_attribute("src") or ""
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))).convert("RGBA"))
+    """The cut-out's own pixels, [1024, 1024, 4]: shown smaller, and nothing else is lost."""
+    source = page.locator("#cutout .board img").evaluate("image => image.src")
+    answer = page.request.get(source)
+    assert answer.headers["content-type"] == "image/webp" and "immutable" in answer.headers["cache-control"]
+    picture = Image.open(io.BytesIO(answer.body())).convert("RGBA")
+    assert picture.size == (768, 768)
+    return np.asarray(picture.resize((1024, 1024), Image.Resampling.NEAREST))
 
 
 def after(page: Page, do: Callable[..., Any]) -> NDArray[np.uint8]:
@@ -164,6 +168,7 @@ def test_removers_are_compared_and_edges_are_live(visitor: Visitors):
     assert (whole[512, 200:824, 3] == 255).all()  # with all its paper
     expect(page.locator(".tried button")).to_have_text(["Outline", "Whole photo"])
     expect(page.locator(".tried [aria-pressed=true]")).to_have_text("Whole photo")
+    expect(page.locator(".tried img")).to_have_count(2)
     thumbnails = page.locator(".tried img").all()
     assert all(image.evaluate("image => image.naturalWidth") == 128 for image in thumbnails)
     assert np.array_equal(after(page, page.locator(".tried button").first.click), cut)
@@ -181,6 +186,7 @@ def test_removers_are_compared_and_edges_are_live(visitor: Visitors):
     page.get_by_role("combobox", name="Background remover").click()
     page.get_by_role("option", name="U²-Net small · 5 MB, fetched once · Apache-2.0").click()
     expect(page.locator("#cutout .problem")).to_contain_text("U²-Net small")
+    expect(page.locator(".tried [aria-pressed=true]")).to_have_count(0)  # none of them is what was asked for
     page.get_by_role("button", name="Use the one that needs no download").click()
     page.wait_for_selector("#cutout:not(:has(.problem)) .board img")
 

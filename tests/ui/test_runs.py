@@ -23,7 +23,7 @@ from ui.runs import Runs, chosen_views, without
 from ui.studio import Studio, open_studio
 
 EXITS = [SystemExit("out"), KeyboardInterrupt(), MemoryError(), RuntimeError("secret /etc/path"), StopIteration()]
-VISITOR: Any = SimpleNamespace(session_hash="one")
+VISITOR: Any = SimpleNamespace(session_hash="one", headers={}, client=None)
 KEY = "a" * 32
 NEVER = "f" * 44
 
@@ -73,6 +73,7 @@ def generate(runs: Runs, *chosen: Any, **changes: Any) -> tuple[Any, str]:
         "visitor": KEY,
         "spec": "",
         "beside": False,
+        "price": "",
         "request": VISITOR,
     } | changes
     return runs.generate(*given.values(), *(chosen or (True, False, 50)))

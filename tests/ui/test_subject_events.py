@@ -59,7 +59,7 @@ def test_an_upload_becomes_a_cut_out_and_the_file_goes(panel: Page):
     upload = an_upload()
     taken = panel._see_photo(panel.events.take_photo(upload, ""))
     assert is_gone(upload) and taken.photo is not None and taken.elevation == 0
-    assert "data:image/webp" in panel.shown and "Cut out by Outline" in panel.shown
+    assert "Cut out by Outline" in panel.shown
     assert panel.subject.made.remover == "outline"
     assert panel.picture.startswith("data:image/webp;base64,") and len(panel.picture) < 40_000
 
@@ -112,7 +112,7 @@ def test_no_exception_of_any_kind_leaves_a_handler(studio: Studio, problem: Base
     panel.upload()
     assert "Something went wrong on our side" in panel.problem and "secret" not in panel.problem
     panel.tap()  # the example cannot be read either
-    assert panel.problem and panel.prepared == ""
+    assert panel.problem and panel.events.photos.find(panel.prepared) is None
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,7 @@ def test_an_example_travels_with_the_app(studio: Studio) -> None:
     (tile,) = wall(studio, EXAMPLE)["tiles"]
     assert tile["state"] == "done" and len(tile["frames"]) > 8 and tile["model"] == "r/example/inflate/model.glb"
     assert all(frame["url"].endswith(".webp") and frame["depth"] for frame in tile["frames"])
+    assert len({file["url"] for file in tile["files"]}) == len(tile["files"])  # none twice
 
 
 # --- wall.json --------------------------------------------------------------------------------------------------------

@@ -60,11 +60,19 @@ def canvas(page: Page, i: int) -> Locator:
     return tile(page, i).locator("canvas")
 
 
+def claim(page: Page, i: int) -> tuple[View, bool]:
+    """The view that the tile's label names, and whether it is the shared camera's own."""
+    label = tile(page, i).locator(".tile-angle").inner_text()
+    found = re.fullmatch(r"(nearest: )?(-?\d+)° / (-?\d+)°", label)
+    assert found, label
+    return View(float(found[2]), float(found[3])), not found[1]
+
+
 def angle(page: Page, i: int) -> View:
-    """What the tile's label claims."""
-    found = re.search(r"(-?\d+)° / (-?\d+)°", tile(page, i).locator(".tile-angle").inner_text())
-    assert found
-    return View(float(found[1]), float(found[2]))
+    """The view that the tile claims to show, exactly."""
+    view, exact = claim(page, i)
+    assert exact, f"only the nearest: {view}"
+    return view
 
 
 def drag(page: Page, target: Locator, dx: float, dy: float = 0) -> None:
@@ -96,8 +104,9 @@ def shows_its_claim(page: Page, i: int, within_deg: float = 3.0) -> None:
     """Of the methods whose colour tells the azimuth: the pixels are those of the view that the label names."""
     red, green, blue, _ = canvas(page, i).evaluate(CENTRE)
     seen = colorsys.rgb_to_hsv(red / 255, green / 255, blue / 255)[0] * 360
-    away = (seen - angle(page, i).azimuth_deg + 180) % 360 - 180
-    assert abs(away) < within_deg, f"{seen:.0f}° is shown where {angle(page, i)} is claimed"
+    claimed, _ = claim(page, i)
+    away = (seen - claimed.azimuth_deg + 180) % 360 - 180
+    assert abs(away) < within_deg, f"{seen:.0f}° is shown where {claimed} is claimed"
 
 
 def loaded(page: Page, ids: str, pictures: int) -> None:
@@ -121,6 +130,12 @@ def set_spec(page: Page, spec: str) -> None:
     """As Python sets the wall's value."""
     page.locator("#spec textarea, #spec input").fill(spec)
     page.locator("#spec textarea, #spec input").press("Enter")
+
+
+def camera(page: Page) -> View:
+    """The shared one, for whoever wants to match it."""
+    place = page.locator("section.wall")
+    return View(*(float(place.get_attribute(f"data-{name}") or "nan") for name in ("azimuth", "elevation", "distance")))
 
 
 def press(page: Page, name: str, where: Locator | None = None) -> None:

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Route, expect
 
-from pipelines.core.cameras import View
+from pipelines.core.cameras import View, orbit
 from tests.browser.wall.parts import (
     Visit,
     all_drawn,
@@ -57,6 +57,18 @@ def test_a_run_fills_its_tiles_and_the_server_hears_of_it(visit: Visit, house: W
     until(lambda: not job.working)
 
 
+def test_what_came_to_nothing_takes_little_room(visit: Visit, house: WallHouse):
+    house.gate.open.clear()
+    job = house.begin(house.gate)
+    page = visit(f"?r={job.id}")
+    expect(tile(page, 0)).to_contain_text("Step")
+    job.cancel("gate")
+    expect(tile(page, 0).locator(".tile-said")).to_be_visible()
+    box = tile(page, 0).locator("article").bounding_box()
+    assert box and box["height"] < 200
+    house.gate.open.set()
+
+
 def test_a_failure_is_a_sentence_in_its_place(visit: Visit, house: WallHouse):
     house.gate.open.set()
     house.gate.fails = True
@@ -94,6 +106,60 @@ def test_a_link_to_nothing_is_answered_with_a_sentence_and_leaves_the_address(vi
     page = visit("?r=<script>alert(1)</script>")
     expect(page.locator(".wall-notice")).to_contain_text("Part of this link")
     expect(page).not_to_have_url(re.compile("r="))
+
+
+def test_a_link_to_a_method_that_is_not_there_is_answered_and_leaves_the_address(visit: Visit, two: str, seeded: str):
+    page = visit.shown(f"?r={seeded}.nobody,{two}.dial.nobody", 1)
+    expect(page.locator(".wall-notice")).to_have_count(1)
+    expect(page.locator(".wall-notice")).to_contain_text("Part of this link")
+    expect(page).to_have_url(re.compile(rf"\?r={two}\.dial$"))
+    page = visit.shown(f"?r={seeded}.nobody", 1)
+    expect(page.locator(".wall-notice")).to_contain_text("Part of this link")
+    expect(page.locator(".tile-badge")).to_contain_text("Recorded example")  # rather than nothing
+    expect(page).not_to_have_url(re.compile("r="))
+
+
+def test_pictures_missed_in_an_outage_come_once_it_is_over(visit: Visit, two: str):
+    page = visit("?r=")
+    page.route("**/view_*.webp", lambda route: route.abort())
+    set_spec(page, f"{two}.dial")
+    note = tile(page, 0).locator(".tile-note")
+    expect(note).to_have_text("21 of 21 pictures could not be loaded.")
+    page.unroute("**/view_*.webp")
+    page.context.set_offline(True)
+    page.context.set_offline(False)
+    all_drawn(page, 1)
+    expect(note).to_be_hidden()
+    shows_its_claim(page, 0)
+
+
+def test_pictures_that_come_late_are_asked_for_again_without_a_word_of_it(visit: Visit, two: str):
+    page = visit("?r=")
+    refused: list[str] = []
+
+    def answer(route: Route) -> None:
+        if route.request.url in refused:
+            route.continue_()
+        else:
+            refused.append(route.request.url)
+            route.fulfill(status=502)
+
+    page.route("**/view_*.webp", answer)
+    set_spec(page, f"{two}.dial")
+    all_drawn(page, 1)
+    expect(tile(page, 0).locator(".tile-note")).to_be_hidden()
+    assert len([url for url in refused if two in url]) == 21
+
+
+def test_a_missing_cutout_leaves_no_broken_picture(visit: Visit, two: str, seeded: str):
+    page = visit("?r=")
+    page.route("**/subject.png*", lambda route: route.fulfill(status=404))
+    page.route("**/view_*.webp", lambda route: route.abort())  # so that the board keeps what was there before
+    with page.expect_response("**/subject.png*"):
+        set_spec(page, f"{two}.dial,{seeded}")
+    expect(page.locator(".tile-board img")).to_have_count(0)
+    expect(page.locator(".tile-whose").first).to_be_hidden()
+    expect(page.locator(".tile-whose").last).to_be_hidden()
 
 
 # --- Taking away and doing again --------------------------------------------------------------------------------------
@@ -170,6 +236,29 @@ def test_python_and_the_wall_agree_on_what_is_shown(visit: Visit, two: str, seed
     page.locator(".tile-foot .wall-opener").last.click()
     press(page, "Change one thing", tile(page, 0))
     hears(page, f"adopt .* on {seeded}\n")
+
+
+def test_turnarounds_of_one_method_are_told_apart_by_their_cameras(visit: Visit, house: WallHouse, seeded: str):
+    views = ((View(90, 0),), (View(90, 45),), orbit(21, 60.0), orbit(9, 10.0))
+    singles = [house.make(house.dial, views=each, seed=7) for each in views]
+    page = visit.shown(f"?r={','.join((seeded, *singles))}", 5, height=2000)
+    told = page.locator(".tile-differs").all_inner_texts()
+    assert told == ["Views 21, Elevation 10°", "90° / 0°", "90° / 45°", "Views 21, Elevation 60°", "Views 9"]
+
+
+@pytest.mark.parametrize("size", [(900, 800), (900, 420), (360, 640)], ids=["desktop", "low", "phone"])
+def test_menus_open_to_where_there_is_room(visit: Visit, two: str, size: tuple[int, int]):
+    page = visit.shown(f"?r={two}", 2, width=size[0], height=size[1])
+    opener = tile(page, 0).get_by_role("button", name="Take away")
+    for block in ("end", "start"):  # the opener at the window's bottom, then at its top
+        opener.evaluate("(opener, block) => opener.scrollIntoView({ block })", block)
+        opener.click()
+        panel = tile(page, 0).locator(".wall-panel:visible")
+        box = panel.bounding_box()
+        assert box and box["y"] >= 0 and box["y"] + box["height"] <= size[1]
+        for entry in (panel.locator("a").first, panel.locator("a").last):
+            entry.click(trial=True)  # it can be reached, and nothing covers it
+        page.keyboard.press("Escape")
 
 
 # --- Strangers --------------------------------------------------------------------------------------------------------

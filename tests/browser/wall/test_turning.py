@@ -12,11 +12,15 @@ from tests.browser.wall.parts import (
     Visit,
     all_drawn,
     angle,
+    camera,
     canvas,
+    claim,
     drag,
     drawn,
+    hears,
     loaded,
     press,
+    set_spec,
     shows_its_claim,
     swipe,
     tile,
@@ -36,13 +40,38 @@ def test_dragging_one_tile_turns_all_and_asks_the_server_for_nothing(visit: Visi
 
     after = [canvas(page, i).evaluate(CENTRE) for i in range(3)]
     assert all(a != b for a, b in zip(before, after, strict=True))
-    assert angle(page, 0) == angle(page, 2) and 60 < angle(page, 0).azimuth_deg < 140  # dragged left: to its right
-    assert any(abs(angle(page, 1).azimuth_deg - (view.azimuth_deg)) < 1 for view in FIXED)
+    turned, _ = claim(page, 0)
+    assert claim(page, 0) == claim(page, 2) and 60 < turned.azimuth_deg < 140  # dragged left: to its right
+    assert any(abs(claim(page, 1)[0].azimuth_deg - view.azimuth_deg) < 1 for view in FIXED)
     for i in range(3):
         shows_its_claim(page, i)
     drag(page, canvas(page, 2), 200)
     assert angle(page, 0) == angle(page, 2) and angle(page, 0).azimuth_deg < 0
     assert visit.asked == []
+
+
+@pytest.mark.parametrize("still", [True, False], ids=["still", "turning"])
+def test_a_new_result_begins_where_it_was_asked_for(visit: Visit, house: WallHouse, still: bool):
+    right, high = house.make(house.dial, views=(View(90, 0),)), house.make(house.dial, views=orbit(21, 60.0))
+    page = visit.shown("", 1, still=still)  # the example, from elsewhere
+    set_spec(page, right)
+    expect(tile(page, 0).locator(".tile-angle")).to_have_text("90° / 0°")
+    assert camera(page) == View(90, 0)
+    expect(page.get_by_role("button", name="Pause")).to_have_count(0)  # there is nothing to turn through
+    page.locator(".tile-foot .wall-opener").last.click()
+    press(page, "Render this very view", tile(page, 0))
+    hears(page, "view .*'azimuth_deg': 90, 'elevation_deg': 0, 'distance': 1")
+    press(page, "Share")
+    press(page, "Copy link to this moment")
+    assert page.evaluate("navigator.clipboard.readText()").endswith("&az=90&el=0")
+
+    set_spec(page, high)
+    expect(tile(page, 0).locator(".tile-angle")).to_have_text(re.compile(r"^-?\d+° / 60°$"))
+    if still:
+        expect(page.locator(".wall-readout")).to_have_text("0° / 60°")
+        assert angle(page, 0) == camera(page) == View(0, 60)
+    else:
+        expect(page.get_by_role("button", name="Pause")).to_be_visible()
 
 
 def test_a_tile_names_the_view_that_it_really_shows(visit: Visit, two: str):
@@ -217,4 +246,32 @@ def test_a_wipe_shows_one_side_of_each_and_turns_with_all(visit: Visit, two: str
     expect(page.get_by_role("button", name="Wipe")).to_be_focused()
 
 
-# --- Runs -------------------------------------------------------------------------------------------------------------
+def test_a_closed_wipe_leaves_the_tiles_sharp(visit: Visit, house: WallHouse):
+    page = visit.shown(f"?r={house.make(house.dial, house.sixfold, size_px=512)}", 2)
+    edge = """canvas => {
+        const { width, height } = canvas;
+        const row = canvas.getContext('2d').getImageData(0, height >> 1, width, 1).data;
+        return row.filter((value, i) => i % 4 === 3 && value > 20 && value < 235).length;
+    }"""
+    before = [canvas(page, i).evaluate(edge) for i in range(2)]
+    page.evaluate(
+        """() => {
+            const real = createImageBitmap;
+            window.decoded = [];
+            window.decoding = 0;
+            window.createImageBitmap = (blob, how) => {
+                decoded.push(how.resizeWidth);
+                decoding += 1;
+                return real(blob, how).finally(() => (decoding -= 1));
+            };
+        }"""
+    )
+    press(page, "Wipe")
+    expect(page.locator(".wipe-left")).to_contain_text("0° / 10°")
+    page.keyboard.press("Escape")
+    expect(page.locator(".wall-wipe")).to_have_count(0)
+    page.wait_for_function("decoding === 0")
+    drawn(page)
+    widths = [canvas(page, i).evaluate("canvas => canvas.width") for i in range(2)]
+    assert all(px >= 0.8 * min(widths) for px in page.evaluate("decoded"))
+    assert all(canvas(page, i).evaluate(edge) <= before[i] + 2 for i in range(2))

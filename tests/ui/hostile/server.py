@@ -123,8 +123,7 @@ def serving(data: Path, module: str = "tests.ui.hostile.page", **settings: objec
 def start(data: Path, module: str = "tests.ui.hostile.page", **settings: object) -> Running:
     data.mkdir(parents=True, exist_ok=True)
     (data / "example.png").write_bytes(a_picture(colour=(10, 200, 30)))
-    port = free_port()
-    told = {"TURNAROUND_DATA": data, "GRADIO_SERVER_PORT": port, "GRADIO_ANALYTICS_ENABLED": False, **settings}
+    told = {"TURNAROUND_DATA": data, "GRADIO_SERVER_PORT": free_port(), "GRADIO_ANALYTICS_ENABLED": False, **settings}
     log = data.parent / f"{data.name}.log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -135,7 +134,7 @@ def start(data: Path, module: str = "tests.ui.hostile.page", **settings: object)
             stderr=subprocess.STDOUT,
             text=True,
         )
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{told['GRADIO_SERVER_PORT']}"
     running = Running(url, data, process, log, httpx.Client(base_url=url, timeout=ANSWER_S, trust_env=False))
     deadline = time.monotonic() + START_S
     while "is ready" not in log.read_text():

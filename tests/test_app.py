@@ -63,19 +63,23 @@ def test_65_every_endpoint_that_has_a_name_is_meant_to(app: Running) -> None:
 
 
 def test_40_to_43_no_event_of_the_page_takes_a_file_of_the_server(app: Running, tmp_path: Path) -> None:
-    """Named or not, meant for programs or not: every event, with a foreign file in each of its places.
+    """Named or not, meant for programs or not: every event, with a foreign file in each kind of place that it has.
 
-    Each by one of the two ways in, turn and turn about: both lead through the one guard.
+    A kind is a component: what is done with a value depends on that alone. Each file comes in by one of the two ways,
+    turn and turn about: both lead through the one guard.
     """
     colour = (7, 77, 177)
     canary = tmp_path / "canary.png"
     canary.write_bytes(a_picture(colour))
     before = [file for file in app.data.rglob("*") if file.is_file()]
-    events = app.client.get("/config").json()["dependencies"]
-    assert len(events) >= 4
+    config = app.client.get("/config").json()
+    events = config["dependencies"]
+    kinds = {component["id"]: component["type"] for component in config["components"]}
+    assert len(events) >= 4 and {"image", "imageeditor", "html", "textbox"} <= set(kinds.values())
 
     def attempt(event: dict[str, Any]) -> None:
-        for place in range(len(event["inputs"])):
+        first_of_kind = {kinds[id]: place for place, id in reversed([*enumerate(event["inputs"])])}
+        for place in first_of_kind.values():
             files = (file_object(str(canary)), {"path": str(canary)}, str(canary), {"url": f"file://{canary}"})
             for shape, file in enumerate(files):
                 values: list[Any] = [None] * len(event["inputs"])

@@ -148,7 +148,6 @@ def _keep_prices(
     gr.on(
         [
             page.load,
-            wall.idle,
             camera.kind.change,
             camera.count.release,
             size.release,
@@ -159,3 +158,4 @@ def _keep_prices(
         [*methods.facts, price],
         **PRIVATE,
     )
+    wall.idle(safe(runs.prices), asked, [*methods.facts, price], **PRIVATE)

@@ -86,9 +86,8 @@ def load(folder: Path, place: Place, check: Callable[[], None] = lambda: None) -
     prior_shape = read_json(folder / "prior/config.json")
     file = folder / "prior/diffusion_pytorch_model.fp16.safetensors"
     stored = stored_in(file, device)
-    prior: Any = filled(
-        lambda: PriorTransformer.from_config(prior_shape), stored, file, device, place.dtype, check=check
-    )
+    make_prior: Any = PriorTransformer.from_config
+    prior = filled(lambda: make_prior(prior_shape), stored, file, device, place.dtype, check=check)
     prior.causal_attention_mask = None  # for text, of which there is none
     schedule = read_json(folder / "scheduler/scheduler_config.json")
     return Parts(place, audible(encoder), audible(prior), projector, mlp_shape, mlp.state_dict(), schedule)

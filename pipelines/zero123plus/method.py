@@ -186,7 +186,7 @@ def _notes(version: str, request: Request, zoom: float) -> tuple[str, ...]:
         )
     else:
         notes.append(
-            f"It draws with a lens wider than other methods': {FOV_DEG[version]:.0f} degrees, or 47, its authors say both."
+            f"It draws with a lens wider than others': {FOV_DEG[version]:.0f} degrees, or 47, its authors say both."
         )
     if request.size_px != TILE_PX:
         notes.append(f"Drawn at {TILE_PX} px and resampled to {request.size_px}.")

@@ -14,7 +14,7 @@ from pipelines.runtime.telling import Telling, audible, listening
 
 
 @pytest.fixture
-def network() -> nn.Module:
+def network() -> nn.Sequential:
     return audible(nn.Sequential(nn.Conv2d(1, 2, 3), nn.SiLU(), nn.Flatten(), nn.Linear(2, 2), nn.Linear(2, 1)))
 
 
@@ -26,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_a_step_that_takes_long_is_not_silent(network: nn.Module, clock: list[float]):
+def test_a_step_that_takes_long_is_not_silent(network: nn.Sequential, clock: list[float]):
     told: list[tuple[float, str, Any]] = []
     tell = Telling(Report(lambda *each: told.append(each)), "Loading")
 
@@ -52,7 +52,7 @@ def test_progress_never_goes_back():
     assert told == [0.1, 0.5, 0.5, 0.6]
 
 
-def test_who_cancels_is_heard_at_the_next_layer(network: nn.Module):
+def test_who_cancels_is_heard_at_the_next_layer(network: nn.Sequential):
     report, reached = Report(), list[str]()
     network[1].register_forward_hook(lambda *_: report.cancelled.set())
     network[3].register_forward_hook(lambda *_: reached.append("past the next layer"))
@@ -63,7 +63,7 @@ def test_who_cancels_is_heard_at_the_next_layer(network: nn.Module):
     assert reached, "and what was cancelled stays behind"
 
 
-def test_listening_within_listening_ends_where_it_began(network: nn.Module):
+def test_listening_within_listening_ends_where_it_began(network: nn.Sequential):
     heard: list[str] = []
     with listening(lambda: heard.append("outer")):
         with listening(lambda: heard.append("inner")):
@@ -72,7 +72,7 @@ def test_listening_within_listening_ends_where_it_began(network: nn.Module):
     assert heard == ["inner"] * 3 + ["outer"] * 3
 
 
-def test_one_runs_cancelling_is_not_anothers(network: nn.Module):
+def test_one_runs_cancelling_is_not_anothers(network: nn.Sequential):
     both, failed = threading.Barrier(2), []
 
     def quiet_run() -> None:

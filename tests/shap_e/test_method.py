@@ -110,7 +110,7 @@ def test_progress_grows_step_by_step_with_glimpses():
     shares = [share for share, _, _ in told]
     assert shares == sorted(shares) and shares[-1] == 1
     thinking = [entry for entry in told if "step" in entry[1]]
-    assert len(thinking) == 23 and thinking[-1][1].endswith("step 12 of 12")
+    assert len({share for share, _, _ in thinking}) == 23 and thinking[-1][1].endswith("step 12 of 12")
     glimpses = [preview for _, _, preview in thinking if preview is not None]
     assert len(glimpses) == 8
     for glimpse in glimpses:

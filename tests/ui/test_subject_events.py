@@ -112,7 +112,7 @@ def test_no_exception_of_any_kind_leaves_a_handler(studio: Studio, problem: Base
     panel.upload()
     assert "Something went wrong on our side" in panel.problem and "secret" not in panel.problem
     panel.tap()  # the example cannot be read either
-    assert panel.problem and panel.events.photos.find(panel.prepared) is None
+    assert "Something went wrong on our side" in panel.problem and "secret" not in panel.problem
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def test_a_finished_result_is_described_in_full(studio: Studio) -> None:
         "url": f"r/{id}/subject.png",
         "elevation_deg": 0.0,
         "fill": 0.8,
-        "remover": "alpha",
+        "remover": "the photo’s own transparency",
     }
     (tile,) = described["tiles"]
     assert (tile["key"], tile["state"], tile["sentence"], tile["seed"]) == ("fixed", "done", None, 7)

@@ -84,8 +84,7 @@ class Visitors:
             or text.startswith("AbortError")  # a reload cuts Gradio's open requests
             or "Connection errored out" in text  # the same
             or "/photo." in url  # a raw upload: deleted as soon as it was read
-            or url.endswith("/wall.json")  # of a link to nothing
-            or url.endswith("/subject.png")  # of a run that was stopped at this moment
+            or url.endswith(("/wall.json", "/subject.png"))  # of a link to nothing, of a run stopped at this moment
         )
         if kind == "error" and not expected:
             self.complaints.append(f"{text} {url}")

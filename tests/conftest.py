@@ -9,6 +9,7 @@ from tools import browser
 # Before Gradio is imported anywhere: tests open no connection to anyone.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # as the app does before it imports rembg
 
 

@@ -213,7 +213,7 @@ def test_each_requirement_is_imported_and_each_import_is_required() -> None:
 
 
 def test_the_tests_and_measurements_import_only_what_is_required() -> None:
-    wanted = [r for name in ("", "-dev", "-mcp") for r in requirements(f"requirements{name}.txt")]
+    wanted = [r for name in ("", "-dev", "-mcp", "-ray") for r in requirements(f"requirements{name}.txt")]
     assert imported_by("tests", "bench") - closure(wanted) == set()
 
 

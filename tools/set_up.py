@@ -77,7 +77,7 @@ def set_up(venv, files):
             shutil.rmtree(venv)
         print(f"Making a Python {version} environment in {venv} ...", flush=True)
         subprocess.check_call([sys.executable, "-m", "venv", venv])
-    print(f"Installing {names} into {venv}; the first time this takes a minute or two ...", flush=True)
+    print(f"Installing {names} into {venv}; the first time this takes some minutes ...", flush=True)
     chosen = [part for path in files for part in ("-r", path)]
     subprocess.check_call([python, "-m", "pip", "install", "--disable-pip-version-check", *chosen])
     with open(stamp, "w") as opened:

@@ -19,6 +19,7 @@ from ui.markup import text
 from ui.phrases import duration, phrase
 from ui.words import T
 
+SHORT = 40  # letters of a licence that still look well in a pill
 RENDERS = {
     "any view": "method.any_view",
     "orbit": "method.orbit",
@@ -94,7 +95,8 @@ def estimates(
 def facts(method: Method, machine: Machine, estimate: Estimate | None = None) -> str:
     card = method.card
     renders = ", ".join(phrase(RENDERS[kind]).html for kind in RENDERS if kind in card.renders)
-    words = [renders, text(card.licence)]
+    words = [renders] if len(card.licence) > SHORT else [renders, text(card.licence)]
+    licence = f'<p class="licence">{text(card.licence)}</p>' if len(card.licence) > SHORT else ""
     if estimate:
         words.append(phrase("method.time_here", time=duration(estimate.seconds)).html)
         if estimate.download_bytes:
@@ -102,27 +104,27 @@ def facts(method: Method, machine: Machine, estimate: Estimate | None = None) ->
     listed = "".join(f"<li>{word}</li>" for word in words)
     blocked = "".join(f"<li>{text(reason)}</li>" for reason in method.blockers(machine))
     why = f'<div class="blocked"><p>{phrase("method.blocked").html}</p><ul>{blocked}</ul></div>' if blocked else ""
-    return f'<ul class="facts">{listed}</ul>{why}{_weights(card.weights)}'
+    return f'<ul class="facts">{listed}</ul>{licence}{why}{_weights(card.weights)}'
 
 
 def _weights(sets: Sequence[Weights]) -> str:
     """Which repositories, at which revision, under which licence; folded away."""
     if not sets:
         return ""
-    items = []
+    listed = ""
     for weights in sets:
-        first, *others = (_source(source) for source in weights.sources)
-        mirrors = f" {phrase('method.mirror').html} {'; '.join(others)}" if others else ""
-        items.append(f"<li>{text(weights.name)}: {first}{mirrors}</li>")
-    title, listed = phrase("method.weights").html, "".join(items)
-    return f'<details class="weights"><summary>{title}</summary><ul>{listed}</ul></details>'
+        sources = "".join(_source(source, weights.first.licence) for source in weights.sources)
+        listed += f"<li>{text(weights.name)}<ol>{sources}</ol></li>"
+    return f'<details class="weights"><summary>{phrase("method.weights").html}</summary><ul>{listed}</ul></details>'
 
 
-def _source(source: Source) -> str:
-    words = [text(f"{source.repository} @ {source.revision[:12]}, {source.size_bytes / 1e9:.1f} GB, {source.licence}")]
+def _source(source: Source, usual_licence: str) -> str:
+    """In the order in which they are tried."""
+    words = [text(f"{source.repository} @ {source.revision[:12]}, {source.size_bytes / 1e9:.1f} GB")]
+    words += [] if source.licence == usual_licence else [text(source.licence)]
     words += [] if source.pinned else [phrase("method.unpinned").html]
     words += [phrase("method.gated").html] if source.gated else []
-    return ", ".join(words)
+    return f"<li>{', '.join(words)}</li>"
 
 
 def total(methods: tuple[Method, ...], values: Sequence[Any], priced: Mapping[str, Estimate]) -> str:

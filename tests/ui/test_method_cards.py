@@ -91,8 +91,8 @@ def test_a_card_names_where_its_weights_come_from(machine: Machine):
         )
 
     shown = facts(Learned(), machine)
-    pinned, mirror = shown.split("should that be gone")
-    assert "lab/good @ 000000000000, 2.5 GB, MIT" in pinned and "unpinned" not in pinned
-    assert "lab/closed @ main" in mirror and "unpinned" in mirror and "accepted there first" in mirror
+    pinned, mirror = shown.split("<li>lab/closed")
+    assert "lab/good @ 000000000000, 2.5 GB" in pinned and "unpinned" not in pinned
+    assert "@ main" in mirror and "NC" in mirror and "unpinned" in mirror and "accepted there first" in mirror
     assert "<img" not in shown
     assert "<details" not in facts(Flat(), machine)

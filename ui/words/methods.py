@@ -11,7 +11,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "method.weights": ("Weights", "Gewichte"),
     "method.unpinned": ("unpinned: may change there", "nicht festgelegt: kann sich dort ändern"),
     "method.gated": ("its licence has to be accepted there first", "dort muss zuerst die Lizenz angenommen werden"),
-    "method.mirror": ("or, should that be gone:", "oder, falls das weg ist:"),
     "method.takes": ("Takes {time} here.", "Braucht hier {time}."),
     "method.takes_and_fetches": (
         "Takes {time} here, after fetching {gb} GB once.",

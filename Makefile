@@ -47,7 +47,7 @@ test: env-dev
 	@rm -f ui/*.pyi # Gradio's own, written when a component is imported; pyright would read them instead of our files
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 	@echo "4/4 pytest: the tests ..."
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 bench: env-dev
 	@$(BIN)/python -m bench

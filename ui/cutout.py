@@ -19,6 +19,7 @@ from pipelines.core.subject import ALPHA, NONE, Making, Subject
 from pipelines.runtime.removers import REMOVERS
 from ui.background import Step
 from ui.markup import problem, text
+from ui.phrases import Phrase, phrase
 
 THUMBNAIL_PX = 128  # twice what it is shown at
 PAD_PX = 192  # the subject as the camera pad draws it
@@ -163,17 +164,21 @@ def _small(rgba: NDArray[np.uint8], most_px: int) -> Image.Image:
 # --- Inside -----------------------------------------------------------------------------------------------------------
 
 
-def _made_by(made: Making) -> str:
-    how = "The whole photo, nothing removed" if made.remover == NONE else f"Cut out by {maker(made.remover)}"
-    touches = []
+def _made_by(made: Making) -> Phrase:
+    if made.remover == NONE:
+        said = phrase("cutout.whole")
+    elif made.remover == ALPHA:
+        said = phrase("cutout.own")
+    else:
+        said = phrase("cutout.by", remover=short_name(made.remover))
     if made.added_px or made.removed_px:
-        touches.append("repaired by hand")
+        said = phrase("cutout.and", first=said, then=phrase("cutout.repaired"))
     if made.feather:
-        touches.append(f"edge softened by {100 * made.feather:g} %")
-    return ", ".join([how, *touches])
+        said = phrase("cutout.and", first=said, then=phrase("cutout.softened", n=f"{100 * made.feather:g}"))
+    return said
 
 
-def _frame(content: str, caption: str = "", notes: str = "") -> str:
+def _frame(content: str, caption: Phrase | None = None, notes: str = "") -> str:
     notes = f'<ul class="notes">{notes}</ul>' if notes else ""
-    caption = f"<figcaption>{text(caption)}{notes}</figcaption>" if caption or notes else ""
-    return f'<figure class="cutout"><div class="board">{content}</div>{caption}</figure>'
+    below = f"<figcaption>{caption.html}{notes}</figcaption>" if caption else ""
+    return f'<figure class="cutout"><div class="board">{content}</div>{below}</figure>'

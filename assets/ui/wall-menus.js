@@ -86,7 +86,9 @@ function origin(result) {
 function links(files) {
   return (Array.isArray(files) ? files : []).flatMap(({ label, url }) => {
     const href = ours(url);
-    return href ? [made("a", { href, download: "", textContent: String(label) })] : [];
+    const key = `file.${label}`;
+    const name = say(key);
+    return href ? [made("a", { href, download: "", textContent: name === key ? String(label) : name })] : [];
   });
 }
 

@@ -40,9 +40,9 @@ def test_the_wall_stands_where_the_run_was_asked_for_and_its_view_is_the_one_tha
 
     canvas = tiles(page).locator("canvas")
     canvas.focus()
-    for _ in range(3):
+    for degrees in (17, 34, 51):
         canvas.press("ArrowRight")
-    expect(tiles(page).locator(".tile-angle")).to_have_text("51° / 60°")
+        expect(tiles(page).locator(".tile-angle")).to_have_text(f"{degrees}° / 60°")
     page.get_by_role("button", name="Share").click()
     page.get_by_role("button", name="Copy link to this moment").click()
     page.wait_for_function("navigator.clipboard.readText().then(text => text.endsWith('&az=51.4&el=60'))")
@@ -161,6 +161,7 @@ def test_german_browsers_are_answered_in_german(visitor: Visitors):
     expect(page.locator("#method-inflate .facts")).to_contain_text("hier etwa eine Sekunde")
     expect(page.locator("#method-blocked .blocked")).to_contain_text("Läuft hier nicht:")
     expect(page.locator("#price")).to_have_text("Braucht hier etwa eine Sekunde.")
+    expect(page.locator("#cutout figcaption")).to_have_text("Freigestellt mit Outline")
     page.get_by_role("radio", name="Ansicht", exact=False).first.check()  # the server writes the line anew
     expect(page.locator("#price")).to_have_text("Braucht hier etwa eine Sekunde.")
 

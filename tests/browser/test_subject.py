@@ -201,6 +201,14 @@ def slide(page: Page, label: str, value: str) -> None:
 # --- The elevation ----------------------------------------------------------------------------------------------------
 
 
+def at_rest(page: Page, asked: list[str]) -> None:
+    """What the page asks by itself when it opens has been asked and answered."""
+    asked.append("something")
+    while asked:
+        asked.clear()
+        page.wait_for_timeout(1000)
+
+
 def test_the_side_view_follows_the_slider_without_asking_the_server(visitor: Visitors):
     page = opened(visitor(color_scheme="dark", locale="de-DE"))
     expect(page.locator("#remover")).to_contain_text("Freisteller")
@@ -208,6 +216,7 @@ def test_the_side_view_follows_the_slider_without_asking_the_server(visitor: Vis
     expect(picture.locator("text")).to_have_text("10°")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
+    at_rest(page, asked)
     heights = {}
     for key, presses, degrees in (("ArrowRight", 5, 15), ("Home", 1, -90), ("End", 1, 90)):
         page.locator("#photo-elevation input[type=range]").focus()
@@ -231,6 +240,7 @@ def test_a_photo_is_pasted_and_a_sample_is_one_tap(visitor: Visitors, house: Run
     assert solid(rocket) > 0.05
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=house.url)
     page.get_by_role("button", name="Remove Image").click()
+    expect(page.locator("#cutout .board img")).to_have_count(0)
     page.evaluate(
         """async (png) => {
             const blob = await (await fetch(`data:image/png;base64,${png}`)).blob();

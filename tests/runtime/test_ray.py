@@ -56,7 +56,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     finally:
         engine.close()
     started = [each for each in psutil.process_iter(["pid", "name"]) if each.pid not in before]
-    _, left = psutil.wait_procs([each for each in started if "ray" in each.info["name"]], timeout=20)
+    # Ray's own agents find out by themselves that their node has gone, looking now and then only
+    _, left = psutil.wait_procs([each for each in started if "ray" in each.info["name"]], timeout=120)
     assert [each.info for each in left] == []
 
 

@@ -10,7 +10,8 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import Photo
 from pipelines.core.mask import Repair
 from pipelines.runtime.prepare import Found
-from pipelines.runtime.shelf import Prepared, Shelf
+from pipelines.runtime.results import subject_record
+from pipelines.runtime.shelf import Prepared, Shelf, subject_sha256
 from tests.toy_methods import a_subject
 
 
@@ -101,3 +102,15 @@ def test_a_hundred_strokes_leave_the_room_of_two():
         ids.append(shelf.put(replace(entry, subject=a_subject(128)), ids[-1]))
     assert [shelf.find(id) is not None for id in ids] == [False] * 99 + [True, True]
     assert shelf._before.keys() <= {ids[-1]}
+
+
+def test_what_is_lost_is_known_again_by_its_id_and_put_back_under_it():
+    whole = replace(a_prepared(), subject=a_subject(64))
+    id = Shelf(keep_s=60).put(whole)
+    assert whole.subject is not None and subject_sha256(id) == subject_record(whole.subject).rgba_sha256
+    after_a_restart = Shelf(keep_s=60)
+    after_a_restart.put_back(id, whole)
+    assert after_a_restart.get(id) is whole
+    bare = Shelf(keep_s=60).put(a_prepared())
+    for wrong in (bare, "", f"{id}0", id.partition(".")[2], f"../{id}", None, 7):
+        assert subject_sha256(wrong) is None

@@ -1,5 +1,7 @@
 """What visitors send of a subject: photos and strokes are opened by the intake alone, and held once."""
 
+import io
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import Photo
@@ -15,6 +20,7 @@ from pipelines.runtime.shelf import Prepared
 from tests.bad_files import bomb
 from tests.ui.hostile.server import file_object
 from tests.ui.subject_helpers import a_studio, an_upload, is_gone, strokes
+from ui.cutout import cutout, cutout_routes
 from ui.photos import FIRST_EXAMPLE, NO_STROKES, NotFramed, Photos
 
 
@@ -109,3 +115,25 @@ def test_an_example_is_prepared_once_for_everyone(photos: Photos):
     assert photos.entry(FIRST_EXAMPLE) is photos.entry(FIRST_EXAMPLE)
     assert photos.subject(FIRST_EXAMPLE, 12).elevation_deg == 12
     assert photos.find("example:99") is None and photos.find(None) is None
+
+
+# --- The cut-out's picture --------------------------------------------------------------------------------------------
+
+
+def test_a_cut_outs_address_leads_to_its_picture_and_to_nothing_else(photos: Photos):
+    entry = photos.prepare(Prepared(photos.read_upload(an_upload()), "outline", 0.8))
+    prepared_id = photos.shelf.put(entry)
+    assert entry.subject is not None
+    with TestClient(Starlette(routes=cutout_routes())) as client:
+        address = re.findall(r'src="([^"]+)"', cutout(entry.subject))[0]
+        assert address == re.findall(r'src="([^"]+)"', cutout(entry.subject))[0]  # fetched once, however often drawn
+        answer = client.get(f"/{address}")
+        assert answer.headers["content-type"] == "image/webp" and "private" in answer.headers["cache-control"]
+        shown = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA")).astype(int)
+        seen = np.asarray(Image.fromarray(entry.subject.rgba).resize((768, 768), Image.Resampling.BOX)).astype(int)
+        solid = (shown[..., 3] == 255) & (seen[..., 3] == 255)
+        assert shown.shape == seen.shape and np.abs(shown - seen)[solid].max() <= 1
+        key = address.removeprefix("cutout/").removesuffix(".webp")
+        assert key not in prepared_id and photos.find(key) is None
+        for wrong in (prepared_id, "x", key[:-1], "..%2F..%2Fetc", FIRST_EXAMPLE):
+            assert client.get(f"/cutout/{wrong}.webp").status_code == 404

@@ -8,15 +8,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
 
 from pipelines.core.cameras import View
 from pipelines.core.images import Photo
 from pipelines.runtime.devices import Machine
 from pipelines.runtime.intake import Intake
-from pipelines.runtime.job import Job, Saved
+from pipelines.runtime.job import REPLACED, Job, Saved
 from pipelines.runtime.method import Estimate, Request
 from pipelines.runtime.settings import Settings
+from pipelines.runtime.shelf import subject_sha256
 from tests.toy_methods import Flat, Raises, Slow, a_card
 from ui.photos import FIRST_EXAMPLE, Photos
 from ui.runs import Runs, chosen_views, without
@@ -90,6 +92,12 @@ def end_of(studio: Studio, spec: str) -> Job:
     return job
 
 
+def job_of(studio: Studio, spec: str) -> Job:
+    job = studio.jobs.find(spec.split(",")[-1])
+    assert job
+    return job
+
+
 def sentences(shown: str) -> str:
     return " ".join(re.findall(r'class="problem[^"]*"[^>]*>([^<]*)<', shown))
 
@@ -108,6 +116,81 @@ def test_beside_keeps_what_is_on_the_wall(studio: Studio):
     assert second.split(",")[0] == first and len(second.split(",")) == 2
     third, _ = generate(runs, spec=second)
     assert first not in third
+
+
+def test_a_run_takes_the_place_of_what_this_page_and_its_wall_have_going(studio: Studio):
+    runs = Runs(Photos(studio))
+    slow = {"visitor": "c" * 32}
+    first, _ = generate(runs, False, True, 1000, **slow)
+    second, _ = generate(runs, False, True, 1000, **slow)  # the wall has not heard of the first yet
+    assert end_of(studio, first).state == "ended" and job_of(studio, second).working
+    reloaded: Any = SimpleNamespace(**vars(VISITOR) | {"session_hash": "reloaded"})
+    third, _ = generate(runs, False, True, 1000, **slow, spec=second, request=reloaded)
+    assert end_of(studio, second).news().outcomes[0].sentence == REPLACED  # type: ignore[union-attr] - it failed
+    assert job_of(studio, third).working
+    job_of(studio, third).cancel()
+
+
+def test_no_run_is_replaced_that_somebody_still_wants(studio: Studio):
+    runs = Runs(Photos(studio))
+    mine, other = {"visitor": "d" * 32}, {"visitor": "e" * 32}
+    tab: Any = SimpleNamespace(**vars(VISITOR) | {"session_hash": "tab"})
+    taken, _ = generate(runs, False, True, 1000, **mine)
+    runs.taken(event(id=taken))
+    elsewhere, _ = generate(runs, False, True, 1000, **mine, request=tab)
+    theirs, _ = generate(runs, False, True, 1000, **other)
+    spec = f"{taken},{theirs}"
+    kept, _ = generate(runs, False, True, 1000, **mine, spec=spec, beside=True)
+    refused, said = generate(runs, False, False, 50, **mine, spec=spec)  # nothing begins, so nothing ends
+    assert refused == gr.skip() and sentences(said)
+    going = [job_of(studio, id) for id in (taken, elsewhere, theirs, kept.split(",")[-1])]
+    assert all(job.working and not job.cancelled.is_set() for job in going)
+    last, _ = generate(runs, False, True, 1000, **mine, spec=kept)
+    assert [job.cancelled.is_set() for job in going] == [False, False, False, True]
+    for job in (*going, job_of(studio, last)):
+        job.cancel()
+
+
+def test_presets_in_a_row_are_never_too_many(studio: Studio):
+    few = open_studio(replace(studio.settings, max_queue_per_visitor=1), studio.methods)
+    runs = Runs(Photos(few))
+    for _ in range(5):
+        last, said = generate(runs, False, True, 1000)
+        assert said == "" and job_of(few, last).working
+    _, said = generate(runs, False, True, 1000, spec=last, beside=True)
+    assert "1 runs going" in sentences(said)
+    few.jobs.drain(0)
+    few.intake.close()
+
+
+def test_after_a_restart_the_wall_gives_the_very_same_photo_back_or_nobody_does(studio: Studio):
+    photos = Photos(studio)
+    entry = photos.entry(FIRST_EXAMPLE)
+    mine = photos.shelf.put(replace(entry, fill=0.6, subject=None, repair=None))
+    assert subject_sha256(mine) is None  # not cut out, so nobody can know it again
+    prepared = photos.prepare(replace(entry, fill=0.6))
+    mine = photos.shelf.put(prepared)
+    spec, _ = generate(Runs(photos), prepared_id=mine)
+    assert end_of(studio, spec).state == "saved"
+    example, _ = generate(Runs(photos))
+    assert end_of(studio, example).state == "saved"
+    anew = Runs(Photos(studio))
+    for wall in ("", example, NEVER, "nonsense", "example"):
+        begun, said = generate(anew, prepared_id=mine, spec=wall)
+        assert begun == gr.skip() and "no longer held" in sentences(said)
+    again, said = generate(anew, prepared_id=mine, spec=f"{example},{spec}")
+    assert said == "" and end_of(studio, again).state == "saved"
+    assert prepared.subject is not None
+    assert np.array_equal(studio.archive.subject(again).rgba, prepared.subject.rgba)
+    assert anew.photos.find(mine) is not None  # and it can be cut out otherwise
+
+
+def test_a_refusal_that_stands_under_generate_already_is_not_said_again(studio: Studio):
+    runs = Runs(Photos(studio))
+    *_, price = runs.prices("orbit", 0, 1, 4, 64, False, False, 50)
+    assert "No method is chosen" in sentences(price)
+    assert generate(runs, False, False, 50, price=price) == (gr.skip(), "")
+    assert "no photo yet" in sentences(generate(runs, False, False, 50, price=price, prepared_id="")[1])
 
 
 @pytest.mark.parametrize("problem", EXITS, ids=repr)

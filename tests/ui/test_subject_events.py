@@ -15,6 +15,7 @@ from pipelines.core.images import Photo
 from pipelines.runtime.intake import Intake
 from pipelines.runtime.method import Request
 from pipelines.runtime.prepare import AUTO
+from tests.toy_methods import Slow
 from tests.ui.hostile.server import file_object
 from tests.ui.subject_helpers import VISITOR, Page, a_studio, an_upload, is_gone
 from ui.photos import FIRST_EXAMPLE, Photos
@@ -191,6 +192,9 @@ def test_a_remover_that_cannot_be_fetched_is_said_and_never_replaced_in_silence(
     seen = panel.wish(remover="u2netp")
     assert "U²-Net small" in panel.problem and seen.offer.visible and seen.stop.visible is False
     assert panel.entry.subject is None and panel.picture == ""
+    panel.wish(remover="none")
+    panel.wish(remover="u2netp")
+    assert thumbnails(panel) == {"outline": False, "none": False}  # none of them is what was asked for
     panel.wish(remover="outline")  # what is offered
     assert not panel.problem and panel.subject.made.remover == "outline"
 
@@ -254,3 +258,56 @@ def test_without_a_result_the_page_keeps_its_photo(panel: Page, link: Any):
     panel.prepared = FIRST_EXAMPLE
     panel.adopt(link)
     assert panel.prepared == FIRST_EXAMPLE and "Cut out by Outline" in panel.shown
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_the_subject_of_a_run_that_has_nothing_yet_or_came_to_nothing_is_taken_over(
+    panel: Page, studio: Studio, cancelled: bool
+):
+    panel.upload()
+    slow = Slow()
+    subject = replace(panel.subject, elevation_deg=17.0)
+    job = studio.jobs.start(subject, [(slow, Request(subject, (View(0, 0),), size_px=64))], "one")
+    if cancelled:
+        job.cancel()
+        list(job.follow())
+        assert job.state == "ended"
+    page = Page(SubjectEvents(Photos(studio)))
+    page.prepared = FIRST_EXAMPLE
+    assert page.adopt(job.id).elevation == 17.0
+    assert np.array_equal(page.subject.rgba, subject.rgba)
+    job.cancel()
+
+
+def test_a_deleted_results_subject_is_nobodys_although_its_run_is_remembered(panel: Page, studio: Studio):
+    panel.upload()
+    job = studio.jobs.start(
+        panel.subject, [(studio.methods[0], Request(panel.subject, (View(0, 0),), size_px=64))], "a"
+    )
+    list(job.follow())
+    studio.archive.delete(job.id)
+    assert studio.jobs.find(job.id) is not None
+    page = Page(SubjectEvents(Photos(studio)))
+    page.prepared = FIRST_EXAMPLE
+    assert page.adopt(job.id).photo == PhotoPanel().photo and page.prepared == FIRST_EXAMPLE
+
+
+# --- After a restart --------------------------------------------------------------------------------------------------
+
+
+def test_what_the_server_holds_no_longer_is_said_and_nothing_else_takes_its_place(panel: Page, studio: Studio):
+    panel.upload()
+    lost = panel.prepared
+    panel.events = SubjectEvents(Photos(studio))  # as a server that was started again
+    for do in (lambda: panel.wish(fill=60), lambda: panel.back_to("none"), panel.start_over, panel.paint):
+        panel.shown = ""
+        do()
+        assert "no longer held here" in panel.problem and panel.prepared == lost
+    assert panel.events.show_mask(lost, True) == (None, False)
+
+
+def test_a_photo_that_is_too_large_is_refused_and_the_one_before_stays(panel: Page):
+    panel.tap()
+    said = panel.events.refuse_large(panel.prepared)
+    assert "larger than the 25 MB" in said and "Cut out by Outline" in said
+    assert "Cut out by" not in panel.events.refuse_large("")

@@ -34,6 +34,7 @@ from ui.wall_data import (
     wall_json,
     wall_of,
 )
+from ui.words import words
 
 A, B = "a" * 44, "0123456789ab" + "b" * 32
 
@@ -203,6 +204,12 @@ def test_the_example_is_an_ordinary_result(studio: Studio, tmp_path: Path, monke
     assert (described["id"], described["recorded"], described["state"]) == (EXAMPLE, True, "done")
     assert described["tiles"][0]["frames"][0]["png"] == "r/example/flat/view_000.png"
     assert described["created_utc"] == wall(studio, id)["created_utc"] and wall(studio, id)["recorded"] is False
+
+
+def test_every_file_has_a_name_in_every_language(studio: Studio) -> None:
+    described = wall(studio, EXAMPLE)
+    labels = [file["label"] for files in (described["files"], described["tiles"][0]["files"]) for file in files]
+    assert labels and all(words()["en"][f"file.{label}"] == label for label in labels)
 
 
 def test_an_example_travels_with_the_app(studio: Studio) -> None:

@@ -64,4 +64,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "The mask editor needs WebGL, which this browser has switched off. Everything else works without.",
         "Der Masken-Editor braucht WebGL, das in diesem Browser aus ist. Alles andere geht ohne.",
     ),
+    "cutout.by": ("Cut out by {remover}", "Freigestellt mit {remover}"),
+    "cutout.own": ("Cut out by the photo’s own transparency", "Freigestellt durch die Transparenz des Fotos"),
+    "cutout.whole": ("The whole photo, nothing removed", "Das ganze Foto, nichts entfernt"),
+    "cutout.and": ("{first}, {then}", "{first}, {then}"),
+    "cutout.repaired": ("repaired by hand", "von Hand ausgebessert"),
+    "cutout.softened": ("edge softened by {n} %", "Rand um {n} % weicher"),
 }

@@ -222,6 +222,8 @@ def test_what_a_refusal_under_generate_says_already_is_not_said_twice(visitor: V
 
 def test_all_that_arrives_with_the_page_is_little(visitor: Visitors):
     page = visitor()
+    address = page.url
+    page.goto("about:blank")  # what is still on its way there is not counted
     wire = page.context.new_cdp_session(page)
     wire.send("Network.enable")
     wire.send("Network.setCacheDisabled", {"cacheDisabled": True})
@@ -236,7 +238,7 @@ def test_all_that_arrives_with_the_page_is_little(visitor: Visitors):
         """Which goes on for as long as the page is open, and is not packed."""
         return "/queue/data" in asked.get(event["requestId"], "")
 
-    page.reload()
+    page.goto(address)
     cutout_shown(page)
     page.wait_for_function(ALL_THERE)
     assert sum("/cutout/" in url for url in asked.values()) == 1

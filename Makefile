@@ -1,8 +1,9 @@
-# make run     the page, on http://127.0.0.1:7860
-# make test    ruff, pyright and every test, with a Chromium that is found or installed
-# make bench   how fast this machine is at each part
-# make format  ruff's formatting and safe fixes
-# make clean   remove the environment and caches, never results
+# make run        the page, on http://127.0.0.1:7860
+# make test       ruff, pyright and every test, with a Chromium that is found or installed
+# make bench      how fast this machine is at each part
+# make bench-gpu  the learned methods alone, full size where there is a GPU
+# make format     ruff's formatting and safe fixes
+# make clean      remove the environment and caches, never results
 # Another Python: make run PYTHON=python3.12
 
 RECENT = import sys; sys.exit(sys.version_info < (3, 11))
@@ -16,7 +17,7 @@ endif
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help python env env-dev run test bench format clean
+.PHONY: help python env env-dev run test bench bench-gpu format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -47,10 +48,13 @@ test: env-dev
 	@rm -f ui/*.pyi # Gradio's own, written when a component is imported; pyright would read them instead of our files
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 	@echo "4/4 pytest: the tests ..."
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 bench: env-dev
 	@$(BIN)/python -m bench
+
+bench-gpu: env-dev
+	@$(BIN)/python -m bench zero123 zero123plus shap_e sv3d
 
 format: env-dev
 	@$(BIN)/ruff check --fix .

@@ -9,12 +9,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = (
     "raster",
     "inflate",
+    "warp",
     "video",
     "removers",
     "models",
     "zero123",
     "zero123plus",
     "shap_e",
+    "sv3d",
     "startup",
     "page",
 )

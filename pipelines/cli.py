@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from pipelines.cli_weights import add_fetch, state_in_words, weights_state
 from pipelines.core.cameras import DEFAULT_FILL, KINDS, View, path
+from pipelines.core.depth_map import DepthMap
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.mask import FEATHER_RANGE, check_feather
 from pipelines.core.subject import ANY_SUBJECT, check_fill
@@ -26,7 +27,6 @@ from pipelines.runtime.compare import Event, Failed, Finished, Progressed, compa
 from pipelines.runtime.devices import this_machine, versions
 from pipelines.runtime.engine import Engine, open_engine
 from pipelines.runtime.intake import Intake
-from pipelines.runtime.manifest import SUBJECT
 from pipelines.runtime.method import Method, Report, Request, describe, options_from
 from pipelines.runtime.prepare import check_remover, prepare
 from pipelines.runtime.removers import REMOVERS
@@ -76,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help=f"fade the subject's edge inwards, up to {FEATHER_RANGE[1]:g} of its longest side; default 0",
     )
+    render.add_argument(
+        "--photo-depth",
+        type=Path,
+        metavar="FILE",
+        help="a depth of the photo that you have: a 16-bit PNG or an NPY, or a folder with one <photo's stem>.png or "
+        ".npy each; used with --set 'depth=your own depth', or disparity",
+    )
     render.add_argument("--out", type=Path, default=Path("turnarounds"), metavar="DIR")
     render.add_argument("--depth", action="store_true", help="write depth pictures too, where the method has geometry")
     render.add_argument("--normals", action="store_true", help="write pictures of the normals too, likewise")
@@ -105,6 +112,8 @@ def _render(chosen: argparse.Namespace, settings: Settings) -> int:
     check_feather(chosen.feather)
     Request(ANY_SUBJECT, views, chosen.seed, None, chosen.size)
     View(0, chosen.photo_elevation)
+    if chosen.photo_depth:
+        _check_depths(chosen.photos, chosen.photo_depth)
 
     # 2. Photo by photo, as many at once as the engine can; a bad one fails alone
     failures: list[_Outcome] = []
@@ -122,6 +131,7 @@ def _render(chosen: argparse.Namespace, settings: Settings) -> int:
                         elevation_deg=chosen.photo_elevation,
                         fill=chosen.fill,
                         feather=chosen.feather,
+                        depth=_depth_of(photo, chosen.photo_depth, intake) if chosen.photo_depth else None,
                         settings=settings,
                         report=Report(bar.show),
                     )
@@ -192,6 +202,29 @@ def _folders(photos: Sequence[Path], out: Path) -> Iterator[tuple[Path, Path]]:
         yield photo, out / name
 
 
+def _check_depths(photos: Sequence[Path], given: Path) -> None:
+    stems = [photo.stem for photo in photos]
+    if not given.exists():
+        raise TurnaroundError(f"--photo-depth: there is no {given}.")
+    if len(photos) > 1 and not given.is_dir():
+        raise TurnaroundError("--photo-depth is of one photo. For several, give a folder with a depth of each.")
+    if given.is_dir() and len(set(stems)) < len(stems):
+        raise TurnaroundError("Photos of the same name cannot be told apart by --photo-depth. Render them one by one.")
+
+
+def _depth_of(photo: Path, given: Path, intake: Intake) -> DepthMap:
+    if given.is_dir():
+        names = [f"{photo.stem}{ending}" for ending in (".png", ".npy")]
+        found = [path for path in (given / name for name in names) if path.is_file() and not path.samefile(photo)]
+        if len(found) != 1:
+            raise TurnaroundError(f"{'More than one' if found else 'No'} depth of it: {' or '.join(names)} in {given}.")
+        given = found[0]
+    try:
+        return intake.read_depth(given)
+    except TurnaroundError as refusal:
+        raise TurnaroundError(f"{given}: {refusal}") from refusal
+
+
 @dataclass(frozen=True)
 class _Outcome:
     photo: str
@@ -260,7 +293,7 @@ def _run(
         )
     except Exception as error:
         return _Outcome(str(photo), key, error=sentence_of(error))
-    files = tuple(str(path) for path in (folder / SUBJECT, *written))
+    files = tuple(str(path) for path in (*(folder / name for name in written.manifest.subject.files), *written))
     notes = (*request.subject.made.notes, *written.manifest.notes)
     return _Outcome(str(photo), key, str(folder / key), files, round(end.turnaround.seconds, 3), notes)
 

@@ -103,6 +103,43 @@ def test_what_happened_to_the_photo_is_said_and_geometry_comes_when_asked_for(tm
     assert names >= {"subject.png", "view_000.png", "depth_000.png", "normals_000.png"}
 
 
+def test_a_depth_of_ones_own_goes_with_each_photo(tmp_path: Path):
+    a_photo(tmp_path / "disc.png")
+    a_photo(tmp_path / "other.png")
+    np.save(tmp_path / "depth.npy", np.linspace(1, 2, 160 * 160, dtype=np.float32).reshape(160, 160))
+    own = ("--method", "invs", "--set", "fill=warp only", "--set", "depth=your own depth", "--azimuth", "20")
+    asked = ("--size", "64", "--json", "--photo-depth")
+    done = run(tmp_path, "render", "disc.png", *own, *asked, "depth.npy")
+    (line,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert line["ok"] and any("came with the photo" in note for note in line["notes"])
+    assert {Path(path).name for path in line["files"]} >= {"subject.png", "subject_depth.png"}
+
+    (tmp_path / "depths").mkdir()
+    (tmp_path / "depth.npy").rename(tmp_path / "depths" / "disc.npy")
+    done = run(tmp_path, "render", "disc.png", "other.png", *own, *asked, "depths")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["ok"] for line in lines] == [True, False] and "No depth of it" in lines[1]["error"]
+
+
+@pytest.mark.parametrize(
+    ("photos", "depth", "said"),
+    [
+        (("disc.png",), "nowhere.npy", "there is no nowhere.npy"),
+        (("disc.png", "other/disc.png"), "depths/disc.npy", "is of one photo"),
+        (("disc.png", "other/disc.png"), "depths", "cannot be told apart"),
+    ],
+)
+def test_a_depth_that_fits_no_photo_is_said_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: tuple[str, ...], depth: str, said: str, capsys
+):
+    from pipelines.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "depths").mkdir()
+    (tmp_path / "depths" / "disc.npy").write_bytes(b"not looked at")
+    assert main(["render", *photos, "--photo-depth", depth]) == 2 and said in capsys.readouterr().err
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

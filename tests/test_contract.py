@@ -46,7 +46,15 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @cache
 def rendered(key: str) -> Turnaround:
-    return find_method(key)(REQUEST, Report())
+    return find_method(key)(shortest(find_method(key)), Report())
+
+
+def shortest(method: Method) -> Request:
+    """With as few steps and as coarse a grid as may be asked for: what is promised depends on neither."""
+    fields = {spec.name: spec.metadata for spec in dataclasses.fields(method.Options)}
+    fewest = {name: fields[name]["minimum"] for name in ("steps", "grid") if name in fields}
+    quick = {name: True for name in ("quick",) if name in fields}
+    return dataclasses.replace(REQUEST, options=options_from(method.Options, fewest | quick))
 
 
 def test_keys_are_unique_and_an_unknown_one_is_refused_with_the_known_ones():
@@ -83,6 +91,10 @@ def test_every_option_can_be_drawn_as_a_control(method: Method):
         assert bounds["label"] and bounds["help"]
         if bounds["choices"]:
             assert value in bounds["choices"]
+        elif isinstance(value, str):
+            for bad in (None, 3, True, [value], "a" * 1000):
+                with pytest.raises(TurnaroundError):
+                    options_from(method.Options, {spec.name: bad})
         elif not isinstance(value, bool):
             assert bounds["minimum"] <= value <= bounds["maximum"]
             for bad in (bounds["minimum"] - 1, bounds["maximum"] + 1, float("nan"), "much", None, True, [value]):
@@ -125,7 +137,7 @@ def test_it_renders_what_was_asked(method: Method):
 
 @each_able
 def test_the_same_request_gives_the_same_bytes(method: Method):
-    again = type(method)()(REQUEST, Report())
+    again = type(method)()(shortest(method), Report())
     for first, second in zip(rendered(method.card.key).frames, again.frames, strict=True):
         assert np.array_equal(first.rgba, second.rgba)
 
@@ -140,7 +152,7 @@ def test_requests_and_results_travel_between_processes(method: Method):
 @each_able
 def test_progress_only_grows_and_says_something(method: Method):
     told: list[tuple[float, str]] = []
-    method(REQUEST, Report(lambda fraction, message, preview: told.append((fraction, message))))
+    method(shortest(method), Report(lambda fraction, message, preview: told.append((fraction, message))))
     fractions = [fraction for fraction, _ in told]
     assert len(told) >= 3 and fractions == sorted(fractions) and fractions[0] >= 0 and fractions[-1] <= 1
     assert all(message for _, message in told)

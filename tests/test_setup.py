@@ -248,7 +248,7 @@ def test_the_licence_is_whole() -> None:
 
 def test_the_readme_names_what_exists() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    assert len(readme.splitlines()) < 180
+    assert sum(not line.startswith("|") for line in readme.splitlines()) < 150  # rows come with methods and settings
     for line in ("python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt", ".venv/bin/python app.py"):
         assert f"    {line}\n" in readme
     paths = re.findall(r"(?:assets|tests|pipelines|tools|ui)/[\w./-]*\w(?:\.\w+)?/?", readme)

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from pipelines.core.subject import ALPHA, NONE, Making, Subject
-from pipelines.runtime.removers import REMOVERS
+from pipelines.runtime.removers import OUTLINE, REMOVERS
 from ui.background import Step
 from ui.markup import problem, text
 from ui.phrases import Phrase, phrase
@@ -30,24 +30,28 @@ GONE = "This cut-out is no longer held here."
 def cutout(subject: Subject) -> str:
     notes = "".join(f"<li>{text(note)}</li>" for note in subject.made.notes)
     height, width = subject.rgba.shape[:2]
-    alt = "The cut-out that every method sees"
-    picture = f'<img alt="{alt}" width="{width}" height="{height}" src="{_pictures.address(subject)}">'
-    return _frame(picture, _made_by(subject.made), notes)
+    alt = phrase("cutout.alt").attribute("alt")
+    picture = f'<img {alt} width="{width}" height="{height}" src="{_pictures.address(subject)}">'
+    said = _made_by(subject.made)
+    if subject.depth is None:
+        return _frame(picture, said, notes)
+    return _frame(picture, phrase("cutout.and", first=said, then=phrase("cutout.depth")), notes, "with-depth")
 
 
 def at_work(step: Step) -> str:
-    bar = f'<progress aria-label="Cutting out" value="{step.fraction:.3f}"></progress>' if step.fraction > 0 else ""
+    named = phrase("cutout.at_work").attribute("aria-label")
+    bar = f'<progress {named} value="{step.fraction:.3f}"></progress>' if step.fraction > 0 else ""
     return _frame(f'<p role="status" class="wait">{text(step.message)} …{bar}</p>')
 
 
-def nothing(sentence: str = "The cut-out appears here.") -> str:
-    return _frame(f'<p class="wait">{text(sentence)}</p>')
+def nothing(key: str = "cutout.nothing") -> str:
+    return _frame(f'<p class="wait">{phrase(key).html}</p>')
 
 
 def refused(sentence: str, kept: Subject | None = None) -> str:
     """Why there is no new cut-out; the one that still holds, if any, stays in sight."""
     if sentence == "Stopped.":  # asked for, no alarm
-        return cutout(kept) if kept else nothing(sentence)
+        return cutout(kept) if kept else nothing("cutout.stopped")
     return problem(sentence) + (cutout(kept) if kept else "")
 
 
@@ -73,25 +77,21 @@ def compared(all_tried: Sequence[Tried], chosen_id: str) -> str:
     pressed = {True: "true", False: "false"}
     items = "".join(
         f'<button type="button" data-used="{text(one.used)}" aria-pressed="{pressed[one.prepared_id == chosen_id]}">'
-        f'<span class="board"><img alt="" src="{one.thumbnail}"></span>{text(short_name(one.used))}</button>'
+        f'<span class="board"><img alt="" src="{one.thumbnail}"></span>{short_name(one.used).html}</button>'
         for one in all_tried
     )
-    return f'<div class="tried" role="group" aria-label="Cut-outs to compare">{items}</div>'
+    return f'<div class="tried" role="group" {phrase("cutout.compared").attribute("aria-label")}>{items}</div>'
 
 
-def short_name(used: str) -> str:
-    if used == ALPHA:
-        return "Photo’s own"
-    if used == NONE:
-        return "Whole photo"
-    return REMOVERS[used].title.split(" (")[0] if used in REMOVERS else used
+def short_name(used: str) -> Phrase:
+    if used in (ALPHA, NONE, OUTLINE):
+        return phrase(f"remover.short.{used}")
+    return phrase("remover.named", name=REMOVERS[used].title if used in REMOVERS else used)
 
 
-def maker(used: str) -> str:
+def maker(used: str) -> Phrase:
     """As in "cut out by"."""
-    if used == ALPHA:
-        return "the photo’s own transparency"
-    return "nothing: it is the whole photo" if used == NONE else short_name(used)
+    return phrase(f"remover.by.{used}") if used in (ALPHA, NONE) else short_name(used)
 
 
 # --- Pictures ---------------------------------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def _made_by(made: Making) -> Phrase:
     return said
 
 
-def _frame(content: str, caption: Phrase | None = None, notes: str = "") -> str:
+def _frame(content: str, caption: Phrase | None = None, notes: str = "", kind: str = "") -> str:
     notes = f'<ul class="notes">{notes}</ul>' if notes else ""
     below = f"<figcaption>{caption.html}{notes}</figcaption>" if caption else ""
-    return f'<figure class="cutout"><div class="board">{content}</div>{below}</figure>'
+    return f'<figure class="cutout {kind}"><div class="board">{content}</div>{below}</figure>'

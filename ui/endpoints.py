@@ -64,7 +64,12 @@ class Endpoints:
         return {"methods": [describe(method, machine) for method in self._studio.methods], "removers": removers}
 
     def prepare(
-        self, photo: dict, remover: str = AUTO, elevation_deg: float = 0.0, fill: float = DEFAULT_FILL
+        self,
+        photo: dict,
+        remover: str = AUTO,
+        elevation_deg: float = 0.0,
+        fill: float = DEFAULT_FILL,
+        depth: dict | None = None,
     ) -> dict[str, Any]:
         """Cut the subject out of an uploaded photo. The uploaded file is deleted; nothing of its metadata is kept.
 
@@ -73,11 +78,12 @@ class Endpoints:
             remover: "auto" (the photo's own transparency, else no download), "none", or a key of /methods
             elevation_deg: from how high the photo was taken; 0 is level, positive from above
             fill: the share of the frame that the subject's longest side takes, 0.2 to 0.98
+            depth: an uploaded depth of the photo, 16-bit PNG or NPY, for options {"invs": {"depth": "your own depth"}}
         Returns:
             "subject", an id for /render, held for about an hour; "cutout", the picture every method sees; "notes"
         """
-        with self._photos.forgetting(photo):
-            subject = self._prepared(photo, remover, elevation_deg, fill)
+        with self._photos.forgetting(photo), self._photos.forgetting(depth):
+            subject = self._prepared(photo, depth, remover, elevation_deg, fill)
         path = Path(get_upload_folder()) / secrets.token_hex(32) / SUBJECT
         with disk_sentences("The cut-out could not be saved"):
             path.parent.mkdir(mode=0o700, parents=True)
@@ -111,6 +117,7 @@ class Endpoints:
         remover: str = AUTO,
         photo_elevation_deg: float = 0.0,
         fill: float = DEFAULT_FILL,
+        depth: dict | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Render views of a photo, or of a subject from /prepare. Streams progress; the last answer is the result.
 
@@ -131,13 +138,14 @@ class Endpoints:
             remover: as for /prepare
             photo_elevation_deg: as elevation_deg of /prepare
             fill: as for /prepare
+            depth: as for /prepare
         Returns:
             "state" "working" with "id", "method", "fraction", "message", "remaining_s"; at last what /reopen gives, and
             "delete_key" for /delete
         """
         camera = _Camera(azimuth_deg, elevation_deg, distance, path, count)
-        asked = _Asked(photo, subject, remover, photo_elevation_deg, fill, camera, seed, size_px)
-        yield from self._run(asked, self._chosen(methods, options), request, self._follow)
+        asked = _Asked(photo, depth, subject, remover, photo_elevation_deg, fill, camera, seed, size_px)
+        yield from self._run(asked, lambda: self._chosen(methods, options), request, self._follow)
 
     def compare(
         self,
@@ -156,6 +164,7 @@ class Endpoints:
         remover: str = AUTO,
         photo_elevation_deg: float = 0.0,
         fill: float = DEFAULT_FILL,
+        depth: dict | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Several methods, one subject, the same cameras: every method that is ready here, unless some are named.
 
@@ -176,13 +185,14 @@ class Endpoints:
             remover: as for /prepare
             photo_elevation_deg: as elevation_deg of /prepare
             fill: as for /prepare
+            depth: as for /prepare
         Returns:
             "state" "working" with "id" and "methods", for each of them its "state" (waiting, working, done or failed),
             "fraction", "message", "remaining_s"; at last what /reopen gives, and "delete_key"
         """
         camera = _Camera(azimuth_deg, elevation_deg, distance, path, count)
-        asked = _Asked(photo, subject, remover, photo_elevation_deg, fill, camera, seed, size_px)
-        yield from self._run(asked, self._chosen(methods, options, everything=True), request, self._follow_all)
+        asked = _Asked(photo, depth, subject, remover, photo_elevation_deg, fill, camera, seed, size_px)
+        yield from self._run(asked, lambda: self._chosen(methods, options, everything=True), request, self._follow_all)
 
     def reopen(self, id: str) -> dict[str, Any]:
         """A result by its id, with nothing computed anew: in this session or next year.
@@ -222,12 +232,13 @@ class Endpoints:
     def _run(
         self,
         asked: "_Asked",
-        chosen: list[tuple[Method, Any]],
+        choose: Callable[[], list[tuple[Method, Any]]],
         request: gr.Request,
         follow: Callable[[Job], Iterator[dict[str, Any]]],
     ) -> Iterator[dict[str, Any]]:
-        with self._photos.forgetting(asked.photo):
+        with self._photos.forgetting(asked.photo), self._photos.forgetting(asked.depth):
             # 1. Whatever can be refused is refused before anything is computed
+            chosen = choose()
             address = address_of(request)
             visitor = f"api {address or request.session_hash or ''}"
             photo_elevation = check_elevation(asked.photo_elevation_deg)
@@ -279,10 +290,18 @@ class Endpoints:
             raise TurnaroundError(job.problem or failed)
 
     def _prepared(
-        self, photo: object, remover: object, elevation_deg: object, fill: object, report: Report | None = None
+        self,
+        photo: object,
+        depth: object,
+        remover: object,
+        elevation_deg: object,
+        fill: object,
+        report: Report | None = None,
     ) -> "_Ready":
         key, elevation, share = check_remover(remover), check_elevation(elevation_deg), check_fill(fill)
         wanted = Prepared(self._photos.read_upload(photo), key, share)
+        if depth is not None:
+            wanted = dataclasses.replace(wanted, depth=self._photos.read_depth(depth, wanted.photo))
         subject = dataclasses.replace(self._photos.cut_out(wanted, report), elevation_deg=elevation)
         return _Ready(self._photos.shelf.put(dataclasses.replace(wanted, subject=subject)), subject)
 
@@ -290,7 +309,9 @@ class Endpoints:
         if (asked.photo is None) == (asked.subject is None):
             raise TurnaroundError('Give either "photo", an uploaded file, or "subject", an id from /prepare.')
         if asked.photo is not None:
-            return self._prepared(asked.photo, asked.remover, elevation_deg, asked.fill, report).subject
+            return self._prepared(asked.photo, asked.depth, asked.remover, elevation_deg, asked.fill, report).subject
+        if asked.depth is not None:
+            raise TurnaroundError('A "depth" comes with its photo. Hand both to /prepare, or both here.')
         subject = self._photos.shelf.get(asked.subject).subject
         if subject is None:
             raise TurnaroundError("This photo is not cut out yet. Call /prepare with another remover.")
@@ -343,6 +364,7 @@ class _Camera:
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Asked:
     photo: Any
+    depth: Any
     subject: Any
     remover: Any
     photo_elevation_deg: Any

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -80,16 +80,21 @@ def values_for(methods: tuple[Method, ...], chosen: Mapping[str, Mapping[str, An
 
 
 def estimates(
-    methods: tuple[Method, ...], values: Sequence[Any], views: tuple[View, ...], size_px: int, machine: Machine
+    methods: tuple[Method, ...],
+    values: Sequence[Any],
+    views: tuple[View, ...],
+    size_px: int,
+    machine: Machine,
+    borrowed_s: Callable[[Method, Request], int] = lambda method, request: 0,
 ) -> dict[str, Estimate]:
-    """What every method that can run here would take, chosen or not."""
-    return {
-        method.card.key: method.estimate(
-            Request(ANY_SUBJECT, views, 0, options_from(method.Options, options), size_px), machine
-        )
-        for method, options, _ in _read(methods, values)
-        if not method.blockers(machine)
-    }
+    """What every method that can run here would take, chosen or not. `borrowed_s` is the engine's."""
+    priced = dict[str, Estimate]()
+    for method, options, _ in _read(methods, values):
+        if not method.blockers(machine):
+            request = Request(ANY_SUBJECT, views, 0, options_from(method.Options, options), size_px)
+            estimate = method.estimate(request, machine)
+            priced[method.card.key] = dataclasses.replace(estimate, quota_s=borrowed_s(method, request))
+    return priced
 
 
 def facts(method: Method, machine: Machine, estimate: Estimate | None = None) -> str:
@@ -101,6 +106,8 @@ def facts(method: Method, machine: Machine, estimate: Estimate | None = None) ->
         words.append(phrase("method.time_here", time=duration(estimate.seconds)).html)
         if estimate.download_bytes:
             words.append(phrase("method.fetches", gb=f"{estimate.download_bytes / 1e9:.1f}").html)
+        if estimate.quota_s:
+            words.append(phrase("method.quota", n=estimate.quota_s).html)
     listed = "".join(f"<li>{word}</li>" for word in words)
     blocked = "".join(f"<li>{text(reason)}</li>" for reason in method.blockers(machine))
     why = f'<div class="blocked"><p>{phrase("method.blocked").html}</p><ul>{blocked}</ul></div>' if blocked else ""

@@ -59,7 +59,7 @@ def forget(archive: Archive, id: str) -> None:
 
 def _marks(result: StoredResult) -> Marks:
     """What changes when a file comes, goes, or is replaced; a file that only grew is noticed when it is served."""
-    own = (result.folder / MANIFEST, result.subject)
+    own = (result.folder / name for name in (MANIFEST, *result.manifest.subject.files))
     return tuple(map(_mark, (*own, *(turnaround.folder for turnaround in result.turnarounds))))
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from pipelines.core.cameras import DEFAULT_FILL
+from pipelines.core.depth_map import DepthMap, check_fits
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.core.images import Photo
 from pipelines.core.mask import Repair, strokes_of
 from pipelines.core.subject import ALPHA, Subject, check_elevation
 from pipelines.runtime.method import Report
 from pipelines.runtime.prepare import AUTO, Found, find_alpha, frame
-from pipelines.runtime.shelf import Prepared, Shelf, subject_sha256
+from pipelines.runtime.shelf import Prepared, Shelf, mark_of, subject_mark
 from ui.examples import EXAMPLES
 from ui.guard import NOT_OURS, is_ours
 from ui.opened import opened
@@ -56,13 +57,15 @@ class Photos:
 
         The guard has already refused every file that is no upload; this holds it once more, right before reading.
         """
-        path = photo.get("path") if isinstance(photo, dict) else None
-        if not isinstance(path, str):
-            raise TurnaroundError("A photo is missing. Upload one as a file.")
-        if not is_ours(path):
-            raise TurnaroundError(NOT_OURS)
         with self.forgetting(photo):
-            return self.studio.intake.read(Path(path))
+            return self.studio.intake.read(_path_of(photo, "photo"))
+
+    def read_depth(self, depth: Any, photo: Photo) -> DepthMap:
+        """The depth of this photo in an upload, likewise."""
+        with self.forgetting(depth):
+            read = self.studio.intake.read_depth(_path_of(depth, "depth"))
+        check_fits(read, photo.rgba.shape[1::-1])
+        return read
 
     def read_strokes(self, layers: Any, photo: Photo) -> Repair | None:
         """What was painted over this photo, from uploaded layers of the mask editor's; those files are removed."""
@@ -114,7 +117,8 @@ class Photos:
         found = wanted.found or find_alpha(wanted.photo, wanted.remover, self.studio.settings, report)
         kept = replace(wanted, found=found, subject=None)
         try:
-            subject = frame(kept.photo, *found, fill=kept.fill, feather=kept.feather, repair=kept.repair, report=report)
+            edges = {"fill": kept.fill, "feather": kept.feather, "repair": kept.repair, "depth": kept.depth}
+            subject = frame(kept.photo, *found, **edges, report=report)
         except Cancelled:
             raise
         except TurnaroundError as refusal:
@@ -158,16 +162,26 @@ class Photos:
         else:
             subject = self.studio.archive.subject(result_id)
         photo = Photo.of(subject.rgba, subject.made.photo_size_px)
+        depth = None if subject.depth is None else DepthMap(subject.depth.astype(np.float32))
         # Its own alpha is its mask.
-        return Prepared(photo, AUTO, subject.fill, subject, Found(subject.rgba[..., 3], ALPHA))
+        return Prepared(photo, AUTO, subject.fill, subject, Found(subject.rgba[..., 3], ALPHA), depth=depth)
 
     def _take_back(self, prepared_id: str, wall: Iterable[str]) -> None:
         """What a restart has taken from the shelf: a result that was made of the very same pixels has them still."""
-        wanted = subject_sha256(prepared_id)
+        wanted = mark_of(prepared_id)
         if wanted is None or self.shelf.find(prepared_id):
             return
         for result_id in wall:
             with suppress(TurnaroundError):
-                if opened(self.studio.archive, result_id).manifest.subject.rgba_sha256 == wanted:
+                if subject_mark(opened(self.studio.archive, result_id).manifest.subject) == wanted:
                     self.shelf.put_back(prepared_id, self.of_result(result_id))
                     return
+
+
+def _path_of(upload: Any, thing: str) -> Path:
+    path = upload.get("path") if isinstance(upload, dict) else None
+    if not isinstance(path, str):
+        raise TurnaroundError(f"A {thing} is missing. Upload one as a file.")
+    if not is_ours(path):
+        raise TurnaroundError(NOT_OURS)
+    return Path(path)

@@ -24,8 +24,22 @@ class Phrase:
 
     @property
     def html(self) -> str:
-        values = text(json.dumps(_plain(self.values), ensure_ascii=False))
-        return f'<span data-say="{self.key}" data-values="{values}">{text(self)}</span>'
+        return f"<span {self._marks}>{text(self)}</span>"
+
+    def attribute(self, name: str) -> str:
+        """For an element that says it in an attribute, `alt` for instance; one such attribute an element."""
+        return f'{name}="{text(self)}" data-say-in="{name}" {self._marks}'
+
+    @property
+    def _marks(self) -> str:
+        values = text(json.dumps(self.data["values"], ensure_ascii=False))
+        return f'data-say="{self.key}" data-values="{values}"'
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """As `said` of assets/ui/words.js takes it."""
+        values = {name: value.data if isinstance(value, Phrase) else value for name, value in self.values.items()}
+        return {"say": self.key, "values": values}
 
 
 def phrase(key: str, **values: Phrase | str | int | float) -> Phrase:
@@ -41,10 +55,3 @@ def duration(seconds: float) -> Phrase:
     if seconds < 90 * 60:
         return phrase("time.minutes", n=round(seconds / 60))
     return phrase("time.hours", n=f"{seconds / 3600:.1f}")
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: {"say": value.key, "values": _plain(value.values)} if isinstance(value, Phrase) else value
-        for name, value in values.items()
-    }

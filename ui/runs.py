@@ -18,6 +18,7 @@ from ui import status
 from ui.camera_pad import FEWEST, MOST, ONE_VIEW
 from ui.method_cards import estimates, facts, read_method_cards, total, values_for
 from ui.photos import NO_PHOTO, NOT_CUT_OUT, Photos
+from ui.phrases import phrase
 from ui.visitors import address_of
 from ui.wall_data import Shown, parse_spec, shown, spec_text
 
@@ -25,7 +26,6 @@ SIZES_PX = (128, 1024)  # that the page offers
 
 NO_SUCH_TILE = "This result is no longer here, so it cannot be run again. Start a new run from the photo."
 NO_SUCH_CAMERA = "This result has cameras that the controls cannot express. It can be run again exactly, though."
-ADOPTED = "These are the settings of that result. Change what you like, then press Generate."
 NOT_YOURS = "Only the browser that made a result can delete it, and this one did not, or has forgotten it."
 
 
@@ -138,7 +138,7 @@ class Runs:
             count = gr.skip() if camera.kind == ONE_VIEW else camera.count
             size_px = min(max(request.size_px, SIZES_PX[0]), SIZES_PX[1])
             where = camera.kind, view.azimuth_deg, view.elevation_deg, view.distance, count
-            return source.id, *where, request.seed, size_px, *values, status.said(ADOPTED)
+            return source.id, *where, request.seed, size_px, *values, status.said(phrase("run.adopted"))
         except BaseException as error:
             unchanged = 8 + len(values_for(self.studio.methods, {}))
             return *(gr.skip() for _ in range(unchanged)), status.outcome([sentence_of(error)])
@@ -150,7 +150,8 @@ class Runs:
         machine = self.studio.machine()
         try:
             views = chosen_views(kind, 0, elevation_deg, distance, count)
-            priced = estimates(self.studio.methods, method_values, views, int(size_px), machine)
+            borrowed_s = self.studio.jobs.engine.borrowed_s
+            priced = estimates(self.studio.methods, method_values, views, int(size_px), machine, borrowed_s)
             sums = total(self.studio.methods, method_values, priced)
         except BaseException as error:
             priced, sums = {}, status.outcome([sentence_of(error)])

@@ -26,7 +26,6 @@ from ui.temp import UPLOAD
 from ui.uploads import TOO_LARGE
 
 SHOWN_PX = 1024  # the photo on the page is never shown larger
-AWAITED = "Cutting out …"
 
 
 class PhotoPanel(NamedTuple):
@@ -79,11 +78,13 @@ class SubjectEvents:
         except BaseException as error:
             return self._still(prepared_id, sentence_of(error))
         bare = self.photos.shelf.put(Prepared(taken, AUTO, DEFAULT_FILL))
-        return PhotoPanel(_shown(taken), 0, cutout.nothing(AWAITED), bare, _hidden(), _hidden(), unprepared=[bare])
+        return PhotoPanel(
+            _shown(taken), 0, cutout.nothing("cutout.awaited"), bare, _hidden(), _hidden(), unprepared=[bare]
+        )
 
     def refuse_large(self, prepared_id: str) -> str:
         """The browser held a photo back that the server would not take; what is there stays."""
-        return self._refused(prepared_id, TOO_LARGE.format(mb=self.photos.studio.settings.max_upload_mb))
+        return self.refused(prepared_id, TOO_LARGE.format(mb=self.photos.studio.settings.max_upload_mb))
 
     def clear_photo(self, request: gr.Request) -> SubjectPanel:
         self._supersede(request)
@@ -174,7 +175,13 @@ class SubjectEvents:
         known = entry if entry.remover == remover else self._known(entry, remover, tried)
         if known and _as_good_as(known, fill, feather):
             fill, feather = known.fill, known.feather
-        wanted = replace(known or Prepared(entry.photo, remover, fill), remover=remover, fill=fill, feather=feather)
+        wanted = replace(
+            known or Prepared(entry.photo, remover, fill),
+            remover=remover,
+            fill=fill,
+            feather=feather,
+            depth=entry.depth,
+        )
         yield from self._arrive(prepared_id, wanted, known, tried, request)
 
     def return_to(
@@ -207,7 +214,7 @@ class SubjectEvents:
                 entry = self.photos.entry(prepared_id)
                 repair = self.photos.read_strokes(layer, entry.photo)
         except BaseException as error:
-            return SubjectPanel(cutout=self._refused(prepared_id, sentence_of(error)))
+            return SubjectPanel(cutout=self.refused(prepared_id, sentence_of(error)))
         return self._repaired(prepared_id, entry, repair, tried, request)
 
     def start_over(self, prepared_id: str, tried: tuple[Tried, ...], request: gr.Request) -> SubjectPanel:
@@ -217,7 +224,7 @@ class SubjectEvents:
         try:
             entry = self.photos.entry(prepared_id)
         except BaseException as error:
-            return SubjectPanel(cutout=self._refused(prepared_id, sentence_of(error)))
+            return SubjectPanel(cutout=self.refused(prepared_id, sentence_of(error)))
         return self._repaired(prepared_id, entry, None, tried, request)
 
     def show_mask(self, prepared_id: str, unfolded: bool) -> tuple[Any, bool]:
@@ -336,7 +343,7 @@ class SubjectEvents:
             picture=cutout.data_url(entry.subject.rgba, cutout.PAD_PX),
         )
 
-    def _refused(self, prepared_id: str, sentence: str) -> str:
+    def refused(self, prepared_id: str, sentence: str) -> str:
         try:
             kept = self.photos.entry(prepared_id).subject
         except BaseException:  # there is none
@@ -352,8 +359,8 @@ def _used(entry: Prepared) -> str | None:
     return entry.found.remover if entry.found else None
 
 
-def _wish(entry: Prepared) -> tuple[float, float, int]:
-    return entry.fill, entry.feather, id(entry.repair)
+def _wish(entry: Prepared) -> tuple[float, float, int, int]:
+    return entry.fill, entry.feather, id(entry.repair), id(entry.depth)
 
 
 def _as_good_as(entry: Prepared, fill: float, feather: float) -> bool:

@@ -12,12 +12,13 @@ from pipelines.core.cameras import DEFAULT_FILL
 from pipelines.core.mask import FEATHER_RANGE
 from pipelines.core.subject import FILL_RANGE, NONE
 from pipelines.runtime.prepare import AUTO
-from pipelines.runtime.removers import REMOVERS
+from pipelines.runtime.removers import OUTLINE, REMOVERS
 from ui import cutout
 from ui.assets import asset
 from ui.elevation import ElevationPicture
 from ui.examples import EXAMPLES
 from ui.mask_editor import Brushes, MaskEditor
+from ui.own_depth import DepthPanel, OwnDepth
 from ui.photos import EXAMPLE_IDS, FIRST_EXAMPLE, Photos
 from ui.safe import safe
 from ui.subject_events import PhotoPanel, SubjectEvents, SubjectPanel, offered_remover
@@ -58,6 +59,8 @@ class SubjectParts:
     start_over: gr.Button
     feather: gr.Slider
     fill: gr.Slider
+    depth: gr.UploadButton
+    depth_away: gr.Button
     unprepared: gr.State
     unfolded: gr.Checkbox
     stale: gr.Checkbox
@@ -137,6 +140,11 @@ class SubjectParts:
         self._show_mask(
             self.start_over.click(safe(events.start_over), [self.prepared, self.tried], self.subject_panel, **CUT_OUT)
         )
+        own, brought = OwnDepth(events), list(DepthPanel(self.cutout, self.unprepared))
+        taken = self.depth.upload(safe(own.take), [self.depth, self.prepared], brought, preprocess=False, **CUT_OUT)
+        for event in (taken, self.depth_away.click(safe(own.drop), self.prepared, brought, **CUT_OUT)):
+            wished = [self.unprepared, *wish]
+            self._show_mask(event.then(safe(own.frame_with), wished, self.subject_panel, **CUT_OUT))
         self.elevation_picture.follow(self.photo_elevation)
 
     def adopt(self, event: Any, result_id: Component) -> None:
@@ -262,6 +270,10 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
                 info=T("subject.fill_info"),
                 buttons=[],
             )
+            gr.Markdown(T("subject.depth_info"), elem_id="depth-info")
+            with gr.Row():
+                depth = gr.UploadButton(T("subject.depth"), size="sm", file_types=[".png", ".npy"], elem_id="depth")
+                depth_away = gr.Button(T("subject.depth_away"), size="sm", elem_id="depth-away")
         picture = gr.Textbox("", visible="hidden", elem_id="subject-picture")
         prepared = gr.Textbox(FIRST_EXAMPLE, visible="hidden", elem_id="subject-prepared")
         unfolded, stale = gr.Checkbox(False, visible="hidden"), gr.Checkbox(True, visible="hidden")
@@ -285,17 +297,17 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
         start_over=start_over,
         feather=feather,
         fill=fill,
+        depth=depth,
+        depth_away=depth_away,
         unprepared=gr.State([]),
         unfolded=unfolded,
         stale=stale,
     )
 
 
-def _remover_choices() -> list[tuple[str, str]]:
+def _remover_choices() -> list[tuple[Any, str]]:
+    own = [(T(f"remover.{key}"), key) for key in (AUTO, OUTLINE)]
     models = [
-        (f"{r.title} · {r.model.size_bytes / 1e6:.0f} MB, fetched once · {r.licence}", r.key)
-        for r in REMOVERS.values()
-        if r.model
+        (f"{r.title} · {r.model.size_bytes / 1e6:.0f} MB · {r.licence}", r.key) for r in REMOVERS.values() if r.model
     ]
-    own = [(r.title, r.key) for r in REMOVERS.values() if not r.model]
-    return [("Automatic (nothing to download)", AUTO), *own, *models, ("None: take the whole photo", NONE)]
+    return [*own, *models, (T("remover.none"), NONE)]

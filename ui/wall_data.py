@@ -26,6 +26,7 @@ from pipelines.runtime.method import Method
 from pipelines.runtime.stored import StoredResult, StoredTurnaround
 from ui.cutout import maker
 from ui.opened import opened
+from ui.phrases import Phrase, phrase
 from ui.recorded import recorded
 from ui.studio import Studio
 
@@ -160,23 +161,24 @@ def address(id: str, file: str, *, download: bool = False) -> str:
     return f"r/{id}/{file}{'?download' if download else ''}"
 
 
-def angles(view: View) -> str:
-    distance = "" if view.distance == 1 else f", distance {view.distance:g}"
-    return f"azimuth {view.azimuth_deg:g}°, elevation {view.elevation_deg:g}°{distance}"
+def angles(view: View) -> Phrase:
+    at = {"az": f"{view.azimuth_deg:g}", "el": f"{view.elevation_deg:g}"}
+    return phrase("wall.view", **at) if view.distance == 1 else phrase("wall.view_from", **at, far=f"{view.distance:g}")
 
 
-def camera_used(frames: tuple[FrameRecord, ...]) -> str:
+def camera_used(frames: tuple[FrameRecord, ...]) -> Phrase:
     """The camera that was really rendered, in words, and whether it is the one asked for."""
     if not frames:
-        return "A 3D model, without views."
+        return phrase("camera.none")
+    first = frames[0]
     if len(frames) == 1:
-        frame = frames[0]
-        if frame.exact:
-            return f"Exactly the camera asked for: {angles(frame.view)}."
-        return f"The nearest camera this method has: {angles(frame.view)}. Asked for: {angles(frame.asked)}."
+        if first.exact:
+            return phrase("camera.exact", view=angles(first.view))
+        return phrase("camera.nearest", view=angles(first.view), asked=angles(first.asked))
     inexact = sum(not frame.exact for frame in frames)
-    exact = f"{inexact} of them the nearest this method has" if inexact else "each exactly as asked"
-    return f"{len(frames)} views, the first at {angles(frames[0].view)}; {exact}."
+    if inexact:
+        return phrase("camera.views_nearest", n=len(frames), view=angles(first.view), inexact=inexact)
+    return phrase("camera.views_exact", n=len(frames), view=angles(first.view))
 
 
 def _subject(shown: Shown) -> dict[str, Any]:
@@ -184,7 +186,12 @@ def _subject(shown: Shown) -> dict[str, Any]:
     if subject is None or made is None:
         return {"url": None, "elevation_deg": 0.0, "fill": None, "remover": None}
     url = address(shown.id, SUBJECT) if shown.result else None
-    return {"url": url, "elevation_deg": subject.elevation_deg, "fill": subject.fill, "remover": maker(made.remover)}
+    return {
+        "url": url,
+        "elevation_deg": subject.elevation_deg,
+        "fill": subject.fill,
+        "remover": maker(made.remover).data,
+    }
 
 
 def _created_utc(shown: Shown) -> str:
@@ -264,7 +271,7 @@ def _done(id: str, made: StoredTurnaround) -> dict[str, Any]:
         "fov_deg": manifest.fov_deg,
         "video": place(made.video),
         "model": place(made.model),
-        "summary": camera_used(manifest.frames),
+        "summary": camera_used(manifest.frames).data,
         "notes": list(dict.fromkeys((*manifest.notes, *manifest.subject.notes))),
         "seconds": manifest.seconds,
         "seed": manifest.seed,
@@ -296,6 +303,7 @@ def _frame(id: str, made: StoredTurnaround, index: int) -> dict[str, Any]:
         "exact": record.exact,
         "depth": small("depth"),
         "normals": small("normals"),
+        "confidence": small("confidence"),
     }
 
 

@@ -2,27 +2,30 @@
 
 import { say } from "./words.js";
 
-const KEY = "turnaround-history";
+const PREFIX = "turnaround-history:"; // one key an entry: two tabs that write at once lose nothing of each other's
 const MOST = 60;
+const NOTHING_YET = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"; // no frame of a lost picture
 
 /** @typedef {{ id: string, at: number, title: string, done: boolean }} Entry */
 
-/** @returns {Entry[]} what is stored, without what is not ours */
+/** @returns {Entry[]} what is stored, without what is not ours, newest first */
 function read() {
   try {
-    const entries = JSON.parse(localStorage.getItem(KEY) ?? "[]");
-    return entries.filter((entry) => /^[0-9a-f]{44}$/.test(entry?.id));
+    const stored = Object.keys(localStorage).filter((key) => key.startsWith(PREFIX));
+    return stored
+      .map((key) => entryIn(localStorage.getItem(key)))
+      .filter((entry) => /^[0-9a-f]{44}$/.test(entry?.id))
+      .sort((one, other) => other.at - one.at);
   } catch {
     return [];
   }
 }
 
-/** @param {Entry[]} entries */
-function write(entries) {
+function entryIn(text) {
   try {
-    localStorage.setItem(KEY, JSON.stringify(entries.slice(0, MOST)));
+    return JSON.parse(text);
   } catch {
-    // Private windows may refuse: the list then lasts as long as the page
+    return null;
   }
 }
 
@@ -33,42 +36,56 @@ function write(entries) {
 export function mount(element, { props, trigger, watch }) {
   let entries = read();
 
-  const change = (next) => {
-    entries = next;
-    write(entries);
-    draw();
+  /** @param {Entry} entry */
+  const keep = (entry) => {
+    try {
+      localStorage.setItem(PREFIX + entry.id, JSON.stringify(entry));
+    } catch {
+      // Private windows may refuse: the list then lasts as long as the page
+    }
+    entries = [entry, ...entries.filter((each) => each.id !== entry.id)].sort((one, other) => other.at - one.at);
+    entries.slice(MOST).forEach((old) => drop(old.id));
+  };
+  const drop = (id) => {
+    try {
+      localStorage.removeItem(PREFIX + id);
+    } catch {
+      // as above
+    }
+    entries = entries.filter((each) => each.id !== id);
   };
 
   // A run has begun: `detail` is the wall's spec, the newest result last.
   document.addEventListener("turnaround:made", ({ detail }) => {
     const id = String(detail).split(",").pop().split(".")[0];
     if (!/^[0-9a-f]{44}$/.test(id) || entries.some((entry) => entry.id === id)) return;
-    change([{ id, at: Date.now(), title: "", done: false }, ...entries]);
+    keep({ id, at: Date.now(), title: "", done: false });
+    draw();
   });
   document.addEventListener("turnaround:idle", () => void settle());
   window.addEventListener("storage", (event) => {
-    if (event.key === KEY) {
-      entries = read();
-      draw();
-    }
+    if (event.key !== null && !event.key.startsWith(PREFIX)) return; // null: all was cleared
+    entries = read();
+    draw();
   });
   watch("value", () => {
-    if (props.value?.forgotten) change(entries.filter((entry) => entry.id !== props.value.forgotten));
+    if (!props.value?.forgotten) return;
+    drop(props.value.forgotten);
+    draw();
   });
 
   /** Runs that have ended get their title; those that came to nothing leave. */
   async function settle() {
     const open = entries.filter((entry) => !entry.done);
-    const found = await Promise.all(open.map((entry) => titleOf(entry.id)));
-    const titles = new Map(open.map((entry, i) => [entry.id, found[i]]));
     if (!open.length) return;
-    change(
-      entries.flatMap((entry) => {
-        const title = titles.get(entry.id);
-        if (entry.done || title === undefined) return [entry];
-        return title === null ? [] : [{ ...entry, title, done: true }];
-      }),
-    );
+    const titles = await Promise.all(open.map((entry) => titleOf(entry.id)));
+    for (const [i, entry] of open.entries()) {
+      if (titles[i] === null) drop(entry.id);
+      else if (titles[i] !== undefined && entries.some((each) => each.id === entry.id)) {
+        keep({ ...entry, title: titles[i], done: true });
+      }
+    }
+    draw();
   }
 
   function draw() {
@@ -80,7 +97,7 @@ export function mount(element, { props, trigger, watch }) {
 
   /** @param {Entry} entry */
   function card(entry) {
-    const when = new Date(entry.at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+    const when = new Date(entry.at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
     const title = entry.title || say("history.working");
     const picture = made("img", { alt: "", loading: "lazy", width: 96, height: 96 });
     const open = made("button", { type: "button", className: "open" }, [
@@ -100,13 +117,14 @@ export function mount(element, { props, trigger, watch }) {
       forget.dataset.gone = "yes";
       forget.setAttribute("aria-label", say("history.drop"));
     });
-    if (entry.done) picture.src = new URL(`r/${entry.id}/thumb.webp`, document.baseURI).href;
+    picture.src = entry.done ? new URL(`r/${entry.id}/thumb.webp`, document.baseURI).href : NOTHING_YET;
     const forget = made("button", { type: "button", className: "forget", textContent: "×" });
     forget.setAttribute("aria-label", say("history.forget"));
     const item = made("li", {}, [open, forget]);
     forget.addEventListener("click", () => {
-      if (forget.dataset.gone) change(entries.filter((each) => each.id !== entry.id));
-      else ask(item, entry, forget);
+      if (!forget.dataset.gone) return ask(item, entry, forget);
+      drop(entry.id);
+      draw();
     });
     return item;
   }

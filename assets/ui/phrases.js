@@ -2,23 +2,12 @@
 
 import { language, say } from "./words.js";
 
-/**
- * @param {string} key
- * @param {Record<string, any>} values numbers, texts, or phrases of their own: `{ say: key, values }`
- * @returns {string}
- */
-function spoken(key, values = {}) {
-  const inner = Object.entries(values).map(([name, value]) => [
-    name,
-    value?.say ? spoken(value.say, value.values) : value,
-  ]);
-  return say(key, Object.fromEntries(inner));
-}
-
 /** @param {Element} place */
 function translate(place) {
   try {
-    place.textContent = spoken(place.dataset.say, JSON.parse(place.dataset.values ?? "{}"));
+    const text = say(place.dataset.say, JSON.parse(place.dataset.values ?? "{}"));
+    if (place.dataset.sayIn) place.setAttribute(place.dataset.sayIn, text);
+    else place.textContent = text;
   } catch {
     // It stays English.
   }

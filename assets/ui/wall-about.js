@@ -1,7 +1,7 @@
 // What stands beneath a tile: licence, time and seed at a glance; citation and all that made it, folded.
 
 import { duration, made } from "./wall-dom.js";
-import { say } from "./words.js";
+import { said, say } from "./words.js";
 
 /** @param {any} tile @param {any} result @returns {HTMLElement} */
 export function about(tile, result) {
@@ -19,7 +19,7 @@ export function about(tile, result) {
 
 function folded(tile, result) {
   const rows = [
-    ["wall.camera", tile.summary],
+    ["wall.camera", said(tile.summary)],
     ["wall.licence", tile.licence],
     ["wall.paper", tile.paper],
     ["wall.code", tile.code],
@@ -27,7 +27,7 @@ function folded(tile, result) {
     ["wall.seed_is", tile.seed],
     ["wall.options", pairs(tile.options, " = ")],
     ["wall.elevation", degrees(result.subject?.elevation_deg)],
-    ["wall.remover", result.subject?.remover],
+    ["wall.remover", said(result.subject?.remover)],
     ["wall.weights", pairs(tile.weights, " @ ")],
     ["wall.device", tile.device],
     ["wall.versions", pairs(tile.versions, " ")],

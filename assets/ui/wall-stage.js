@@ -1,16 +1,16 @@
-// What one tile can show (pictures, depth, normals, the model itself) and how it is drawn for a camera.
+// What one tile can show (pictures, depth, normals, what is the photo's own, the model itself) and how it is drawn for a camera.
 
 import { angleBetween, FOV_DEG, nearest } from "./camera.js";
 import { Frames } from "./frames.js";
 import { say } from "./words.js";
 import { ours } from "./wall-link.js";
 
-/** @typedef {"picture" | "depth" | "normals" | "3d"} Mode */
+/** @typedef {"picture" | "depth" | "normals" | "confidence" | "3d"} Mode */
 /** @typedef {{ azimuth_deg: number, elevation_deg: number, distance: number }} View */
 
 /** @type {Mode[]} */
-export const MODES = ["picture", "depth", "normals", "3d"];
-const FIELD = { picture: "url", depth: "depth", normals: "normals" };
+export const MODES = ["picture", "depth", "normals", "confidence", "3d"];
+const FIELD = { picture: "url", depth: "depth", normals: "normals", confidence: "confidence" };
 const DRAWN = { depth: "depth", normals: "normals", "3d": "color" };
 const MANY = 8; // so many views all round are seen as turning; fewer are single views
 
@@ -59,7 +59,7 @@ export class Stage {
 
   /** @param {Mode} mode */
   has(mode) {
-    return mode in this._urls || (mode !== "picture" && this._modelUrl !== null && !this._problem);
+    return mode in this._urls || (mode in DRAWN && this._modelUrl !== null && !this._problem);
   }
 
   /** What is really shown, which may not be what was wanted. @returns {Mode | null} */

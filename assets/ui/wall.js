@@ -50,6 +50,7 @@ class Wall {
     this._tiles = new Map();
     this._wipe = null;
     this._busy = false;
+    this._heardOf = undefined; // the component's value as it was last shown
     this._taken = new Set();
     /** @type {Set<(doing: string | null) => void>} */
     this._pressed = new Set();
@@ -221,6 +222,7 @@ class Wall {
 
   /** @param {unknown} spec @param {boolean} told by the server */
   _show(spec, told) {
+    this._heardOf = spec;
     const { entries, refused } = parseSpec(spec);
     const before = new Set(this._entries.map(({ id }) => id));
     if (!entries.some(({ id }) => before.has(id))) {
@@ -247,8 +249,9 @@ class Wall {
   }
 
   _commit() {
+    if (this._props.value !== this._heardOf) return; // the server has just given another, which is about to be shown
     const spec = this.spec();
-    if ((this._props.value ?? "") !== spec) this._props.value = spec;
+    if ((this._props.value ?? "") !== spec) this._props.value = this._heardOf = spec;
     if (!this.readOnly) writeLink(spec);
   }
 

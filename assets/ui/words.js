@@ -7,10 +7,15 @@ const words = { ...table.en, ...table[language] };
 /**
  * The text of a key, with its `{placeholders}` filled in.
  * @param {string} key
- * @param {Record<string, string | number>} [values]
+ * @param {Record<string, any>} [values] numbers, texts, or phrases of their own: `{ say: key, values }`
  * @returns {string}
  */
 export function say(key, values = {}) {
   const text = words[key] ?? key;
-  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? said(values[name]) : whole));
+}
+
+/** A phrase of the server's, or what is text already. */
+export function said(value) {
+  return value?.say ? say(value.say, value.values) : String(value ?? "");
 }

@@ -108,7 +108,7 @@ def decode_pixels(data: bytes, limits: Limits) -> tuple[Pixels, tuple[int, int],
     if kind == "heic" and is_cut_off(kind, data):
         raise TurnaroundError(_cut_off_sentence(kind))
     try:
-        with _strict_pillow(limits):
+        with strict_pillow(limits):
             return _decode(kind, data, limits)
     except TurnaroundError:
         raise
@@ -124,13 +124,15 @@ TOO_COMPLEX = (
 )
 
 
-def check_bytes(count: int, limits: Limits) -> None:
+USE_SMALLER = "Save the photo as a JPEG, or make it smaller, and use that."
+
+
+def check_bytes(count: int, limits: Limits, remedy: str = USE_SMALLER) -> None:
     if count == 0:
-        raise TurnaroundError("The file is empty, so its upload or copy probably failed. Choose the photo again.")
+        raise TurnaroundError("The file is empty, so its upload or copy probably failed. Choose it again.")
     if count > limits.max_bytes:
         raise TurnaroundError(
-            f"The file has {_megabytes(count)}; at most {_megabytes(limits.max_bytes)} are accepted. "
-            "Save the photo as a JPEG, or make it smaller, and use that."
+            f"The file has {_megabytes(count)}; at most {_megabytes(limits.max_bytes)} are accepted. {remedy}"
         )
 
 
@@ -233,7 +235,7 @@ def _metadata_sentence(what: str) -> str:
 
 
 @contextmanager
-def _strict_pillow(limits: Limits) -> Iterator[None]:
+def strict_pillow(limits: Limits) -> Iterator[None]:
     """Pillow's own bomb guard at our limit, and as an error; other warnings fire on healthy photos with odd EXIF."""
     with _pillow_state, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.cameras import DEFAULT_FILL, checked_number
+from pipelines.core.depth_map import DepthMap, framed_depth
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import Photo
 from pipelines.core.mask import (
@@ -76,11 +77,15 @@ class Subject:
     elevation_deg: float = 0.0
     """From how high the photo was taken; 0 is level."""
     fill: float = DEFAULT_FILL
+    depth: NDArray[np.uint16] | None = None
+    """[S, S], as `framed_depth` makes it of a depth that the visitor brought along; 0 where it is unknown."""
 
     def __post_init__(self) -> None:
-        rgba = self.rgba.view()
-        rgba.flags.writeable = False  # every method sees exactly the same subject, whatever the one before it did
-        object.__setattr__(self, "rgba", rgba)
+        for name in ("rgba", "depth"):
+            if (plane := getattr(self, name)) is not None:
+                plane = plane.view()
+                plane.flags.writeable = False  # every method sees exactly the same, whatever the one before it did
+                object.__setattr__(self, name, plane)
 
 
 # Stands in where there is no subject yet: to check or estimate a request by its views and size.
@@ -96,6 +101,7 @@ def make_subject(
     fill: float = DEFAULT_FILL,
     feather: float = 0.0,
     repair: Repair | None = None,
+    depth: DepthMap | None = None,
 ) -> Subject:
     """The subject that `alpha` [H, W] in 0..1, repaired, marks on the photo; `remover` names where it came from.
 
@@ -127,10 +133,15 @@ def make_subject(
     mixed = remover not in (ALPHA, NONE)
     colours, placed = place(rgb, alpha, square, mixed_reach_px=reach_px if mixed else None)
     rgba = np.concatenate([_under_transparency(colours, placed), feathered(placed, feather)[..., None]], axis=-1)
+    rgba = np.rint(rgba.clip(0, 1) * 255).astype(np.uint8)
 
     per_photo_px = photo.original_size_px[0] / width
     left, top = square.left + near[1].start, square.top + near[0].start
     crop = (left, top, left + square.side, top + square.side)
+    levels = None
+    if depth is not None:
+        levels = framed_depth(depth, (width, height), crop, rgba[..., 3])
+        notes += depth.notes if levels.any() else ["The depth that came with the photo is unknown all over the object."]
     made = Making(
         photo_sha256=photo.sha256,
         photo_size_px=photo.original_size_px,
@@ -141,7 +152,7 @@ def make_subject(
         added_px=round(np.count_nonzero(repair.added) * per_photo_px**2) if repair else 0,
         removed_px=round(np.count_nonzero(repair.removed) * per_photo_px**2) if repair else 0,
     )
-    return Subject(np.rint(rgba.clip(0, 1) * 255).astype(np.uint8), made, elevation_deg, fill)
+    return Subject(rgba, made, elevation_deg, fill, levels)
 
 
 def check_fill(fill: object) -> float:

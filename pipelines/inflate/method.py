@@ -1,7 +1,8 @@
 """Inflate: the silhouette, blown up like a balloon, with the photo on it.
 
 That an outline can be inflated into a plausible solid is an old idea (Igarashi, Matsuoka and Tanaka, "Teddy", SIGGRAPH
-1999); the way it is done here is our own, and told in `silhouette.py`, `inflation.py`, `solid.py` and `texture.py`.
+1999); the way it is done here is our own, and told in `core/` (`silhouette.py`, `inflation.py`, `solid.py`), where
+other methods find it too, and in `texture.py`.
 """
 
 from dataclasses import dataclass

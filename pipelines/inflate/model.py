@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from pipelines.core.inflation import inflate
 from pipelines.core.mesh import Mesh
+from pipelines.core.silhouette import trace
+from pipelines.core.solid import smooth_normals, solid
 from pipelines.core.subject import Subject
-from pipelines.inflate.inflation import inflate
-from pipelines.inflate.silhouette import trace
-from pipelines.inflate.solid import smooth_normals, solid
 from pipelines.inflate.texture import Back, atlas, is_profile
 from pipelines.runtime.method import Report
 

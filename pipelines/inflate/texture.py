@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.inflate.silhouette import Floats
+from pipelines.core.silhouette import Floats
 
 Back = Literal["mirror", "smooth"]
 Colours = NDArray[Any]  # float32; OpenCV is typed more widely

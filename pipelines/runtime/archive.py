@@ -39,11 +39,12 @@ from pipelines.runtime.manifest import (
     MAX_BYTES,
     RESULT_ID,
     SUBJECT,
+    SUBJECT_DEPTH,
     ResultManifest,
     owner_mark,
     parse_manifest,
 )
-from pipelines.runtime.results import read_png, subject_record
+from pipelines.runtime.results import read_depth_png, read_png, subject_record
 from pipelines.runtime.settings import Settings
 from pipelines.runtime.stored import StoredResult, is_folder, load_result, read_plain, size_of
 
@@ -148,10 +149,8 @@ class Archive:
         """Exactly the subject the methods saw, to run them again."""
         result = self.open(id)
         record = result.manifest.subject
-        data = read_plain(result.subject)
-        if hashlib.sha256(data).hexdigest() != result.manifest.files[SUBJECT].sha256:
-            raise TurnaroundError(DAMAGED)
-        rgba = read_png(data)
+        rgba = read_png(_vouched(result, SUBJECT))
+        depth = read_depth_png(_vouched(result, SUBJECT_DEPTH)) if record.depth_sha256 else None
         making = Making(
             photo_sha256=record.photo_sha256,
             photo_size_px=record.photo_size_px,
@@ -162,7 +161,7 @@ class Archive:
             added_px=record.added_px,
             removed_px=record.removed_px,
         )
-        subject = Subject(rgba, making, record.elevation_deg, record.fill)
+        subject = Subject(rgba, making, record.elevation_deg, record.fill, depth)
         if subject_record(subject) != record:
             raise TurnaroundError(DAMAGED)
         return subject
@@ -278,11 +277,11 @@ class Archive:
         return emptied
 
     def _sweep_leftovers(self) -> None:
-        """What a killed process left beside the results. It was at work on it for milliseconds, not for a day."""
+        """What a killed process left beside the results. A probe lasts for milliseconds, not for a day."""
         for path in _entries(self.root):
             if _LEFTOVER.fullmatch(path.name):
                 with self._locked(), contextlib.suppress(OSError):  # .clock is written under the lock only
-                    if abs(path.lstat().st_mtime - self._clock()) > DAY_S:
+                    if path.suffix == ".part" or abs(path.lstat().st_mtime - self._clock()) > DAY_S:
                         path.unlink()
 
     def _to_trash(self, id: str) -> Path:
@@ -367,6 +366,14 @@ class Archive:
 
 def _checked_id(id: object) -> str:
     return id if isinstance(id, str) and RESULT_ID.fullmatch(id) else _NOBODY
+
+
+def _vouched(result: StoredResult, name: str) -> bytes:
+    """A file of the result itself, as it was written."""
+    data = read_plain(result.folder / name)
+    if hashlib.sha256(data).hexdigest() != result.manifest.files[name].sha256:
+        raise TurnaroundError(DAMAGED)
+    return data
 
 
 def _running(draft: Path) -> FileLock:

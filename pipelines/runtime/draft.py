@@ -14,8 +14,8 @@ from pipelines.core.subject import Subject
 from pipelines.runtime.manifest import (
     MANIFEST,
     METHOD_KEY,
+    PLAIN_SCHEMA,
     SCHEMA,
-    SUBJECT,
     FileRecord,
     ResultManifest,
     TurnaroundManifest,
@@ -41,7 +41,7 @@ class Draft:
         self.id = id
         self._archive, self._home, self._running = archive, folder, running
         self._result = folder / "result"
-        self._subject = subject
+        self._subject, self._subject_record = subject, subject_record(subject)
         self._owner = owner_mark(id, owner) if owner else ""
         self._created_utc = archive.utc_now()
         self._added: dict[str, TurnaroundManifest] = {}
@@ -57,7 +57,7 @@ class Draft:
 
     def put_subject(self) -> None:
         """The first thing in it."""
-        self._records[SUBJECT] = write_subject(self._result, self._subject)
+        self._records = write_subject(self._result, self._subject)
 
     def add(self, turnaround: Turnaround, request: Request, card: Card, **extras: Any) -> Written:
         """Save one method's turnaround, ready for the wall, with `write_turnaround`'s other `extras`.
@@ -92,7 +92,7 @@ class Draft:
         final = self._archive.root / self.id
         folder = final if is_folder(final) else self._result
         made = tuple(StoredTurnaround(folder / key, manifest) for key, manifest in added.items())
-        vouched = [SUBJECT, *(f"{key}/{MANIFEST}" for key in added)]
+        vouched = [*self._subject_record.files, *(f"{key}/{MANIFEST}" for key in added)]
         files = {name: records[name] for name in vouched}
         failed = {key: sentence for key, sentence in failures.items() if key not in added}
         listed = [files, *(manifest.files for manifest in added.values())]
@@ -118,7 +118,7 @@ class Draft:
             self._running.release()
 
     def _finish(self) -> StoredResult:
-        vouched = [SUBJECT, *(f"{key}/{MANIFEST}" for key in self._added)]
+        vouched = [*self._subject_record.files, *(f"{key}/{MANIFEST}" for key in self._added)]
         records = {name: record_of(self._result / name) for name in vouched}
         manifest = self._manifest(tuple(self._added), self._failures, size_of(self._result), records)
         write_whole(self._result / MANIFEST, json_bytes(dataclasses.asdict(manifest)))
@@ -133,10 +133,10 @@ class Draft:
         self, methods: tuple[str, ...], failures: dict[str, str], size: int, files: dict[str, FileRecord]
     ) -> ResultManifest:
         return ResultManifest(
-            schema=SCHEMA,
+            schema=SCHEMA if self._subject_record.depth_sha256 else PLAIN_SCHEMA,
             id=self.id,
             created_utc=self._created_utc,
-            subject=subject_record(self._subject),
+            subject=self._subject_record,
             methods=methods,
             failures=failures,
             bytes=size,

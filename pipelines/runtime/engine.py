@@ -1,15 +1,15 @@
 """Where a method runs: one interface, `Engine`, and three places behind it. `open_engine` picks one.
 
-This process (here), a borrowed GPU of a ZeroGPU Space (`zero_gpu.py`), or a Ray cluster (`ray_engine.py`).
+This machine (here), a borrowed GPU of a ZeroGPU Space (`zero_gpu.py`), or a Ray cluster (`ray_engine.py`).
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from pipelines.runtime.devices import Machine, on_zero_gpu, this_machine
 from pipelines.runtime.method import Method, Report, Request, Turnaround
 from pipelines.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from pipelines.runtime.worker import Worker
 
 WAIT_STEP_S = 0.25  # how often a waiting run looks whether it was cancelled
 TELL_STEP_S = 5.0  # the expected wait is told again this often, and whenever a run ahead ends
@@ -51,6 +54,10 @@ class Engine(Protocol):
         """The machine that methods run on, for their blockers and estimates; `data` is the data folder here."""
         ...
 
+    def borrowed_s(self, method: Method, request: Request) -> int:
+        """Seconds of a GPU that would be asked for on the visitor's quota; 0 where nobody keeps one."""
+        ...
+
     def silent_s(self) -> float:
         """Seconds since a running method last reported, the longest of all; 0 when nothing runs. For the health
         endpoint."""
@@ -74,11 +81,13 @@ def open_engine(settings: Settings, methods: Sequence[Method]) -> Engine:
         from pipelines.runtime.ray_engine import RayEngine
 
         return RayEngine(methods, settings.ray_address)
-    return InProcessEngine()
+    from pipelines.runtime.worker import Worker
+
+    return InProcessEngine(Worker())
 
 
 class InProcessEngine:
-    """Runs in the caller's thread: one heavy run at a time, and beside it one light one.
+    """Runs in the caller's thread, or heavy ones by a worker: one heavy run at a time, and beside it one light one.
 
     Heavy is what works with learned weights. Light is the rest, which takes seconds on a processor: a first look
     should not wait for somebody's minutes on the GPU.
@@ -89,7 +98,8 @@ class InProcessEngine:
 
     at_once = 1
 
-    def __init__(self) -> None:
+    def __init__(self, worker: "Worker | None" = None) -> None:
+        self._worker = worker
         self._lines = {heavy: _Line() for heavy in (True, False)}
         self._silence = Silence()
 
@@ -103,17 +113,22 @@ class InProcessEngine:
                 report(fraction, message, preview)
 
             told = Report(listen, report.cancelled)
-            told.stage_seconds["fetch"] = fetch_s
-            return method(request, told)
+            apart = self._worker if is_heavy(method) else None
+            made = apart.run(method, request, told) if apart else method(request, told)
+            return replace(made, stage_seconds={**made.stage_seconds, "fetch": fetch_s})
 
     def machine(self, data: Path) -> Machine:
         return this_machine(data)
+
+    def borrowed_s(self, method: Method, request: Request) -> int:
+        return 0
 
     def silent_s(self) -> float:
         return self._silence.longest_s()
 
     def close(self) -> None:
-        pass
+        if self._worker:
+            self._worker.close()
 
 
 def is_heavy(method: Method) -> bool:

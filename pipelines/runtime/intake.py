@@ -1,8 +1,9 @@
 """Where strangers' bytes are decoded: in a child process that may crash, hang or run out of memory without harm.
 
-The parent sends a photo's bytes; the child (this file, run as a module) answers with a small JSON header and raw
-pixels. What comes back is no more trusted than what went in: sizes are checked, nothing is unpickled, and the hash is
-the parent's own. The child gets neither the parent's secrets (an environment of a few names) nor its main module.
+The parent sends the bytes of a photo or of a depth; the child (this file, run as a module) answers with a small JSON
+header and raw pixels. What comes back is no more trusted than what went in: sizes are checked, nothing is unpickled,
+and the hash is the parent's own. The child gets neither the parent's secrets (an environment of a few names) nor its
+main module.
 """
 
 import contextlib
@@ -22,9 +23,12 @@ from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipelines.core import depth_map
+from pipelines.core.depth_map import DepthMap, decode_depth
 from pipelines.core.errors import TurnaroundError
-from pipelines.core.images import DEFAULT_LIMITS, TOO_COMPLEX, Limits, Photo, check_bytes, decode_pixels
+from pipelines.core.images import DEFAULT_LIMITS, TOO_COMPLEX, USE_SMALLER, Limits, Photo, check_bytes, decode_pixels
 
 CPU_S = 10  # of processor time for one photo; a 48-megapixel HEIC takes about 2
 WALL_S = 25  # the same on a busy machine, or a child that hangs without using the processor
@@ -37,6 +41,7 @@ _HOUSE = Path(__file__).resolve().parents[2]
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "SYSTEMROOT")
 _MAX_HEADER_BYTES = 16_384
 _SIZE = struct.Struct("<Q")
+PHOTO, DEPTH = b"p", b"d"  # what a request begins with
 _STOPPED = "The photo could not be read because the server is stopping. Try again in a minute."
 _NOT_STARTED = "The photo could not be read because the reader of photos did not start. Try again in a minute."
 
@@ -56,10 +61,17 @@ class Intake:
 
     def read(self, source: bytes | Path) -> Photo:
         """The photo, or a `TurnaroundError`: why it is refused, and what to do."""
-        data = _bytes_of(source, self.limits)
+        return self._decoded(PHOTO, source)
+
+    def read_depth(self, source: bytes | Path) -> DepthMap:
+        """Likewise a depth."""
+        return self._decoded(DEPTH, source)
+
+    def _decoded(self, what: bytes, source: bytes | Path) -> Any:
+        data = _bytes_of(source, self.limits, what)
         reader = self._idle.get()
         try:
-            return reader.decode(data)
+            return reader.decode(what, data)
         finally:
             self._idle.put(reader)
 
@@ -93,18 +105,19 @@ class Intake:
         self.close()
 
 
-def _bytes_of(source: bytes | Path, limits: Limits) -> bytes:
+def _bytes_of(source: bytes | Path, limits: Limits, what: bytes) -> bytes:
+    remedy = USE_SMALLER if what == PHOTO else depth_map.USE_SMALLER
     if isinstance(source, Path):
         try:
             if not source.is_file():  # a pipe or device would block, or never end
-                raise TurnaroundError("The photo is not there, or is not a file. Choose it again.")
-            check_bytes(source.stat().st_size, limits)
+                raise TurnaroundError("The file is not there, or is not a plain file. Choose it again.")
+            check_bytes(source.stat().st_size, limits, remedy)
             with source.open("rb") as file:
                 source = file.read(limits.max_bytes + 1)  # it may have grown meanwhile
         except OSError as problem:
             reason = problem.strerror or "the system gave no reason"
-            raise TurnaroundError(f"The photo's file could not be opened ({reason}). Choose it again.") from problem
-    check_bytes(len(source), limits)
+            raise TurnaroundError(f"The file could not be opened ({reason}). Choose it again.") from problem
+    check_bytes(len(source), limits, remedy)
     return source
 
 
@@ -149,20 +162,23 @@ class _Reader:
         except TurnaroundError:
             return False
 
-    def decode(self, data: bytes) -> Photo:
+    def decode(self, what: bytes, data: bytes) -> Photo | DepthMap:
         self._await_ready()
-        header, pixels = self._exchange(data, WALL_S)
+        lost = TOO_COMPLEX if what == PHOTO else depth_map.DAMAGED
+        header, pixels = self._exchange(what + data, WALL_S, lost)
         try:
             if "error" in header:
                 refusal = TurnaroundError(_plain(header["error"]))
             else:
                 width, height = _checked_size(header["size"], self._limits.working_side_px)
-                original = _checked_size(header["original"], self._limits.max_pixels)
                 notes = tuple(_plain(note) for note in header["notes"][:8])
+                if what == DEPTH:
+                    return _checked_depth(np.frombuffer(pixels, np.float32).reshape(height, width), notes)
+                original = _checked_size(header["original"], self._limits.max_pixels)
                 return Photo.of(np.frombuffer(pixels, np.uint8).reshape(height, width, 4), original, notes)
         except (KeyError, TypeError, ValueError) as problem:  # it is not ours any more
             self._restart()
-            raise TurnaroundError(TOO_COMPLEX) from problem
+            raise TurnaroundError(lost) from problem
         raise refusal
 
     def _await_ready(self) -> None:
@@ -246,6 +262,12 @@ def _checked_size(value: object, most: int) -> tuple[int, int]:
     return value[0], value[1]
 
 
+def _checked_depth(values: NDArray[np.float32], notes: tuple[str, ...]) -> DepthMap:
+    if not (np.isfinite(values).all() and values.min() >= 0 and values.any()):
+        raise ValueError("no depth of ours")
+    return DepthMap(values, notes)
+
+
 def _plain(text: object) -> str:
     """A sentence as ours are: what a taken-over child may write must not reach a page as markup."""
     if not isinstance(text, str) or len(text) > 500 or not text.isprintable() or any(mark in text for mark in "<>&"):
@@ -279,13 +301,21 @@ def _serve(limits: Limits, parent: int) -> None:
             continue
         _allow_cpu_time()
         try:
-            rgba, original, notes = decode_pixels(data, limits)
+            header, pixels = _answer(data[:1], data[1:], limits)
         except TurnaroundError as refusal:
             _send(answers, {"error": str(refusal)})
-            continue
-        header = {"size": rgba.shape[1::-1], "original": original, "notes": notes}
-        _send(answers, header, rgba.data.cast("B"))
-        del data, rgba  # at rest the child holds nobody's picture
+        else:
+            _send(answers, header, pixels.data.cast("B"))
+            del pixels
+        del data  # at rest the child holds nobody's picture
+
+
+def _answer(what: bytes, data: bytes, limits: Limits) -> tuple[dict[str, object], NDArray[Any]]:
+    if what == DEPTH:
+        depth = decode_depth(data, limits)
+        return {"size": depth.values.shape[::-1], "notes": depth.notes}, np.ascontiguousarray(depth.values)
+    rgba, original, notes = decode_pixels(data, limits)
+    return {"size": rgba.shape[1::-1], "original": original, "notes": notes}, rgba
 
 
 def _arguments() -> tuple[Limits, int]:

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 from pipelines.core.cameras import View
 from pipelines.core.errors import TurnaroundError
 
-SCHEMA = 1  # raised when older code could not read a manifest any more; extra fields alone do not raise it
+SCHEMA = 2  # raised when older code could not read a manifest any more; extra fields alone do not raise it
+PLAIN_SCHEMA = 1  # of all but a result whose subject has a depth
 MANIFEST, SUBJECT, VIDEO, MODEL = "manifest.json", "subject.png", "orbit.mp4", "model.glb"
+SUBJECT_DEPTH = "subject_depth.png"  # only where a visitor brought one along
 MAX_BYTES = 4_000_000  # 360 views with all their files make about 0.3 MB
 DAMAGED = "This result is damaged and cannot be shown. The others are not affected; make it again from the photo."
 NEWER = "This result was made by a newer version of the app. Update the app to open it."
@@ -20,7 +22,7 @@ NEWER = "This result was made by a newer version of the app. Update the app to o
 METHOD_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 RESULT_ID = re.compile(r"[0-9a-f]{44}")
 TURNAROUND_FILE = re.compile(
-    r"(view|depth|normals)_[0-9]{3}\.(png|webp)|orbit\.mp4|model\.glb|cameras\.json|transforms\.json"
+    r"(view|depth|normals|confidence)_[0-9]{3}\.(png|webp)|orbit\.mp4|model\.glb|cameras\.json|transforms\.json"
     r"|colmap/(cameras|images|points3D)\.txt|LICENCE\.txt|CITATION\.bib"
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -39,7 +41,7 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class SubjectRecord:
-    """With subject.png it is the subject again, exactly."""
+    """With subject.png, and subject_depth.png if there is one, it is the subject again, exactly."""
 
     photo_sha256: str
     photo_size_px: tuple[int, int]
@@ -50,9 +52,15 @@ class SubjectRecord:
     fill: float
     size_px: int
     rgba_sha256: str
-    feather: float = 0.0  # as in `Making`; older results have neither this nor the next two
+    feather: float = 0.0  # as in `Making`; older results have neither this nor the next three
     added_px: int = 0
     removed_px: int = 0
+    depth_sha256: str = ""
+    """Of the depth that the visitor brought along."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (SUBJECT, SUBJECT_DEPTH) if self.depth_sha256 else (SUBJECT,)
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,7 @@ class ResultManifest:
         _require(RESULT_ID.fullmatch(self.id) and self.bytes >= 0)
         _require(not self.owner or _SHA256.fullmatch(self.owner))
         _require(all(METHOD_KEY.fullmatch(key) for key in (*self.methods, *self.failures)))
-        _require(set(self.files) == {SUBJECT, *(f"{key}/{MANIFEST}" for key in self.methods)})
+        _require(set(self.files) == {*self.subject.files, *(f"{key}/{MANIFEST}" for key in self.methods)})
         _require(len(set(self.methods)) == len(self.methods) and not set(self.methods) & set(self.failures))
 
 

@@ -27,6 +27,7 @@ __all__ = ["Report", "Sink"]  # and everything below
 
 Capability = Literal["any view", "orbit", "fixed views", "mesh"]
 SIZE_RANGE_PX = (64, 1024)
+MAX_LETTERS = 300  # of an option that is text
 MAX_SEED = 2**31 - 1  # what NumPy, torch and JavaScript all carry without change
 # Of one request, all views together: each part legal alone is not yet legal in sum. A rendered pixel with its depth and
 # normal takes 20 bytes, so this is 0.7 GB.
@@ -61,6 +62,8 @@ class Estimate:
     seconds: float
     memory_bytes: int
     download_bytes: int = 0
+    quota_s: int = 0
+    """Of a lent GPU, counted against the visitor; what lends it knows, not the method: see `Engine.borrowed_s`."""
 
 
 # --- What goes in -----------------------------------------------------------------------------------------------------
@@ -128,6 +131,8 @@ def _option_value(spec: dataclasses.Field[Any], value: object) -> object:
         return number
     if not isinstance(value, str):
         raise TurnaroundError(f"{label} must be text.")
+    if len(value) > MAX_LETTERS:
+        raise TurnaroundError(f"{label} may have at most {MAX_LETTERS} letters, not {len(value)}.")
     return value
 
 
@@ -178,6 +183,8 @@ class Frame:
     """[H, W], along the camera's z in world units; 0 where nothing is."""
     normals: NDArray[np.float32] | None = None
     """[H, W, 3], world axes."""
+    confidence: NDArray[np.uint8] | None = None
+    """[H, W]: 255 where the photo's own pixels are, 0 where all is invented; of methods that know."""
 
     @property
     def exact(self) -> bool:
@@ -268,6 +275,20 @@ class Method(ABC):
             provenance=made.provenance or self._provenance(request, report.place.name if report.place else "cpu"),
         )
 
+    def cut_short(self, request: Request, told: Report, why: str, seconds: float) -> Turnaround | None:
+        """What was done of a run that something else has ended; None if that is nothing to be shown."""
+        if not told.finished:
+            return None
+        request = dataclasses.replace(request, options=self._options(request))
+        note = f"Only {len(told.finished)} of {len(request.views)} views were done when {why}. Run it again for all."
+        return Turnaround(
+            tuple(told.finished),
+            fov_deg=told.fov_deg,
+            notes=(note, *self._notices(request)),
+            seconds=seconds,
+            provenance=self._provenance(request, "elsewhere"),
+        )
+
     def _options(self, request: Request) -> Any:
         options = self.Options() if request.options is None else request.options
         if not isinstance(options, self.Options):
@@ -298,7 +319,12 @@ def _check_turnaround(made: Turnaround, request: Request, card: Card) -> None:
         raise TurnaroundError(again)
     for frame in made.frames:
         size = made.frames[0].rgba.shape[:2]
-        shapes = ((frame.rgba, (*size, 4)), (frame.depth, size), (frame.normals, (*size, 3)))
+        shapes = (
+            (frame.rgba, (*size, 4)),
+            (frame.depth, size),
+            (frame.normals, (*size, 3)),
+            (frame.confidence, size),
+        )
         if frame.rgba.dtype != np.uint8 or any(
             values is not None and values.shape != shape for values, shape in shapes
         ):
@@ -307,7 +333,11 @@ def _check_turnaround(made: Turnaround, request: Request, card: Card) -> None:
             raise TurnaroundError(again)
         if "any view" in card.renders and not frame.exact:
             raise TurnaroundError(again)
-    if card.renders & {"any view", "orbit"} and [frame.asked for frame in made.frames] != list(request.views):
+    asked = [frame.asked for frame in made.frames]
+    if "any view" in card.renders and asked != list(request.views):
+        raise TurnaroundError(again)
+    # One orbit may have cameras of its own
+    if "orbit" in card.renders and not (asked and set(asked) <= set(request.views)):
         raise TurnaroundError(again)
     if made.mesh is not None:
         try:

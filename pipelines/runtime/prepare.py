@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.cameras import DEFAULT_FILL
+from pipelines.core.depth_map import DepthMap, check_fits
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import Photo
 from pipelines.core.mask import Repair, check_feather, check_repair, has_useful_alpha
@@ -46,6 +47,7 @@ def prepare(
     fill: float = DEFAULT_FILL,
     feather: float = 0.0,
     repair: Repair | None = None,
+    depth: DepthMap | None = None,
     found: Found | None = None,
     settings: Settings,
     report: Report | None = None,
@@ -64,9 +66,12 @@ def prepare(
     check_feather(feather)
     if repair is not None:
         check_repair(repair, photo.rgba.shape[1::-1])
+    if depth is not None:
+        check_fits(depth, photo.rgba.shape[1::-1])
     if found is None:
         found = find_alpha(photo, remover, settings, report)
-    return frame(photo, *found, elevation_deg=elevation_deg, fill=fill, feather=feather, repair=repair, report=report)
+    framing = {"elevation_deg": elevation_deg, "fill": fill, "feather": feather, "repair": repair, "depth": depth}
+    return frame(photo, *found, **framing, report=report)
 
 
 def find_alpha(photo: Photo, remover: str, settings: Settings, report: Report | None = None) -> Found:
@@ -100,6 +105,7 @@ def frame(
     fill: float = DEFAULT_FILL,
     feather: float = 0.0,
     repair: Repair | None = None,
+    depth: DepthMap | None = None,
     report: Report | None = None,
 ) -> Subject:
     """The subject that a found alpha, with its remover, marks on its photo: `frame(photo, *found, fill=0.7)`.
@@ -117,6 +123,7 @@ def frame(
             fill=fill,
             feather=feather,
             repair=repair,
+            depth=depth,
         )
 
 

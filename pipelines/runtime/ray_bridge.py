@@ -10,6 +10,7 @@ import hashlib
 import logging
 import math
 import os
+import signal
 import socket
 import sys
 import threading
@@ -134,7 +135,8 @@ def main() -> None:
         bridge.listen()
     finally:
         bridge.close()
-        os._exit(0)  # whatever thread still waits for the cluster
+        # All that was started from here: Ray's agents would find out by themselves, in a minute or two
+        os.killpg(0, signal.SIGKILL)
 
 
 class _Bridge:

@@ -11,11 +11,13 @@ import logging
 import os
 import queue
 import secrets
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
@@ -81,10 +83,14 @@ class RayEngine:
         if isinstance(answer, Ready):
             self._last_known = answer.machine
         if self._last_known is None:
-            return here
+            # Nobody is refused for want of memory on a machine that was never heard of
+            return here if self._setup.address == RAY_HERE else replace(here, memory_bytes=0)
         there = self._last_known
         paces = pace.paces(data, there.device, there.gpu)
         return replace(there, free_disk_bytes=here.free_disk_bytes, pace=paces)
+
+    def borrowed_s(self, method: Method, request: Request) -> int:
+        return 0
 
     def silent_s(self) -> float:
         return self._silence.longest_s()
@@ -167,7 +173,7 @@ class _Bridge:
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._pipe, theirs = Pipe()
-        command = [sys.executable, "-c", BRIDGE, str(theirs.fileno())]
+        command = [sys.executable, "-P", "-c", BRIDGE, str(theirs.fileno())]
         self._process = subprocess.Popen(
             command,
             pass_fds=[theirs.fileno()],
@@ -178,7 +184,8 @@ class _Bridge:
         )
         theirs.close()
         self._send(setup)
-        threading.Thread(target=self._listen, name="ray-bridge", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, name="ray-bridge", daemon=True)
+        self._listener.start()
 
     def begin(self, method: str, request: Request) -> _Line:
         line = _Line(self, secrets.token_hex(8))
@@ -198,10 +205,10 @@ class _Bridge:
         """The cluster that the bridge started ends with it."""
         self.gone = True
         self._send(Leave())
-        try:
-            self._process.wait(CLOSE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        self._listener.join(CLOSE_S if self.answered.is_set() else 0)
+        if self._process.returncode is None:  # so the number is still its own, also when it has ended
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self.answered.set()
 
@@ -241,7 +248,9 @@ class _Bridge:
 
 def _environment(setup: Setup) -> dict[str, str]:
     ours = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # workers on this machine import what we can
+        "PYTHONPATH": os.pathsep.join(
+            path or os.getcwd() for path in sys.path
+        ),  # workers on this machine import what we can
         "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
         "RAY_SERVE_LOG_TO_STDERR": "0",
         "RAY_gcs_rpc_server_reconnect_timeout_s": "20",

@@ -9,14 +9,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.engine import TELL_STEP_S, Silence, Turn
-from pipelines.runtime.method import Method, Report, Request, Turnaround
+from pipelines.runtime.method import Frame, Method, Report, Request, Turnaround
+from pipelines.runtime.thrift import is_out_of_memory
 
 TICK_S = 0.25  # a worker says something at least this often, so that whoever waits can stop it soon
 
@@ -28,6 +29,9 @@ class Step:
     fraction: float = 0.0
     message: str = ""
     preview: NDArray[np.uint8] | None = None
+    finished: tuple[Frame, ...] = ()
+    """Views that were finished since the last step, and their lens."""
+    fov_deg: float | None = None
 
     @property
     def told(self) -> bool:
@@ -75,7 +79,8 @@ def relayed(method: Method, request: Request, cancelled: threading.Event) -> Gen
 
 class _Work:
     def __init__(self, method: Method, request: Request, cancelled: threading.Event) -> None:
-        self._method, self._request, self._cancelled = method, request, cancelled
+        self._method, self._request = method, request
+        self._report, self._sent = Report(self._tell, cancelled), 0
         self._step: Step | None = None
         self._news = threading.Condition()
         self.done = threading.Event()
@@ -83,13 +88,13 @@ class _Work:
 
     def run(self) -> None:
         try:
-            self.end = self._method(self._request, Report(self._tell, self._cancelled))
+            self.end = self._method(self._request, self._report)
         except Cancelled:
             pass
         except TurnaroundError as error:
             self.end = Problem(str(error))
         except BaseException as error:  # whatever a method does, the worker tells of it and lives on
-            self.end = Problem(trace=traceback.format_exc(), out_of_memory=isinstance(error, MemoryError))
+            self.end = Problem(trace=traceback.format_exc(), out_of_memory=is_out_of_memory(error))
         finally:
             with self._news:
                 self.done.set()
@@ -99,7 +104,9 @@ class _Work:
         with self._news:
             self._news.wait_for(lambda: self._step or self.done.is_set(), wait_s)
             step, self._step = self._step or ALIVE, None
-            return step
+            finished = tuple(self._report.finished[self._sent :])
+            self._sent += len(finished)
+            return replace(step, finished=finished, fov_deg=self._report.fov_deg) if finished else step
 
     def _tell(self, fraction: float, message: str, preview: NDArray[np.uint8] | None) -> None:
         with self._news:
@@ -112,6 +119,8 @@ def received(piece: Piece, report: Report) -> Turnaround | None:
     if isinstance(piece, Turnaround):
         return piece
     if isinstance(piece, Step):
+        for frame in piece.finished:
+            report.keep(frame, piece.fov_deg)
         if piece.told:
             report(piece.fraction, piece.message, piece.preview)
         return None
@@ -127,6 +136,8 @@ class Progress:
     began: float | None = None
     """When its first piece came, by the monotonic clock."""
     fraction: float = 0.0
+    report: Report = field(default_factory=Report)
+    """As it was told; holds what views were finished."""
 
 
 def followed(
@@ -144,7 +155,7 @@ def followed(
         progress.fraction = fraction
         report(fraction, message, preview)
 
-    here = Report(listen, report.cancelled)
+    here = progress.report = Report(listen, report.cancelled)
     with silence.watch() as heard:
         while True:
             report.check()

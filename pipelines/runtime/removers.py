@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipelines.core.cutout import outline
 from pipelines.core.errors import TurnaroundError
-from pipelines.runtime.devices import Machine, this_machine
+from pipelines.runtime.devices import Machine, free_memory_bytes, this_machine
 from pipelines.runtime.download import LISTEN_S, PATIENCE_S, download, is_intact, megabytes
 from pipelines.runtime.method import Report
 from pipelines.runtime.settings import Settings
@@ -255,6 +255,7 @@ def _session(
         with _loading:  # held here, where the work is: a visitor who cancels does not let a second load begin
             if name not in _sessions:
                 _sessions.clear()
+                _check_room(remover, removers)
                 _sessions[name] = _Session(remover.key, path)
             return _sessions[name]
 
@@ -280,6 +281,16 @@ def _fetch(
         otherwise=_instead(removers),
         patience_s=patience_s,
     )
+
+
+def _check_room(remover: Remover, removers: Mapping[str, Remover]) -> None:
+    """It works in the page's own process, which would not survive its memory running out."""
+    free = free_memory_bytes()
+    if free and free < remover.memory_bytes:
+        raise TurnaroundError(
+            f"{remover.title} needs about {remover.memory_bytes / 1e9:.0f} GB of memory, and only {free / 1e9:.1f} GB "
+            f"are free at the moment. Try again when less is going on. {_instead(removers)}"
+        )
 
 
 def _instead(removers: Mapping[str, Remover]) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipelines.core.errors import Cancelled
 
 if TYPE_CHECKING:
+    from pipelines.runtime.method import Frame
     from pipelines.runtime.residency import Place
 
 Sink = Callable[[float, str, NDArray[np.uint8] | None], None]
@@ -29,6 +30,8 @@ class Report:
         self.stage_seconds: dict[str, float] = {}
         self.place: Place | None = None
         """Where the run's model works, once it has one; said in the manifest."""
+        self.finished: list[Frame] = []
+        self.fov_deg: float | None = None
 
     def __call__(self, fraction: float, message: str, preview: NDArray[np.uint8] | None = None) -> None:
         self.check()
@@ -39,6 +42,11 @@ class Report:
         """Only stop if cancelled: for inner loops with nothing new to say."""
         if self.cancelled.is_set():
             raise Cancelled
+
+    def keep(self, frame: "Frame", fov_deg: float | None) -> None:
+        """A view that is done, and its lens: should the work be ended from outside, it is not lost with the others."""
+        self.finished.append(frame)
+        self.fov_deg = fov_deg
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

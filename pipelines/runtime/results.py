@@ -2,6 +2,7 @@
 
 ```text
 subject.png                    what every method saw (write_subject; beside the methods' folders)
+subject_depth.png              and the depth that came with the photo, if one did: 16 bits, see `core/depth_map.py`
 <method>/view_000.png ...      the frames, straight alpha
 <method>/orbit.mp4             with more than one frame
 <method>/model.glb             with a mesh
@@ -41,8 +42,9 @@ from pipelines.runtime.manifest import (
     DAMAGED,
     MANIFEST,
     MODEL,
-    SCHEMA,
+    PLAIN_SCHEMA,
     SUBJECT,
+    SUBJECT_DEPTH,
     TURNAROUND_FILE,
     VIDEO,
     FileRecord,
@@ -78,11 +80,17 @@ class Written:
 # --- Writing ----------------------------------------------------------------------------------------------------------
 
 
-def write_subject(folder: Path, subject: Subject) -> FileRecord:
-    """`subject.png`: the cut-out exactly as the methods see it, hidden colours included."""
+def write_subject(folder: Path, subject: Subject) -> dict[str, FileRecord]:
+    """The cut-out exactly as the methods see it, hidden colours included, and its depth, if it came with one."""
     with disk_sentences("The cut-out could not be saved"):
         folder.mkdir(parents=True, exist_ok=True)
-        return _Folder(folder).put(SUBJECT, png_bytes(subject.rgba))
+        files = _Folder(folder)
+        files.put(SUBJECT, png_bytes(subject.rgba))
+        if subject.depth is None:
+            (folder / SUBJECT_DEPTH).unlink(missing_ok=True)  # of an earlier run
+        else:
+            files.put(SUBJECT_DEPTH, png_bytes(subject.depth))
+        return files.records
 
 
 def write_turnaround(
@@ -150,6 +158,8 @@ def _write(
             if normals and frame.normals is not None:
                 shot = dataclasses.replace(shot, normals_file=f"normals_{i:03d}.png")
                 pictures[f"normals_{i:03d}.png"] = lambda values=frame.normals: png_bytes(_normals_as_16_bits(values))
+            if frame.confidence is not None:
+                pictures[f"confidence_{i:03d}.png"] = lambda values=frame.confidence: png_bytes(values)
             shots.append(shot)
         if wall:
             pictures |= wall_pictures(frames)
@@ -208,7 +218,7 @@ def _manifest(
 ) -> TurnaroundManifest:
     made = turnaround.provenance
     return TurnaroundManifest(
-        schema=SCHEMA,
+        schema=PLAIN_SCHEMA,
         method={
             "key": card.key,
             "title": card.title,
@@ -251,6 +261,7 @@ def subject_record(subject: Subject) -> SubjectRecord:
         fill=subject.fill,
         size_px=subject.rgba.shape[0],
         rgba_sha256=hashlib.sha256(subject.rgba.tobytes()).hexdigest(),
+        depth_sha256="" if subject.depth is None else hashlib.sha256(subject.depth.tobytes()).hexdigest(),
         feather=made.feather,
         added_px=made.added_px,
         removed_px=made.removed_px,
@@ -314,10 +325,21 @@ def read_png(data: bytes) -> NDArray[np.uint8]:
     """RGBA [H, W, 4], as `png_bytes` wrote it."""
     import cv2
 
+    return np.asarray(cv2.cvtColor(_unpacked(data, np.uint8, (4,)), cv2.COLOR_BGRA2RGBA), np.uint8)
+
+
+def read_depth_png(data: bytes) -> NDArray[np.uint16]:
+    """[H, W], likewise."""
+    return _unpacked(data, np.uint16, ())
+
+
+def _unpacked(data: bytes, kind: type[Any], channels: tuple[int, ...]) -> NDArray[Any]:
+    import cv2
+
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if picture is None or picture.ndim != 3 or picture.shape[2] != 4 or picture.dtype != np.uint8:
+    if picture is None or picture.shape[2:] != channels or picture.dtype != kind:
         raise TurnaroundError(DAMAGED)
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA), np.uint8)
+    return picture
 
 
 def _depth_unit(turnaround: Turnaround) -> float | None:

@@ -20,6 +20,7 @@ NO_METHODS = "none"
 PRELOADS = "none or methods"
 ENGINES = "auto, here, zerogpu, ray"
 ZERO_GPU_SIZES = "large, xlarge"
+SENSES = "counter-clockwise, clockwise"
 RAY_HERE = "local"
 RAY_ADDRESSES = "local or host:port"
 DEVICES = "auto, cpu, mps, cuda, cuda:1 ..."
@@ -79,7 +80,7 @@ class Settings:
 
     engine: str = _setting(
         "auto",
-        "Where methods run: here, in the page's own process; on a GPU that a ZeroGPU Space borrows for each run; or on "
+        "Where methods run: here, on this machine; on a GPU that a ZeroGPU Space borrows for each run; or on "
         "a Ray cluster. auto is zerogpu on such a Space and here everywhere else",
         allowed=ENGINES,
     )
@@ -100,6 +101,12 @@ class Settings:
         "The Ray cluster's head, as host:port; local starts one on this machine",
         allowed=RAY_ADDRESSES,
     )
+    sv3d_sense: str = _setting(
+        SENSES.split(", ")[0],
+        "Which way SV3D flies round the object, seen from above: taken from its authors' code, and to be turned here "
+        "should its real weights show otherwise",
+        allowed=SENSES,
+    )
 
     @property
     def moves(self) -> dict[str, tuple[str, str | None]]:
@@ -111,6 +118,10 @@ class Settings:
     def preloaded(self) -> tuple[str, ...]:
         """`preload` taken apart, each method once."""
         return () if self.preload == NO_METHODS else tuple(dict.fromkeys(re.findall(r"\w+", self.preload)))
+
+    @property
+    def sv3d_clockwise(self) -> bool:
+        return self.sv3d_sense == "clockwise"
 
     @property
     def results(self) -> Path:
@@ -162,7 +173,7 @@ def _parse(text: str, default: Any, bounds: Mapping[str, Any]) -> Any:
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text):
             raise ValueError("it must be auto, cpu, mps, cuda, or cuda:1 for the second GPU and so on")
         return text
-    if bounds["allowed"] in (ENGINES, ZERO_GPU_SIZES):
+    if bounds["allowed"] in (ENGINES, ZERO_GPU_SIZES, SENSES):
         if text not in bounds["allowed"].split(", "):
             raise ValueError(f"it must be one of: {bounds['allowed']}")
         return text

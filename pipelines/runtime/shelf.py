@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipelines.core.depth_map import DepthMap
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import Photo
 from pipelines.core.mask import Repair
 from pipelines.core.subject import Subject
+from pipelines.runtime.manifest import SubjectRecord
 from pipelines.runtime.prepare import Found
+from pipelines.runtime.results import subject_record
 
 MAX_BYTES = 400_000_000  # about 15 photos of 2048 px with their masks and subjects
 ID_BYTES = 16  # 128 bits: an id is the only key to a visitor's photo
@@ -38,6 +41,8 @@ class Prepared:
     what a visitor paints can still make one."""
     feather: float = 0.0
     repair: Repair | None = None
+    depth: DepthMap | None = None
+    """That the visitor brought along, of all of the photo."""
 
     @property
     def parts(self) -> dict[int, int]:
@@ -45,10 +50,14 @@ class Prepared:
         held = {id(self.photo.rgba): self.photo.rgba.nbytes}
         if self.subject:
             held[id(self.subject.rgba)] = self.subject.rgba.nbytes
+            if self.subject.depth is not None:
+                held[id(self.subject.depth)] = self.subject.depth.nbytes
         if self.found and not np.may_share_memory(self.found.alpha, self.photo.rgba):  # else it is the photo's own
             held[id(self.found.alpha)] = self.found.alpha.nbytes
         if self.repair:
             held[id(self.repair)] = self.repair.size_bytes
+        if self.depth:
+            held[id(self.depth.values)] = self.depth.values.nbytes
         return held
 
     @property
@@ -73,7 +82,7 @@ class Shelf:
         """A click already on its way may still ask for what is replaced; what that one replaced goes at once."""
         entry_id = secrets.token_urlsafe(ID_BYTES)
         if prepared.subject:
-            entry_id += f".{hashlib.sha256(prepared.subject.rgba.tobytes()).hexdigest()}"
+            entry_id += f".{subject_mark(subject_record(prepared.subject))}"
         with self._lock:
             self._entries[entry_id] = (time.monotonic(), prepared)
             if replaced_id:
@@ -83,7 +92,7 @@ class Shelf:
         return entry_id
 
     def put_back(self, entry_id: str, prepared: Prepared) -> None:
-        """Under the id that it had before the shelf lost it; `subject_sha256` tells whether it is the same."""
+        """Under the id that it had before the shelf lost it; `subject_mark` tells whether it is the same."""
         with self._lock:
             self._entries[entry_id] = (time.monotonic(), prepared)
             self._entries.move_to_end(entry_id)
@@ -121,7 +130,14 @@ class Shelf:
         return sum(held.values())
 
 
-def subject_sha256(entry_id: object) -> str | None:
-    """Of the pixels of the subject that an id stands for, or stood for: what is lost is known again by them."""
+def subject_mark(record: SubjectRecord) -> str:
+    """Of a subject's pixels, and its depth if it has one."""
+    if not record.depth_sha256:
+        return record.rgba_sha256
+    return hashlib.sha256((record.rgba_sha256 + record.depth_sha256).encode()).hexdigest()
+
+
+def mark_of(entry_id: object) -> str | None:
+    """Of the subject that an id stands for, or stood for: what is lost is known again by it."""
     found = _ID.fullmatch(entry_id) if isinstance(entry_id, str) else None
     return found[1] if found else None

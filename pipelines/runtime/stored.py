@@ -82,7 +82,7 @@ class StoredResult:
         """Every file."""
         if self.whole:
             yield self.folder / MANIFEST
-        yield self.subject
+        yield from (self.folder / name for name in self.manifest.subject.files)
         for turnaround in self.turnarounds:
             yield turnaround.folder / MANIFEST
             yield from (turnaround.folder / name for name in turnaround.manifest.files)
@@ -102,7 +102,8 @@ def load_result(folder: Path, id: str) -> StoredResult:
             for name, record in turnaround.manifest.files.items():
                 _require_file(turnaround.folder / name, record)
             turnarounds.append(turnaround)
-        _require_file(folder / SUBJECT, manifest.files[SUBJECT])
+        for name in manifest.subject.files:
+            _require_file(folder / name, manifest.files[name])
     except OSError as problem:
         raise TurnaroundError(DAMAGED) from problem
     return StoredResult(id, folder, manifest, tuple(turnarounds))

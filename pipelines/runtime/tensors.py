@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+    from pipelines.runtime.places import Place
+
     M = TypeVar("M", bound=Module)
 
 log = logging.getLogger(__name__)
@@ -62,6 +64,33 @@ def filled(
         raise damaged(file, f"lacks the tensor {missing[0]}{more}")
     module.load_state_dict(values, strict=False, assign=True)  # what is left are buffers, which are in no file
     return module.to(device).eval().requires_grad_(False)
+
+
+def pretrained(kind: Any, folder: Path, place: "Place", dtype: "torch.dtype | None" = None, **more: Any) -> Any:
+    """A network of transformers' with its own way of reading, where names in files are not names in modules.
+
+    All of its tensors, or the name of one that is missing: none is ever left at random.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        part, info = kind.from_pretrained(
+            folder,
+            dtype=dtype or place.dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # told below, with the tensor's name
+            output_loading_info=True,
+            **more,
+        )
+    except (OSError, ValueError, LookupError, EOFError, RuntimeError, SafetensorError) as problem:
+        if is_out_of_memory(problem):
+            raise
+        raise damaged(folder / "config.json", "or one beside it cannot be read") from problem
+    if wrong := [*sorted(info["missing_keys"]), *sorted(str(key[0]) for key in info["mismatched_keys"])]:
+        more_of_it = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise damaged(folder / "config.json", f"lacks the tensor {wrong[0]}{more_of_it}, or has it in another size")
+    return part.eval().requires_grad_(False).to(place.device)
 
 
 def stored_in(file: Path, device: "torch.device") -> Iterator[tuple[str, Callable[[], "Tensor"]]]:

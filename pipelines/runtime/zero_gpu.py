@@ -3,7 +3,7 @@
 Whatever needs no GPU stays outside, because every second inside counts against the visitor's quota: weights are fetched
 before, results are encoded and stored afterwards, and methods without weights never go there.
 
-Of a run whose GPU is taken away before its end, nothing is kept: its frames come whole with its result, and not before.
+Of a run whose GPU is taken away before its end, the views are kept that the method had said were done (`Report.keep`).
 The visitor is told the true cause, and it is never tried again by itself.
 
 The package `spaces` decides whose quota it is by the request in the context that it is called in (`Jobs` carries it
@@ -77,6 +77,9 @@ class ZeroGpuEngine:
     def machine(self, data: Path) -> Machine:
         return this_machine(data)
 
+    def borrowed_s(self, method: Method, request: Request) -> int:
+        return self._seconds_for(method)(request) if is_heavy(method) else 0
+
     def silent_s(self) -> float:
         return max(self._here.silent_s(), self._silence.longest_s())
 
@@ -106,6 +109,10 @@ class ZeroGpuEngine:
                 patience = PATIENCE_STEP * self._patience.get(method.card.key, 1.0)
                 self._patience[method.card.key] = min(MOST_PATIENCE, patience)
             # Not tried again by itself: it would cost the visitor's quota a second time.
+            why = "its GPU time was over" if used_s >= asked_s else "the GPU was taken away"
+            if partly := method.cut_short(request, progress.report, why, used_s):
+                log.warning("%s was cut short: %s", method.card.title, why, exc_info=ended.cause)
+                return partly
             effort = Effort(method.card.title, asked_s, used_s, progress.fraction)
             raise TurnaroundError(refusal(ended.cause, effort)) from ended
         finally:

@@ -122,9 +122,7 @@ class ShapE(Method):
         """The networks, in memory."""
         from pipelines.shap_e.loading import load
 
-        found = weights.located(SHAP_E)
-        if found is None:
-            raise TurnaroundError("The weights of Shap-E are not here any more: someone removed them. Start again.")
+        found = weights.needed(SHAP_E)
         size_bytes = loaded_bytes(found, PARAMETERS, RENDERER_BYTES)
         return resident(f"{found.folder}", lambda place: load(found.folder, place, check), size_bytes, report)
 

@@ -7,13 +7,13 @@ Stability AI on better renderings and told the photo's own elevation.
 The recipe is in `diffusion.py`, the cameras in `cameras.py`.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.core.cameras import View
-from pipelines.core.errors import TurnaroundError
 from pipelines.runtime import weights
 from pipelines.runtime.method import Card, Estimate, Frame, Machine, Method, Report, Request, Turnaround, option
 from pipelines.runtime.pace import load_s, memory_bytes, pace_s
@@ -95,9 +95,9 @@ class Family(Method):
 
     Options: ClassVar[type[Any]] = Options
 
+    @abstractmethod
     def camera(self, view: View, photo_elevation_deg: float) -> Camera:
         """The view in the network's own numbers."""
-        raise NotImplementedError
 
     def blockers(self, machine: Machine) -> tuple[str, ...]:
         return torch_blockers(machine, _memory_bytes(machine, views=1))
@@ -123,17 +123,13 @@ class Family(Method):
         """The networks, in memory."""
         from pipelines.zero123.loading import load
 
-        (needed,) = self.weights_for(options)
-        found = weights.located(needed)
-        if found is None:
-            raise TurnaroundError(
-                f"The weights of {needed.name} are not here any more: someone removed them. Start the run again."
-            )
+        (chosen,) = self.weights_for(options)
+        found = weights.needed(chosen)
         size_bytes = loaded_bytes(found, PARAMETERS, VAE_BYTES)
         return resident(f"{found.folder}", lambda place: load(found, place, check), size_bytes, report)
 
     def _run(self, request: Request, report: Report) -> Turnaround:
-        from pipelines.core.backdrop import on_backdrop, zoomed_fov_deg
+        from pipelines.core.backdrop import on_backdrop
         from pipelines.zero123.diffusion import see
 
         tell = Telling(report, "Loading the model")
@@ -155,10 +151,8 @@ class Family(Method):
                 tiling=False,  # one view is smaller than a tile
             )
             side_px = parts.side_px
-        fov_deg = zoomed_fov_deg(self.card.fov_deg, request.subject.fill / PHOTO_FILL)
-        return Turnaround(
-            tuple(drawing.frames), fov_deg=fov_deg, notes=(*self._notes(request, side_px, fov_deg), *thrifty)
-        )
+        notes = (*self._notes(request, side_px, drawing.fov_deg), *thrifty)
+        return Turnaround(tuple(drawing.frames), fov_deg=drawing.fov_deg, notes=notes)
 
     def _notes(self, request: Request, side_px: int, fov_deg: float) -> tuple[str, ...]:
         title, elevation_deg = self.card.title, request.subject.elevation_deg
@@ -190,6 +184,12 @@ class Drawing:
     latents: "list[Tensor]" = field(default_factory=list)
     """Of views drawn, each [4, 32, 32]; there may be more of them than frames."""
     frames: list[Frame] = field(default_factory=list)
+
+    @property
+    def fov_deg(self) -> float:
+        from pipelines.core.backdrop import zoomed_fov_deg
+
+        return zoomed_fov_deg(self.method.card.fov_deg, self.request.subject.fill / PHOTO_FILL)
 
     def go_on(self, thrift: Thrift) -> None:
         while len(self.frames) < len(self.request.views):
@@ -227,6 +227,7 @@ class Drawing:
                 rgba = reframed(off_backdrop(rgb, WHITE), zoom, request.size_px)
             view = request.views[len(self.frames)]
             self.frames.append(Frame(view, rgba, view))
+            self.report.keep(self.frames[-1], self.fov_deg)
             share = self._share(drawn=len(self.latents))
             self.tell(share, f"View {len(self.frames)} of {len(request.views)} is done", rgba)
 

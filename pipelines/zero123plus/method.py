@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipelines.core.errors import TurnaroundError
 from pipelines.runtime import weights
 from pipelines.runtime.method import Card, Estimate, Frame, Machine, Method, Report, Request, Turnaround, option
 from pipelines.runtime.pace import load_s, memory_bytes, pace_s
@@ -114,12 +113,8 @@ class Zero123Plus(Method):
         """The networks, in memory."""
         from pipelines.zero123plus.model import load
 
-        (needed,) = self.weights_for(options)
-        found = weights.located(needed)
-        if found is None:
-            raise TurnaroundError(
-                f"The weights of {needed.name} are not here any more: someone removed them. Start the run again."
-            )
+        (chosen,) = self.weights_for(options)
+        found = weights.needed(chosen)
         size_bytes = loaded_bytes(found, KEPT_PARAMETERS, VAE_BYTES)
         key = f"zero123plus {found.folder}"
         return resident(key, lambda place: load(found.folder, place, check), size_bytes, report)

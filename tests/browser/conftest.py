@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.ui.hostile.server import Running, serving
+from tests.ui.subject_helpers import NOBODY
 
 # Software rendering, so that the 3D viewer works on machines without a GPU.
 FLAGS = [
@@ -20,16 +21,16 @@ FLAGS = [
     "--disable-background-networking",
 ]
 # Without 3D, for tests that read none: where there is no GPU, its imitation takes most of the machine.
-FLAT_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+FLAT_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-3d-apis", "--disable-background-networking"]
 PATIENCE_MS = 60_000  # on a machine that does much else at once
 expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    nobody = "http://127.0.0.1:9/"  # port 9, "discard": nothing listens
-    data = tmp_path_factory.mktemp("house") / "data"
-    with serving(data, "tests.ui.house", TURNAROUND_REMBG_URL=nobody) as running:
+def house(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Running]:
+    """The whole page, or what the file names as its `HOUSE`."""
+    data, module = tmp_path_factory.mktemp("house") / "data", getattr(request.module, "HOUSE", "tests.ui.house")
+    with serving(data, module, TURNAROUND_REMBG_URL=NOBODY) as running:
         yield running
 
 
@@ -81,6 +82,7 @@ class Visitors:
     def _hear(self, kind: str, text: str, url: str) -> None:
         expected = (
             "WebGPU" in text  # Babylon tries it first
+            or "CanvasRenderer" in text  # of the mask editor where there is no WebGL, which the page says
             or text.startswith("AbortError")  # a reload cuts Gradio's open requests
             or "Connection errored out" in text  # the same
             or "/photo." in url  # a raw upload: deleted as soon as it was read

@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,18 @@ def result_shown(page: Page, count: int = 1) -> str:
     return str(page.evaluate("new URLSearchParams(location.search).get('r')"))
 
 
+def hindrances(page: Page) -> list[Any]:
+    """What axe finds that would keep someone from using it."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        (problem["id"], [node["target"] for node in problem["nodes"]][:5])
+        for problem in found
+        if problem["impact"] in ("serious", "critical")
+    ]
+
+
 def one_view(page: Page) -> None:
     page.get_by_role("radio", name="One view").check()
 
@@ -83,7 +96,8 @@ def still(page: Page) -> None:
 
 def angle(page: Page, tile: int = 0) -> tuple[float, float]:
     """Azimuth and elevation as a tile's label claims them: exactly, not the nearest to anything."""
-    label = tiles(page).nth(tile).locator(".tile-angle").inner_text()
-    found = re.fullmatch(r"(-?\d+)° / (-?\d+)°", label)
-    assert found, label
+    label, exact = tiles(page).nth(tile).locator(".tile-angle"), re.compile(r"^(-?\d+)° / (-?\d+)°$")
+    expect(label).to_have_text(exact)
+    found = exact.match(label.inner_text())
+    assert found
     return float(found[1]), float(found[2])

@@ -31,6 +31,7 @@ from pipelines.runtime.shown import depth_picture, depth_range, normals_picture
 from tests.browser.conftest import PATIENCE_MS
 from tests.core.shapes import ball
 from tests.inflate import shapes
+from tests.runtime.job_helpers import wait_until
 from tests.ui.hostile.server import free_port
 from tools import build_three
 from ui.assets import asset, asset_routes
@@ -95,6 +96,7 @@ class Room:
 
     def __enter__(self) -> "Room":
         self._thread.start()
+        wait_until(lambda: self._server.started)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,5 +1,6 @@
 """The photo a visitor has chosen, through restarts, reloads, refusals and haste: what is made is what is shown."""
 
+import base64
 import re
 import signal
 from pathlib import Path
@@ -19,11 +20,12 @@ from tests.browser.page_parts import (
     pixels,
     result_shown,
     share_of,
+    tiles,
     upload,
 )
-from tests.ui.hostile.server import Running, start
-from tests.ui.house import ORANGE, a_photo
-from tests.ui.subject_helpers import NOBODY
+from tests.ui.hostile.server import start
+from tests.ui.house import BLUE, ORANGE, a_photo
+from tests.ui.subject_helpers import NOBODY, a_cut_out
 
 pytestmark = pytest.mark.browser
 FLAGS = FLAT_FLAGS
@@ -39,7 +41,7 @@ ALL_THERE = """() => {
 def own_photo(page: Page) -> None:
     cutout_shown(page)
     before = cutout_source(page)
-    upload(page, a_photo())
+    upload(page, a_cut_out(), "ball.png")
     cutout_changed(page, before)
 
 
@@ -54,51 +56,59 @@ def slider(page: Page, name: str) -> float:
 def test_after_a_restart_the_object_shown_is_rendered_or_nothing_is(browser: Browser, tmp_path: Path):
     house = start(tmp_path / "data", "tests.ui.house", TURNAROUND_REMBG_URL=NOBODY)
     port = house.url.rsplit(":", 1)[1]
-    page = browser.new_page(reduced_motion="reduce")
-    page.set_default_timeout(PATIENCE_MS)
     asked: list[str] = []
-    for event in ("request", "requestfinished", "requestfailed"):
-        page.on(event, lambda request: asked.append(request.url))
 
-    def restarted() -> Running:
-        """Once nothing is on its way: what is, is lost with the server, and Gradio's page then loads itself anew."""
-        before = -1
-        while before != len(asked):
-            before = len(asked)
-            page.wait_for_timeout(1500)
-        house.stop()
-        return start(house.data, "tests.ui.house", TURNAROUND_REMBG_URL=NOBODY, GRADIO_SERVER_PORT=port)
+    def opened(own: bool = True) -> Page:
+        page = browser.new_page(reduced_motion="reduce")
+        page.set_default_timeout(PATIENCE_MS)
+        for event in ("request", "requestfinished", "requestfailed"):
+            page.on(event, lambda request: asked.append(request.url))
+        page.goto(house.url)
+        if own:
+            own_photo(page)
+        one_view(page)
+        return page
 
     try:
-        page.goto(house.url)
-        own_photo(page)
-        one_view(page)
-        house = restarted()
-        generate(page)  # nobody has this photo any more
-        expect(page.locator("#status .problem")).to_contain_text("no longer held here")
-        expect(page).not_to_have_url(re.compile("r="))
-        page.get_by_role("button", name="Repair and edges").click()
-        slide_fill(page, 60)  # nor does anything else go on with another one
-        expect(page.locator("#cutout .problem")).to_contain_text("no longer held here")
-        generate(page)
-        expect(page.locator("#status .problem")).to_contain_text("no longer held here")
+        only_chosen, rendered, left = opened(), opened(), opened(own=False)
+        cutout_shown(left)
+        generate(rendered)
+        result_shown(rendered)
+        left.get_by_role("button", name="Repair and edges").click()
+        slide_fill(left, 80)
+        left.get_by_role("button", name="Duck").click()
+        expect(left.locator("#photo-elevation").get_by_role("spinbutton")).to_have_value("12")
+        before = -1  # what is on its way is lost with the server, and Gradio's page then loads itself anew
+        while before != len(asked):
+            before = len(asked)
+            left.wait_for_timeout(1500)
+        house.stop()
+        house = start(house.data, "tests.ui.house", TURNAROUND_REMBG_URL=NOBODY, GRADIO_SERVER_PORT=port)
 
-        upload(page, a_photo())
-        page.wait_for_selector("#cutout .board img")
-        expect(page.locator("#status .problem")).to_have_count(0)
-        generate(page)
-        result_shown(page)
-        house = restarted()
-        generate_another(page)  # what is on the wall was made of the very same pixels
-        assert shows_the_ball(page, "#wall canvas")
-        slide_fill(page, 80)
-        page.get_by_role("button", name="Duck").click()  # and an example, framed as it comes, needs nobody's memory
-        expect(page.locator("#photo-elevation").get_by_role("spinbutton")).to_have_value("12")
-        house = restarted()
-        generate_another(page)
-        assert not shows_the_ball(page, "#wall canvas")
+        # 1. A photo that nobody has any more is asked for, and nothing goes on with another one
+        generate(only_chosen)
+        expect(only_chosen.locator("#status .problem")).to_contain_text("no longer held here")
+        expect(only_chosen).not_to_have_url(re.compile("r="))
+        only_chosen.get_by_role("button", name="Repair and edges").click()
+        slide_fill(only_chosen, 60)
+        expect(only_chosen.locator("#cutout .problem")).to_contain_text("no longer held here")
+        generate(only_chosen)
+        expect(only_chosen.locator("#status .problem")).to_contain_text("no longer held here")
+        upload(only_chosen, a_photo())
+        only_chosen.wait_for_selector("#cutout .board img")
+        expect(only_chosen.locator("#status .problem")).to_have_count(0)
+
+        # 2. What is on the wall was made of the very same pixels
+        generate_another(rendered)
+        assert shows_the_ball(rendered, "#wall canvas")
+
+        # 3. An example, framed as it comes, needs nobody's memory
+        generate(left)
+        result_shown(left)
+        assert not shows_the_ball(left, "#wall canvas")
     finally:
-        page.close()
+        for context in browser.contexts:
+            context.close()
         house.stop(signal.SIGKILL)
 
 
@@ -131,8 +141,9 @@ def test_a_reloaded_page_still_has_the_photo_of_its_run(visitor: Visitors, cance
     expect(page.locator("#photo-elevation").get_by_role("spinbutton")).to_have_value("0")  # the robot's is 10
     page.wait_for_function("document.querySelector('#cutout .board img')?.complete")
     assert shows_the_ball(page, "#cutout .board img")
-    if not cancel:
-        page.click("#cancel")
+    if cancel:
+        return
+    page.click("#cancel")
     choose_only(page, "Inflate")
     one_view(page)
     generate(page)
@@ -140,18 +151,20 @@ def test_a_reloaded_page_still_has_the_photo_of_its_run(visitor: Visitors, cance
     assert shows_the_ball(page, "#wall canvas")
 
 
-def test_a_photo_over_the_limit_is_refused_where_it_came_in_and_never_sent(visitor: Visitors):
+def test_a_photo_over_the_limit_is_refused_where_it_came_in_and_never_sent_and_a_smaller_one_is_taken(
+    visitor: Visitors,
+):
     page = visitor()
     cutout_shown(page)
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if "/upload" in request.url else None)
     upload_large(page)
     expect(page.locator("#cutout .problem")).to_contain_text("larger than the 25 MB")
-    drop_large(page)
+    drop(page, size=TOO_LARGE)
     expect(page.locator("#cutout .problem")).to_have_count(1)
     expect(page.locator(".toast-body")).to_have_count(0)
     assert sent == []
-    upload(page, a_photo())
+    drop(page, a_photo())
     page.wait_for_function("document.querySelector('#cutout .board img')?.complete")
     assert shows_the_ball(page, "#cutout .board img")
 
@@ -170,15 +183,17 @@ def upload_large(page: Page) -> None:
     )
 
 
-def drop_large(page: Page) -> None:
+def drop(page: Page, photo: bytes = b"", size: int = 0) -> None:
+    """A photo, or a file of that size."""
     page.locator("#photo input[type=file]").evaluate(
-        """(input, bytes) => {
+        """(input, [photo, size]) => {
             const [dataTransfer, how] = [new DataTransfer(), { bubbles: true, cancelable: true }];
-            dataTransfer.items.add(new File([new Uint8Array(bytes)], "large.jpg", { type: "image/jpeg" }));
+            const bytes = photo ? Uint8Array.from(atob(photo), (letter) => letter.charCodeAt(0)) : new Uint8Array(size);
+            dataTransfer.items.add(new File([bytes], "dropped.jpg", { type: "image/jpeg" }));
             for (const type of ["dragenter", "dragover", "drop"])
                 input.parentElement.dispatchEvent(new DragEvent(type, { ...how, dataTransfer }));
         }""",
-        TOO_LARGE,
+        [base64.b64encode(photo).decode(), size],
     )
 
 
@@ -189,7 +204,9 @@ def test_of_presets_tapped_in_a_row_the_last_one_wins(visitor: Visitors):
     for name in ("Front", "Right", "Back", "Left", "Three-quarter", "Right", "Above"):
         page.locator("#camera").get_by_role("button", name=name, exact=True).click()
     expect(page.locator("#wall .tile-angle").first).to_have_text("0° / 75°")
-    result_shown(page, 2)
+    expect(tiles(page).first).to_have_attribute("data-state", "done")
+    page.click("#cancel")
+    expect(page.locator("#generate")).to_be_visible()
     assert angle(page) == (slider(page, "Azimuth"), slider(page, "Elevation")) == (0, 75)
     expect(page.locator("#status .problem")).to_have_count(0)
 
@@ -244,3 +261,29 @@ def test_all_that_arrives_with_the_page_is_little(visitor: Visitors):
     assert sum("/cutout/" in url for url in asked.values()) == 1
     assert sum(streamed) < 100_000
     assert sum(whole) + sum(streamed) < 1_500_000, (sum(whole), sum(streamed))  # Gradio's own 340 kB included
+
+
+def test_two_tabs_have_a_photo_and_a_result_each_and_one_history(visitor: Visitors):
+    first = visitor()
+    second = first.context.new_page()
+    second.add_init_script(
+        "addEventListener('storage', (event) => event.stopImmediatePropagation(), true)"
+    )  # yet to hear
+    second.set_default_timeout(PATIENCE_MS)
+    second.goto(first.url)
+    results = []
+    for page, colour in ((first, ORANGE), (second, (60, 150, 60))):
+        cutout_shown(page)
+        before = cutout_source(page)
+        upload(page, a_photo(colour))
+        cutout_changed(page, before)
+        one_view(page)
+    for page in (first, second):
+        generate(page)
+    for page in (first, second):
+        results.append(result_shown(page))
+    assert results[0] != results[1]
+    assert share_of(ORANGE, pixels(first, "#wall canvas")) > 0.08
+    assert share_of(ORANGE, pixels(second, "#wall canvas")) < 0.01 < share_of(BLUE, pixels(second, "#wall canvas"))
+    second.reload()
+    expect(second.locator("#history li")).to_have_count(2)

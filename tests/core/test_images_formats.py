@@ -50,13 +50,13 @@ def test_alpha_is_kept_in_every_format_that_has_it(format: str) -> None:
         ("AVIF", 5, {}),
     ],
 )
-def test_of_an_animation_the_first_frame_is_used_and_said(format: str, count: int, options: dict[str, bool]) -> None:
+def test_17_of_an_animation_the_first_frame_is_used_and_said(format: str, count: int, options: dict[str, bool]) -> None:
     photo = decode_photo(animation(format, count, **options))
     assert photo.notes == (f"The first of {count} frames was used.",)
     assert off_by(photo, scene()) < 4
 
 
-def test_of_a_tiff_the_first_page_is_used_and_said() -> None:
+def test_23_of_a_tiff_the_first_page_is_used_and_said() -> None:
     assert decode_photo(animation("TIFF", 12)).notes == ("The first of 12 pages was used.",)
 
 
@@ -83,11 +83,11 @@ def test_black_and_white() -> None:
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "BMP", "JPEG", "AVIF"])
-def test_grey(format: str) -> None:
+def test_33_grey(format: str) -> None:
     assert off_by(decode_photo(encoded(grey(), format)), on_all_channels(grey())) < 2
 
 
-def test_grey_with_alpha() -> None:
+def test_31_grey_with_alpha() -> None:
     la = Image.merge("LA", [Image.fromarray(grey()), Image.fromarray(scene_rgba()[..., 3])])
     photo = decode_photo(encoded(la, "PNG"))
     assert np.array_equal(photo.rgba[..., 3], scene_rgba()[..., 3])
@@ -95,7 +95,7 @@ def test_grey_with_alpha() -> None:
     assert np.array_equal(photo.rgba[seen][:, 1], grey()[seen])
 
 
-def test_palette_with_one_transparent_colour_and_with_an_alpha_table() -> None:
+def test_32_palette_with_one_transparent_colour_and_with_an_alpha_table() -> None:
     palette = Image.fromarray(scene()).quantize(16)
     plain = np.asarray(palette.convert("RGB"))
     for transparency in (3, bytes([255, 255, 255, 0, 128])):
@@ -117,7 +117,7 @@ def test_a_transparent_colour_key() -> None:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "TIFF"])
-def test_cmyk_has_its_colours_the_right_way_round(format: str) -> None:
+def test_29_cmyk_has_its_colours_the_right_way_round(format: str) -> None:
     """Pillow writes JPEG as Adobe does: inverted."""
     cmyk = Image.fromarray(scene()).convert("CMYK")
     assert off_by(decode_photo(encoded(cmyk, format)), scene()) < 3
@@ -136,17 +136,17 @@ def test_ycck_jpeg_as_adobe_writes_it() -> None:
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
-def test_16_bit_grey_takes_the_whole_range(format: str) -> None:
+def test_30_16_bit_grey_takes_the_whole_range(format: str) -> None:
     levels = grey().astype(np.uint16) * 257
     assert off_by(decode_photo(encoded(Image.fromarray(levels), format)), on_all_channels(grey())) == 0
 
 
-def test_16_bit_grey_of_the_other_byte_order() -> None:
+def test_30_16_bit_grey_of_the_other_byte_order() -> None:
     levels = Image.frombytes("I;16B", (96, 72), (grey().astype(">u2") * 257).tobytes())
     assert off_by(decode_photo(encoded(levels, "TIFF")), on_all_channels(grey())) == 0
 
 
-def test_16_bit_colour() -> None:
+def test_colour_of_16_bits() -> None:
     rows = b"".join(b"\0" + row.tobytes() for row in scene().astype(">u2") * 257)
     assert off_by(decode_photo(png(96, 72, 16, 2, zlib.compress(rows))), scene()) == 0
     key = png_chunk(b"tRNS", struct.pack(">HHH", *(int(v) * 257 for v in scene()[0, 0])))
@@ -162,7 +162,7 @@ def test_floating_point_ranges_in_use_are_known(top: float) -> None:
     assert photo.notes == ()
 
 
-def test_numbers_that_are_none_are_black_and_it_is_said() -> None:
+def test_23_numbers_that_are_none_are_black_and_it_is_said() -> None:
     values = grey().astype(np.float32) / 255
     values[:10, :10], values[-10:, -10:] = np.nan, np.inf
     photo = decode_photo(encoded(Image.fromarray(values), "TIFF"))
@@ -241,7 +241,7 @@ def test_the_colour_profile_is_applied_in_every_format(format: str) -> None:
     assert off_by(photo, scene()) < 5
 
 
-def test_a_wide_gamut_photo_has_its_saturation_in_srgb() -> None:
+def test_39_a_wide_gamut_photo_has_its_saturation_in_srgb() -> None:
     """Display P3's red at 200 is a redder sRGB red; profile built from its primaries (SMPTE EG 432-1, D65)."""
     photo = decode_photo(
         encoded(
@@ -280,7 +280,7 @@ def test_grey_photos_with_an_rgb_profile_and_with_alpha() -> None:
 @pytest.mark.parametrize(
     "junk", [b"no profile", b"\0" * 128, wide_profile()[:200], wide_profile()[:-40] + b"\xff" * 40]
 )
-def test_a_corrupt_colour_profile_does_not_spoil_a_photo(junk: bytes) -> None:
+def test_39_a_corrupt_colour_profile_does_not_spoil_a_photo(junk: bytes) -> None:
     photo = decode_photo(encoded(scene(), "JPEG", icc_profile=junk, quality=95))
     assert photo.rgba.shape == (72, 96, 4)
     if photo.notes:

@@ -35,7 +35,7 @@ STORED = {  # how the upright picture lies in the file, by EXIF's words: "row 0 
 
 @pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_every_orientation_comes_out_upright(format: str, orientation: int) -> None:
+def test_36_every_orientation_comes_out_upright(format: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     stored = np.ascontiguousarray(STORED[orientation](scene()))
@@ -45,7 +45,7 @@ def test_every_orientation_comes_out_upright(format: str, orientation: int) -> N
 
 
 @pytest.mark.parametrize("orientation", STORED)
-def test_heic_is_turned_once_not_twice(orientation: int) -> None:
+def test_27_36_heic_is_turned_once_not_twice(orientation: int) -> None:
     """Phones write the turn both as a property of the picture and in EXIF."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
@@ -77,14 +77,14 @@ JUNK_EXIF = {
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("junk", JUNK_EXIF.values(), ids=JUNK_EXIF)
-def test_corrupt_exif_does_not_spoil_a_photo(format: str, junk: bytes) -> None:
+def test_38_corrupt_exif_does_not_spoil_a_photo(format: str, junk: bytes) -> None:
     photo = decode_photo(encoded(scene(), format, exif=b"Exif\0\0" + junk))
     assert off_by(photo, scene()) < 3
 
 
 @pytest.mark.parametrize("format", ["AVIF", "HEIF"])
 @pytest.mark.parametrize("junk", [junk for name, junk in JUNK_EXIF.items() if name != "noise"])
-def test_corrupt_exif_does_not_spoil_an_avif_or_heic(format: str, junk: bytes) -> None:
+def test_38_corrupt_exif_does_not_spoil_an_avif_or_heic(format: str, junk: bytes) -> None:
     """Their encoders refuse to write such a thing, so it is put in afterwards. AVIF's decoder refuses plain noise."""
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = "a" * 200
@@ -133,7 +133,7 @@ def telling_files() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(("name", "data"), telling_files().items(), ids=telling_files())
-def test_nothing_a_photo_tells_beside_its_pixels_comes_out(name: str, data: bytes) -> None:
+def test_28_37_nothing_a_photo_tells_beside_its_pixels_comes_out(name: str, data: bytes) -> None:
     photo = decode_photo(data)
     picture = png_bytes(photo.rgba)  # as every picture leaves
     for written in (picture, repr(vars(photo)).encode()):

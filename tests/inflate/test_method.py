@@ -32,7 +32,9 @@ def resized(rgba: np.ndarray, size_px: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def agreement(photo: np.ndarray, view: np.ndarray) -> tuple[float, float]:
-    """IoU of the silhouettes, and PSNR in dB of the colours where both are solid."""
+    """IoU of the silhouettes; and PSNR in dB against white, of the colours where both are solid, the photo averaged
+    over the view's pixels first: what one pixel of the view covers is all that it can show.
+    """
     colours, alpha = resized(photo, len(view))
     there, seen = alpha > 0.5, view[..., 3] > 127
     both = (alpha > 0.99) & (view[..., 3] == 255)

@@ -5,8 +5,8 @@ import pytest
 
 from pipelines.core.cameras import View, photo_distance
 from pipelines.core.raster import Renderer
+from pipelines.core.silhouette import trace
 from pipelines.inflate.model import chosen_back, inflated
-from pipelines.inflate.silhouette import trace
 from pipelines.inflate.texture import atlas, bled, is_profile
 from pipelines.runtime.method import Report
 from tests.inflate import shapes

@@ -35,10 +35,12 @@ def an_archive(data: Path, clock: Callable[[], float] | None = None, **settings:
     return Archive(chosen, clock) if clock else Archive(chosen)
 
 
-def a_subject(seed: int = 0) -> Subject:
-    rgba = np.random.default_rng(seed).integers(0, 256, (64, 64, 4), np.uint8)
+def a_subject(seed: int = 0, depth: bool = False) -> Subject:
+    chance = np.random.default_rng(seed)
+    rgba = chance.integers(0, 256, (64, 64, 4), np.uint8)
     made = Making(f"{seed:064x}", (640, 480), "u2netp", (-3.5, 10.25, 500.0, 513.75), ("Said to the visitor.",))
-    return Subject(rgba, made, elevation_deg=12.5, fill=0.75)
+    levels = chance.integers(0, 65536, (64, 64), np.uint16) if depth else None
+    return Subject(rgba, made, elevation_deg=12.5, fill=0.75, depth=levels)
 
 
 def a_card(key: str = "toy") -> Card:
@@ -51,8 +53,10 @@ def a_run(subject: Subject, views: int = 1) -> tuple[Turnaround, Request]:
     return Turnaround(tuple(Frame(v, subject.rgba, v) for v in request.views), seconds=1.0, provenance=made), request
 
 
-def save(archive: Archive, seed: int = 0, views: int = 1, keys: tuple[str, ...] = ("toy",)) -> StoredResult:
-    subject = a_subject(seed)
+def save(
+    archive: Archive, seed: int = 0, views: int = 1, keys: tuple[str, ...] = ("toy",), depth: bool = False
+) -> StoredResult:
+    subject = a_subject(seed, depth)
     with archive.begin(subject) as draft:
         for key in keys:
             draft.add(*a_run(subject, views), a_card(key))

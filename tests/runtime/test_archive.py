@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.runtime.archive import INTERRUPTED, NOT_FOUND, RUNNING
 from pipelines.runtime.draft import NOTHING_MADE
-from pipelines.runtime.manifest import DAMAGED
+from pipelines.runtime.manifest import DAMAGED, SUBJECT_DEPTH
 from tests.runtime.archive_helpers import Clock, a_card, a_run, a_subject, an_archive, assert_whole, copies, said, save
 
 DAY_S = 86_400
@@ -44,6 +44,24 @@ def test_the_subject_comes_back_exactly_to_run_it_again(tmp_path: Path):
     assert (again.made, again.elevation_deg, again.fill) == (subject.made, subject.elevation_deg, subject.fill)
 
 
+def test_a_depth_that_came_with_the_photo_is_kept_listed_and_checked(tmp_path: Path):
+    archive = an_archive(tmp_path)
+    saved = save(archive, seed=5, depth=True)
+    assert_whole(archive.open(saved.id))
+    assert saved.folder / SUBJECT_DEPTH in set(saved.paths)
+    expected, again = a_subject(5, depth=True).depth, archive.subject(saved.id).depth
+    assert expected is not None and again is not None and again.dtype == np.uint16
+    np.testing.assert_array_equal(again, expected)
+
+    other = save(archive, seed=6, depth=True)
+    saved_bytes, other_bytes = ((each.folder / SUBJECT_DEPTH).read_bytes() for each in (saved, other))
+    length = min(len(saved_bytes), len(other_bytes))
+    (saved.folder / SUBJECT_DEPTH).write_bytes(other_bytes[:length] + saved_bytes[length:])  # another's, as long
+    assert said(lambda: archive.subject(saved.id)) == DAMAGED
+    (saved.folder / SUBJECT_DEPTH).unlink()
+    assert said(lambda: archive.open(saved.id)) == DAMAGED
+
+
 def test_ids_are_long_random_and_sort_by_age(tmp_path: Path):
     clock = Clock()
     archive = an_archive(tmp_path, clock)
@@ -66,7 +84,7 @@ def test_f32_the_list_reads_only_what_it_shows(tmp_path: Path, caplog: pytest.Lo
     """So its time does not grow with the store: a read of any other manifest here would be a warning."""
     archive = an_archive(tmp_path)
     newest = save(archive)
-    for i in range(2000):
+    for i in range(10_000):
         (archive.root / f"{i:044x}").mkdir()
         (archive.root / f"{i:044x}" / "manifest.json").write_text("damaged")
     with caplog.at_level(logging.WARNING):

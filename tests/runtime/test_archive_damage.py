@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.runtime.archive import NOT_FOUND
-from pipelines.runtime.manifest import DAMAGED, NEWER
+from pipelines.runtime.manifest import DAMAGED, NEWER, SCHEMA
 from tests.runtime.archive_helpers import an_archive, assert_whole, said, save
 
 
@@ -124,7 +124,7 @@ def test_input_54_a_manifest_cut_anywhere_is_refused_politely(two, name: str):
 
 def test_input_54_a_newer_versions_result_says_so(two):
     path = two[1].folder / "manifest.json"
-    path.write_text(json.dumps({"schema": 2, "whatever": {"comes": "next"}}))
+    path.write_text(json.dumps({"schema": SCHEMA + 1, "whatever": {"comes": "next"}}))
     assert_only_this_one_is_lost(two, NEWER)
 
 

@@ -25,7 +25,7 @@ with tempfile.TemporaryDirectory() as folder:
     archive = Archive(settings)
     jobs, subject, process = Jobs(InProcessEngine(), archive, settings), a_subject(512), psutil.Process()
     for run in range(7):
-        request = Request(subject, orbit(12), size_px=320)
+        request = Request(subject, orbit(6), size_px=320)
         job = jobs.start(subject, [(METHODS[0], request)], "someone")
         job.keep()
         for thread in __import__("threading").enumerate():

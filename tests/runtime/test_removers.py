@@ -117,6 +117,19 @@ def test_a_file_put_there_by_hand_needs_no_network(tmp_path) -> None:
     assert ((remove_background(rgb, "u2net", settings, Report(), removers=table()) > 0.5) == inside).mean() > 0.98
 
 
+def test_f7_a_model_that_the_free_memory_cannot_hold_is_not_even_loaded(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "models" / "rembg" / "u2net.onnx"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(MODEL)
+    settings, removers, rgb = Settings(data=tmp_path), table(), bright_disc()[0]
+    removers["u2net"] = dataclasses.replace(removers["u2net"], memory_bytes=2 * 10**9)
+    monkeypatch.setattr(module, "free_memory_bytes", lambda: 10**9)
+    with pytest.raises(TurnaroundError, match=r"needs about 2 GB of memory, and only 1\.0 GB are free.*Outline"):
+        remove_background(rgb, "u2net", settings, Report(), removers=removers)
+    monkeypatch.setattr(module, "free_memory_bytes", lambda: 3 * 10**9)
+    assert remove_background(rgb, "u2net", settings, Report(), removers=removers).any()
+
+
 def test_a_file_damaged_on_disk_is_fetched_anew_before_it_is_loaded(tmp_path) -> None:
     path = tmp_path / "models" / "rembg" / "u2net.onnx"
     path.parent.mkdir(parents=True)

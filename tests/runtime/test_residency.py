@@ -408,7 +408,8 @@ def test_what_was_loaded_elsewhere_is_set_right_for_its_place() -> None:
     layer, scheduler = torch.nn.Linear(2, 2), object()
     value = (Parts(layer, {"prompt": torch.ones(2), "place": here, "rest": [1, "text"]}, scheduler), here)
     parts, place = settled(value, there)
-    assert place is there and parts.others["place"] is there and parts.others["rest"] == [1, "text"]
+    assert place.device == parts.others["place"].device == there.device and parts.others["rest"] == [1, "text"]
+    assert place.dtype == here.dtype, "that of the numbers it was loaded in"
     assert parts.others["prompt"].device == there.device
     assert parts.unet is layer and layer.weight.device == here.device and parts.scheduler is scheduler
     assert settled(parts.unet, here) is layer

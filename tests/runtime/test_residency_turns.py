@@ -152,7 +152,7 @@ def test_a_model_larger_than_the_gpu_takes_turns_from_the_start() -> None:
     def run() -> None:
         report = Report()
         model = borrowed(REGISTER, load, report)
-        assert model.value.place is GPU, "what goes into it belongs on the GPU"
+        assert model.value.place == GPU, "what goes into it belongs on the GPU"
         load.log.clear()
         made, notes = thriftily(lambda thrift: (model.value(), thrift.offload), 4, report)
         assert made[1] is True and notes == (TURNS_NOTE,)

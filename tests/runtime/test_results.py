@@ -21,7 +21,7 @@ from pipelines.core.mesh import Mesh
 from pipelines.core.subject import Making, Subject
 from pipelines.runtime.manifest import TurnaroundManifest, parse_manifest
 from pipelines.runtime.method import Card, Frame, Provenance, Request, Turnaround
-from pipelines.runtime.results import png_bytes, read_png, write_subject, write_turnaround
+from pipelines.runtime.results import png_bytes, read_depth_png, read_png, write_subject, write_turnaround
 from tests.toy_methods import some_weights
 
 CARD = Card(
@@ -174,11 +174,21 @@ def test_the_same_turnaround_makes_the_same_bytes(tmp_path: Path):
 
 def test_the_cut_out_comes_back_exactly(tmp_path: Path):
     subject = a_subject(333)
-    record = write_subject(tmp_path / "new", subject)
+    (record,) = write_subject(tmp_path / "new", subject).values()
     data = (tmp_path / "new" / "subject.png").read_bytes()
     assert record.sha256 == hashlib.sha256(data).hexdigest()
     np.testing.assert_array_equal(read_png(data), subject.rgba)
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "new" / "subject.png")), subject.rgba)
+
+
+def test_a_depth_lies_beside_the_cut_out_as_long_as_there_is_one(tmp_path: Path):
+    levels = np.arange(256 * 256, dtype=np.uint16).reshape(256, 256)
+    subject = dataclasses.replace(a_subject(256), depth=levels)
+    records = write_subject(tmp_path, subject)
+    data = (tmp_path / "subject_depth.png").read_bytes()
+    assert records["subject_depth.png"].sha256 == hashlib.sha256(data).hexdigest()
+    np.testing.assert_array_equal(read_depth_png(data), levels)
+    assert set(write_subject(tmp_path, a_subject(256))) == {path.name for path in tmp_path.iterdir()} == {"subject.png"}
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (5, 7, 4)])

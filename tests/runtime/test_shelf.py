@@ -11,7 +11,7 @@ from pipelines.core.images import Photo
 from pipelines.core.mask import Repair
 from pipelines.runtime.prepare import Found
 from pipelines.runtime.results import subject_record
-from pipelines.runtime.shelf import Prepared, Shelf, subject_sha256
+from pipelines.runtime.shelf import Prepared, Shelf, mark_of
 from tests.toy_methods import a_subject
 
 
@@ -107,10 +107,10 @@ def test_a_hundred_strokes_leave_the_room_of_two():
 def test_what_is_lost_is_known_again_by_its_id_and_put_back_under_it():
     whole = replace(a_prepared(), subject=a_subject(64))
     id = Shelf(keep_s=60).put(whole)
-    assert whole.subject is not None and subject_sha256(id) == subject_record(whole.subject).rgba_sha256
+    assert whole.subject is not None and mark_of(id) == subject_record(whole.subject).rgba_sha256
     after_a_restart = Shelf(keep_s=60)
     after_a_restart.put_back(id, whole)
     assert after_a_restart.get(id) is whole
     bare = Shelf(keep_s=60).put(a_prepared())
     for wrong in (bare, "", f"{id}0", id.partition(".")[2], f"../{id}", None, 7):
-        assert subject_sha256(wrong) is None
+        assert mark_of(wrong) is None

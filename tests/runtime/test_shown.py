@@ -14,7 +14,15 @@ from pipelines.core.cameras import View, orbit
 from pipelines.core.errors import Cancelled
 from pipelines.runtime.method import Report, Request, Turnaround
 from pipelines.runtime.results import write_turnaround
-from pipelines.runtime.shown import depth_picture, depth_range, normals_picture, webp_bytes
+from pipelines.runtime.shown import (
+    INVENTED,
+    OWN,
+    confidence_picture,
+    depth_picture,
+    depth_range,
+    normals_picture,
+    webp_bytes,
+)
 from pipelines.runtime.stored import StoredTurnaround
 from tests.toy_methods import Ball, Fixed, Flat, a_ball, a_subject
 
@@ -208,3 +216,18 @@ def test_a_picture_carries_no_metadata_and_is_small():
     assert len(data) < 40_000
     with Image.open(io.BytesIO(data)) as picture:
         assert not picture.getexif() and "icc_profile" not in picture.info and "xmp" not in picture.info
+
+
+def test_what_is_the_photos_own_is_told_from_what_was_invented(tmp_path: Path):
+    confidence = np.zeros((96, 96), np.uint8)
+    confidence[:, 48:] = 255
+    made, request = rendered(orbit(2))
+    frames = tuple(dataclasses.replace(frame, confidence=confidence) for frame in made.frames)
+    picture = confidence_picture(frames[0])
+    assert tuple(picture[48, 40, :3]) == INVENTED and tuple(picture[48, 56, :3]) == OWN
+    assert np.array_equal(picture[..., 3], frames[0].rgba[..., 3])
+
+    written = write_turnaround(tmp_path, dataclasses.replace(made, frames=frames), request, Ball.card, wall=True)
+    assert {"confidence_000.webp", "confidence_001.webp"} < set(written.manifest.files)
+    with Image.open(tmp_path / "confidence_001.png") as exact:
+        assert np.array_equal(np.asarray(exact), confidence)

@@ -61,6 +61,7 @@ def test_a_learned_method_borrows_a_gpu_for_the_visitor_and_the_time_it_needs(sp
     assert [path for path, _ in run["asked"]] == ["/schedule", "/allow", "/release"]
     assert schedule["token"] == "visitor's token" and schedule["gpuSize"] == "large"
     assert schedule["durationSeconds"] == "10", "3 seconds by the estimate, and a worker's start"
+    assert run["quota"] == [10, 0], "which the card says before, and of a method without weights nothing"
     assert allow["allowToken"] == release["allowToken"] and release["fail"] == "false"
     assert run["elsewhere"] and run["frames"] == 3
 
@@ -122,6 +123,12 @@ def test_a_visitor_who_is_not_logged_in_is_told_that_this_would_help(space: dict
 def test_a_worker_that_dies_is_told_with_how_far_it_was_and_not_tried_again(space: dict[str, Any]):
     kind, sentence, requests = space["killed_in_the_middle"]
     assert kind == "TurnaroundError" and "50% done" in sentence and requests == "1"
+
+
+def test_f37_views_that_were_done_when_the_gpu_went_are_kept_and_the_cause_is_told(space: dict[str, Any]):
+    kept = space["killed_with_views_done"]
+    assert (kept["frames"], kept["lens"], kept["requests"]) == (2, 48.0, 1)
+    assert kept["notes"][0] == "Only 2 of 3 views were done when the GPU was taken away. Run it again for all."
 
 
 def test_a_run_that_overran_its_time_is_told_so_and_the_next_asks_for_more(space: dict[str, Any]):
@@ -202,7 +209,7 @@ def test_what_is_preloaded_is_fetched_first_and_what_finds_no_room_is_told(
 
 def test_an_unknown_method_to_preload_is_refused_with_those_there_are(tmp_path: Path):
     for wrong in ("zero124", "inflate"):
-        with pytest.raises(TurnaroundError, match=f"TURNAROUND_PRELOAD names '{wrong}', .*: zero123_xl, .*shap_e"):
+        with pytest.raises(TurnaroundError, match=f"TURNAROUND_PRELOAD names '{wrong}', .*: .*zero123_xl, .*shap_e"):
             open_engine(Settings(data=tmp_path, engine="zerogpu", preload=wrong), METHODS)
 
 

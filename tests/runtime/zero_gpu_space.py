@@ -25,7 +25,7 @@ from pipelines.runtime import zero_gpu
 from pipelines.runtime.archive import Archive
 from pipelines.runtime.engine import Turn, open_engine
 from pipelines.runtime.jobs import Jobs
-from pipelines.runtime.method import Card, Estimate, Method, Report, Request, Turnaround
+from pipelines.runtime.method import Card, Estimate, Frame, Method, Report, Request, Turnaround
 from pipelines.runtime.settings import read_settings
 from tests.runtime.job_helpers import end_of, wait_until
 from tests.toy_methods import Flat, Raises, a_card, a_subject, some_weights
@@ -112,6 +112,17 @@ class Long(Learned):
             time.sleep(0.02)
 
 
+class Keeps(Long):
+    """Has finished two views, and works on the third."""
+
+    card: ClassVar[Card] = a_card("keeps", weights=(some_weights(),))
+
+    def _run(self, request: Request, report: Report) -> Turnaround:
+        for view in request.views[:2]:
+            report.keep(Frame(view, request.subject.rgba, view), 48.0)
+        return super()._run(request, report)
+
+
 class RaisesThere(Learned):
     card: ClassVar[Card] = a_card("raises", weights=(some_weights(),))
 
@@ -120,8 +131,8 @@ class RaisesThere(Learned):
         raise problems[request.seed]
 
 
-LEARNED, LONG, RAISES, LIGHT = Learned(), Long(), RaisesThere(), Flat()
-METHODS: tuple[Method, ...] = (LEARNED, LONG, RAISES, LIGHT, Raises(ValueError()))
+LEARNED, LONG, KEEPS, RAISES, LIGHT = Learned(), Long(), Keeps(), RaisesThere(), Flat()
+METHODS: tuple[Method, ...] = (LEARNED, LONG, KEEPS, RAISES, LIGHT, Raises(ValueError()))
 
 
 class Space:
@@ -180,10 +191,12 @@ class Space:
         return asked
 
     def a_run(self) -> Any:
+        quota = [self.engine.borrowed_s(method, REQUEST) for method in (LEARNED, LIGHT)]
         made = self.run(LEARNED)
         settle()
         return {
             "asked": Lender.asked[:],
+            "quota": quota,
             "elsewhere": made.notes[0] != str(os.getpid()),
             "fetched_here": LEARNED.fetched_in == os.getpid(),
             "frames": len(made.frames),
@@ -252,6 +265,19 @@ class Space:
         settle()
         return [*end, str(sum(path == "/schedule" for path, _ in Lender.asked))]
 
+    def killed_with_views_done(self) -> Any:
+        made: list[Turnaround] = []
+        self.forget()
+        runner = threading.Thread(target=lambda: made.append(self.run(KEEPS)))
+        runner.start()
+        wait_until(self.working_pid)
+        os.kill(self.working_pid(), signal.SIGKILL)
+        runner.join(20)
+        settle()
+        requests = sum(path == "/schedule" for path, _ in Lender.asked)
+        (partly,) = made
+        return {"frames": len(partly.frames), "lens": partly.fov_deg, "notes": partly.notes, "requests": requests}
+
     def out_of_time(self) -> Any:
         zero_gpu.START_S, zero_gpu.LEAST_S = 0.0, 1  # of GPU time: nobody wants to wait ten seconds here
         asked = []
@@ -306,7 +332,7 @@ def main() -> None:
     for scenario in (
         space.launching, space.a_run, space.two_runs_share_a_worker, space.a_light_run, space.problems,
         space.cancelled_while_running, space.cancelled_while_queueing, space.refusals, space.without_a_token,
-        space.killed_in_the_middle, space.out_of_time, space.a_job,
+        space.killed_in_the_middle, space.killed_with_views_done, space.out_of_time, space.a_job,
     ):  # fmt: skip
         try:
             ends[scenario.__name__] = scenario()

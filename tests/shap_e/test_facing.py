@@ -76,16 +76,18 @@ def photo_of(
     return Subject(placed, Making("0" * 64, (size, size), "alpha", (0, 0, size, size)), elevation, fill)
 
 
-@pytest.mark.parametrize(
-    ("azimuth", "elevation"), [(0, 50), (37, 0), (90, 25), (143, 50), (180, -20), (-68, -20), (-121, 25), (0, 0)]
-)
+@pytest.mark.parametrize(("azimuth", "elevation"), [(0, 50), (90, 25), (180, -20), (-121, 25)])
 def test_the_azimuth_is_found_within_a_few_degrees(azimuth: int, elevation: int):
-    """Also where the photo was taken from further away, through another lens."""
     chair = armchair()
-    for distance, error_deg, agreement in ((1.0, 2, 0.93), (1.5, 5, 0.8)):
-        found = find_facing(chair, photo_of(chair, azimuth, elevation, distance=distance), quietly)
-        assert abs(wrap_azimuth(found.azimuth_deg - azimuth)) <= error_deg
-        assert found.agreement > agreement
+    found = find_facing(chair, photo_of(chair, azimuth, elevation), quietly)
+    assert abs(wrap_azimuth(found.azimuth_deg - azimuth)) <= 2 and found.agreement > 0.93
+
+
+@pytest.mark.parametrize(("azimuth", "elevation"), [(37, 0), (143, 50), (-68, -20), (0, 0)])
+def test_it_is_found_where_the_photo_was_taken_from_further_away_through_another_lens(azimuth: int, elevation: int):
+    chair = armchair()
+    found = find_facing(chair, photo_of(chair, azimuth, elevation, distance=1.5), quietly)
+    assert abs(wrap_azimuth(found.azimuth_deg - azimuth)) <= 5 and found.agreement > 0.8
 
 
 @pytest.mark.parametrize(("azimuth", "elevation", "fill"), [(110, 15, 0.5), (-40, 0, 0.95), (160, 30, 0.8)])

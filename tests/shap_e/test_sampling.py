@@ -119,8 +119,8 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 
 def test_a_seed_is_a_latent_whatever_the_batch(parts: Parts, tokens: torch.Tensor):
     assert torch.equal(drawn(parts, tokens), drawn(parts, tokens))
-    assert torch.allclose(drawn(parts, tokens), drawn(parts, tokens, at_once=1), atol=1e-5)
-    assert not torch.allclose(drawn(parts, tokens), drawn(parts, tokens, seed=12), atol=1e-3)
+    assert torch.allclose(drawn(parts, tokens), drawn(parts, tokens, at_once=1), atol=1e-3)
+    assert not torch.allclose(drawn(parts, tokens), drawn(parts, tokens, seed=12), atol=1e-2)
 
 
 def test_nothing_touches_the_global_seed(parts: Parts, tokens: torch.Tensor):

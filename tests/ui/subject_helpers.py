@@ -21,6 +21,7 @@ from pipelines.runtime.shelf import Prepared
 from tests.toy_methods import Flat
 from tests.ui.hostile.server import file_object
 from tests.ui.house import BLUE, ORANGE, a_photo
+from ui.own_depth import DepthPanel, OwnDepth
 from ui.photos import FIRST_EXAMPLE
 from ui.studio import Studio, open_studio
 from ui.subject_events import PhotoPanel, SubjectEvents, SubjectPanel
@@ -66,6 +67,14 @@ def strokes(
     return _png(layer)
 
 
+def a_depth(size: tuple[int, int] = (320, 240)) -> bytes:
+    """In sixteen bits, farther to the right."""
+    levels = np.tile(np.linspace(20_000, 30_000, size[0]).astype(np.uint16), (size[1], 1))
+    file = io.BytesIO()
+    Image.fromarray(levels).save(file, "PNG")
+    return file.getvalue()
+
+
 def _png(rgba: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(rgba).save(file, "PNG")
@@ -81,7 +90,7 @@ class Page:
     """One visitor's panel: what it shows, and what they do with it."""
 
     def __init__(self, events: SubjectEvents, visitor: Any = VISITOR) -> None:
-        self.events, self.visitor = events, visitor
+        self.events, self.visitor, self.own_depth = events, visitor, OwnDepth(events)
         self.prepared, self.remover, self.fill, self.feather, self.tried = "", AUTO, 80, 0, ()
         self.shown, self.compared, self.picture, self.unprepared = "", "", "", []
 
@@ -108,6 +117,22 @@ class Page:
         seen = self.events.paint(self.prepared, self.tried, self.visitor, event(strokes=upload))
         assert is_gone(upload)
         return self._see(seen)
+
+    def bring_depth(self, data: bytes) -> SubjectPanel:
+        self.read_depth(data)
+        return self.frame_with_depth()
+
+    def read_depth(self, data: bytes) -> None:
+        upload = an_upload(data)
+        self._see_depth(self.own_depth.take(upload, self.prepared))
+        assert is_gone(upload)
+
+    def take_depth_away(self) -> SubjectPanel:
+        self._see_depth(self.own_depth.drop(self.prepared))
+        return self.frame_with_depth()
+
+    def frame_with_depth(self) -> SubjectPanel:
+        return self._see_all(self.own_depth.frame_with(self.unprepared, self.prepared, *self._wish, self.visitor))
 
     def start_over(self) -> SubjectPanel:
         return self._see(self.events.start_over(self.prepared, self.tried, self.visitor))
@@ -140,6 +165,10 @@ class Page:
         self._take("unprepared", seen.unprepared)
         self._see_all(self.events.prepare_next(self.unprepared, *self._wish, self.visitor))
         return seen
+
+    def _see_depth(self, seen: DepthPanel) -> None:
+        self._take("shown", seen.cutout)
+        self._take("unprepared", seen.unprepared)
 
     def _see_all(self, panels: Iterator[SubjectPanel]) -> SubjectPanel:
         seen = SubjectPanel()

@@ -23,10 +23,10 @@ def test_1_to_39_each_bad_photo_is_refused_with_its_sentence(app: Running, name:
         answer = app.client.post("/gradio_api/upload", files={"files": ("cat.png", data)})
         assert answer.status_code == 413 and "MB" in answer.json()["error"]
         return
-    sentence = app.call("prepare", file_object(app.upload(data)), "none", 0, 0.8).sentence
+    sentence = app.call("prepare", file_object(app.upload(data)), "none", 0, 0.8, None).sentence
     assert says in sentence and str(app.data) not in sentence and "Traceback" not in sentence
 
 
 def test_after_all_of_them_an_honest_photo_is_served_and_none_of_them_is_left(app: Running) -> None:
-    assert app.call("prepare", file_object(app.upload(a_picture(spot=True))), "none", 0, 0.8).ok
+    assert app.call("prepare", file_object(app.upload(a_picture(spot=True))), "none", 0, 0.8, None).ok
     assert not list(app.uploads.rglob("photo.*"))

@@ -17,7 +17,9 @@ def test_f16_of_fifty_at_once_each_gets_their_own_or_a_sentence(tmp_path: Path) 
         assert len(set(subjects)) == CLIENTS
 
         def render(subject: str) -> Answer:
-            return app.call("render", None, subject, ["inflate"], 0, 0, 1, None, None, 0, 64, None, "none", 0, 0.8)
+            return app.call(
+                "render", None, subject, ["inflate"], 0, 0, 1, None, None, 0, 64, None, "none", 0, 0.8, None
+            )
 
         with ThreadPoolExecutor(CLIENTS) as pool:
             answers = list(pool.map(render, subjects))
@@ -34,5 +36,5 @@ def test_f16_of_fifty_at_once_each_gets_their_own_or_a_sentence(tmp_path: Path) 
 
 
 def prepared(app: Running, colour: tuple[int, int, int]) -> str:
-    answer = app.call("prepare", file_object(app.upload(a_picture(colour, spot=True))), "none", 0, 0.8)
+    answer = app.call("prepare", file_object(app.upload(a_picture(colour, spot=True))), "none", 0, 0.8, None)
     return json.loads(answer.text)[0]["subject"]

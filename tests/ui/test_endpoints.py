@@ -21,7 +21,7 @@ from tests.ui.house import CAMERA_NAME, ORANGE, a_photo
 PUBLIC = {"/methods", "/prepare", "/render", "/compare", "/reopen", "/delete"}
 RENDER = (  # in the order of the endpoint's parameters
     *("photo", "subject", "methods", "azimuth_deg", "elevation_deg", "distance", "path", "count", "seed", "size_px"),
-    *("options", "remover", "photo_elevation_deg", "fill"),
+    *("options", "remover", "photo_elevation_deg", "fill", "depth"),
 )
 
 
@@ -81,6 +81,26 @@ def test_prepare_gives_the_cut_out_and_keeps_nothing_else(prepared: dict[str, An
     for file in house.data.rglob("*"):
         assert "canary" not in file.name
         assert not file.is_file() or CAMERA_NAME.encode() not in file.read_bytes()
+
+
+def test_a_depth_comes_with_its_photo_is_kept_with_the_result_and_forgotten_here(
+    client: Client, house: Running, photo: Path, tmp_path: Path
+):
+    depth = tmp_path / "canary.npy"
+    np.save(depth, np.linspace(1, 2, 640 * 480, dtype=np.float32).reshape(480, 640))
+    ready = client.predict(photo=handle_file(photo), depth=handle_file(depth), api_name="/prepare")
+    made = client.predict(subject=ready["subject"], azimuth_deg=0, size_px=64, methods=["inflate"], api_name="/render")
+    kept = Image.open(io.BytesIO(file_of(house, made, "subject_depth.png")))
+    assert kept.size == (1024, 1024) and kept.mode == "I;16"
+    assert made["manifest"]["subject"]["depth_sha256"]
+    wrong: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"photo": handle_file(photo), "depth": handle_file(photo)}, "neither a PNG nor an NPY"),
+        ({"subject": ready["subject"], "depth": handle_file(depth)}, "comes with its photo"),
+    )
+    for sent, said in wrong:
+        with pytest.raises(AppError, match=said):
+            client.predict(**sent, azimuth_deg=0, size_px=64, methods=["inflate"], api_name="/render")
+    assert not [path for path in house.data.rglob("*") if path.suffix == ".npy" or "canary" in path.name]
 
 
 def file_of(house: Running, result: dict[str, Any], name: str) -> bytes:
@@ -273,13 +293,13 @@ def test_56_to_64_a_bad_value_is_refused_with_its_own_sentence(
 )
 def test_prepare_refuses_bad_values_with_their_own_sentence(house: Running, given: dict[str, Any], sentence: str):
     file = file_object(house.upload(a_photo()))
-    values = {"remover": "auto", "elevation_deg": 0, "fill": 0.8} | given
+    values = {"remover": "auto", "elevation_deg": 0, "fill": 0.8, "depth": None} | given
     assert sentence in refusal(house, "prepare", file, *values.values())
 
 
 @pytest.mark.parametrize("photo", [None, "", 7, [], {}, "/etc/hostname", {"path": "/etc/hostname"}], ids=str)
 def test_prepare_takes_uploads_only(house: Running, photo: Any):
-    assert house.call("prepare", photo, "auto", 0.0, 0.8).sentence
+    assert house.call("prepare", photo, "auto", 0.0, 0.8, None).sentence
 
 
 @pytest.mark.parametrize("id", ["", "0" * 44, "../x", "%2e%2e%2f", "x" * 10_000, "０" * 44, None, 7, ["a"]], ids=str)

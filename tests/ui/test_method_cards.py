@@ -58,6 +58,13 @@ def test_a_card_says_what_it_costs_here_for_the_cameras_chosen(machine: Machine)
     assert "4.2 GB once" in total((fetches,), [True], {"fetches": few})
 
 
+def test_a_card_says_what_it_asks_of_a_quota_where_there_is_one(machine: Machine):
+    fetches = Fetches()
+    kept = estimates((fetches,), [True], orbit(4), 576, machine, lambda method, request: 10 * len(request.views))
+    assert "asks for 40 s of your GPU quota" in facts(fetches, machine, kept["fetches"])
+    assert "quota" not in facts(fetches, machine, estimates((fetches,), [True], orbit(4), 576, machine)["fetches"])
+
+
 def test_the_total_counts_only_what_is_chosen(machine: Machine):
     methods = (Flat(), Fetches())
     priced = estimates(methods, [True, True], orbit(30), 576, machine)

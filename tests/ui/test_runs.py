@@ -18,7 +18,7 @@ from pipelines.runtime.intake import Intake
 from pipelines.runtime.job import REPLACED, Job, Saved
 from pipelines.runtime.method import Estimate, Request
 from pipelines.runtime.settings import Settings
-from pipelines.runtime.shelf import subject_sha256
+from pipelines.runtime.shelf import mark_of
 from tests.toy_methods import Flat, Raises, Slow, a_card
 from ui.photos import FIRST_EXAMPLE, Photos
 from ui.runs import Runs, chosen_views, without
@@ -59,6 +59,14 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     yield studio
     studio.jobs.drain(0)
     studio.intake.close()
+
+
+_SHARED: dict[int, Photos] = {}
+
+
+def shared(studio: Studio) -> Photos:
+    """One for all who need no fresh one: it has the example cut out."""
+    return _SHARED.setdefault(id(studio), Photos(studio))
 
 
 def generate(runs: Runs, *chosen: Any, **changes: Any) -> tuple[Any, str]:
@@ -103,14 +111,14 @@ def sentences(shown: str) -> str:
 
 
 def test_a_run_goes_on_the_wall_at_once_and_ends_in_the_archive(studio: Studio):
-    spec, said = generate(Runs(Photos(studio)), kind="orbit")
+    spec, said = generate(Runs(shared(studio)), kind="orbit")
     assert said == ""
     assert end_of(studio, spec).state == "saved"
     assert len(studio.archive.open(spec).turnarounds[0].frames) == 4
 
 
 def test_beside_keeps_what_is_on_the_wall(studio: Studio):
-    runs = Runs(Photos(studio))
+    runs = Runs(shared(studio))
     first, _ = generate(runs)
     second, _ = generate(runs, spec=first, beside=True)
     assert second.split(",")[0] == first and len(second.split(",")) == 2
@@ -119,7 +127,7 @@ def test_beside_keeps_what_is_on_the_wall(studio: Studio):
 
 
 def test_a_run_takes_the_place_of_what_this_page_and_its_wall_have_going(studio: Studio):
-    runs = Runs(Photos(studio))
+    runs = Runs(shared(studio))
     slow = {"visitor": "c" * 32}
     first, _ = generate(runs, False, True, 1000, **slow)
     second, _ = generate(runs, False, True, 1000, **slow)  # the wall has not heard of the first yet
@@ -132,7 +140,7 @@ def test_a_run_takes_the_place_of_what_this_page_and_its_wall_have_going(studio:
 
 
 def test_no_run_is_replaced_that_somebody_still_wants(studio: Studio):
-    runs = Runs(Photos(studio))
+    runs = Runs(shared(studio))
     mine, other = {"visitor": "d" * 32}, {"visitor": "e" * 32}
     tab: Any = SimpleNamespace(**vars(VISITOR) | {"session_hash": "tab"})
     taken, _ = generate(runs, False, True, 1000, **mine)
@@ -167,7 +175,7 @@ def test_after_a_restart_the_wall_gives_the_very_same_photo_back_or_nobody_does(
     photos = Photos(studio)
     entry = photos.entry(FIRST_EXAMPLE)
     mine = photos.shelf.put(replace(entry, fill=0.6, subject=None, repair=None))
-    assert subject_sha256(mine) is None  # not cut out, so nobody can know it again
+    assert mark_of(mine) is None  # not cut out, so nobody can know it again
     prepared = photos.prepare(replace(entry, fill=0.6))
     mine = photos.shelf.put(prepared)
     spec, _ = generate(Runs(photos), prepared_id=mine)
@@ -186,7 +194,7 @@ def test_after_a_restart_the_wall_gives_the_very_same_photo_back_or_nobody_does(
 
 
 def test_a_refusal_that_stands_under_generate_already_is_not_said_again(studio: Studio):
-    runs = Runs(Photos(studio))
+    runs = Runs(shared(studio))
     *_, price = runs.prices("orbit", 0, 1, 4, 64, False, False, 50)
     assert "No method is chosen" in sentences(price)
     assert generate(runs, False, False, 50, price=price) == (gr.skip(), "")
@@ -233,12 +241,12 @@ def test_no_exception_of_any_kind_leaves_a_handler(studio: Studio, problem: Base
     ids=str,
 )
 def test_bad_settings_are_answered_and_begin_nothing(studio: Studio, changes: dict[str, Any], sentence: str):
-    spec, said = generate(Runs(Photos(studio)), **changes)
+    spec, said = generate(Runs(shared(studio)), **changes)
     assert sentence in sentences(said) and spec == gr.skip()
 
 
 def test_another_cut_out_mends_what_was_wrong_with_the_last_and_nothing_else(studio: Studio):
-    runs = Runs(Photos(studio))
+    runs = Runs(shared(studio))
     _, no_photo = generate(runs, prepared_id="")
     _, no_method = generate(runs, False, False, 50)
     assert sentences(no_photo) and runs.mended(no_photo) == ""
@@ -246,11 +254,11 @@ def test_another_cut_out_mends_what_was_wrong_with_the_last_and_nothing_else(stu
 
 
 def test_no_method_chosen_is_said(studio: Studio):
-    assert "No method is chosen" in sentences(generate(Runs(Photos(studio)), False, False, 50)[1])
+    assert "No method is chosen" in sentences(generate(Runs(shared(studio)), False, False, 50)[1])
 
 
 def test_again_makes_the_same_once_more_and_with_a_seed_another(studio: Studio):
-    runs = Runs(Photos(studio))
+    runs = Runs(shared(studio))
     first, _ = generate(runs, kind="swing", azimuth_deg=20, seed=3)
     end_of(studio, first)
     same, said = runs.again(event(id=first, key="flat", seed=None), first, KEY, VISITOR)
@@ -288,13 +296,13 @@ def test_a_failed_tile_leaves_the_wall_when_it_is_tried_again(studio: Studio):
 
 @pytest.mark.parametrize("said", [{}, {"id": NEVER, "key": "flat"}, {"id": ["x"], "key": {}}, {"id": "../x"}], ids=str)
 def test_again_of_what_is_not_there_is_said(studio: Studio, said: dict[str, Any]):
-    spec, shown = Runs(Photos(studio)).again(event(**said), "", KEY, VISITOR)
+    spec, shown = Runs(shared(studio)).again(event(**said), "", KEY, VISITOR)
     assert spec == gr.skip() and sentences(shown)
 
 
 @pytest.mark.parametrize("seed", ["7", -1, 1.5, float("nan"), [], True])
 def test_again_with_a_seed_that_is_none_is_said(studio: Studio, seed: Any):
-    runs = Runs(Photos(studio))
+    runs = Runs(shared(studio))
     spec, _ = generate(runs)
     end_of(studio, spec)
     again, shown = runs.again(event(id=spec, key="flat", seed=seed), spec, KEY, VISITOR)
@@ -302,7 +310,7 @@ def test_again_with_a_seed_that_is_none_is_said(studio: Studio, seed: Any):
 
 
 def test_f11_only_ones_own_run_is_stopped(studio: Studio):
-    runs = Runs(Photos(studio))
+    runs = Runs(shared(studio))
     spec, _ = generate(runs, False, True, 1000)
     job = studio.jobs.find(spec)
     assert job
@@ -316,7 +324,7 @@ def test_f11_only_ones_own_run_is_stopped(studio: Studio):
 
 
 def test_a_finished_method_stays_when_another_is_stopped(studio: Studio):
-    runs = Runs(Photos(studio))
+    runs = Runs(shared(studio))
     spec, _ = generate(runs, True, True, 1000)
     job = studio.jobs.find(spec)
     assert job
@@ -327,7 +335,7 @@ def test_a_finished_method_stays_when_another_is_stopped(studio: Studio):
 
 
 def test_only_who_made_a_result_deletes_it(studio: Studio):
-    runs = Runs(Photos(studio))
+    runs = Runs(shared(studio))
     spec, _ = generate(runs)
     end_of(studio, spec)
     for stranger in ("b" * 32, "", None):
@@ -340,7 +348,7 @@ def test_only_who_made_a_result_deletes_it(studio: Studio):
 
 
 def test_a_result_of_a_browser_without_a_key_has_no_owner(studio: Studio):
-    runs = Runs(Photos(studio))
+    runs = Runs(shared(studio))
     spec, _ = generate(runs, visitor="")
     end_of(studio, spec)
     left, said, _ = runs.forget(event(id=spec), spec, "")
@@ -348,7 +356,7 @@ def test_a_result_of_a_browser_without_a_key_has_no_owner(studio: Studio):
 
 
 def test_change_one_thing_puts_a_results_settings_into_the_controls(studio: Studio):
-    runs = Runs(Photos(studio))
+    runs = Runs(shared(studio))
     spec, _ = generate(
         runs, False, True, 2, kind="swing", azimuth_deg=20, elevation_deg=5, distance=1.5, count=8, seed=4, size_px=160
     )
@@ -371,7 +379,7 @@ def test_change_one_thing_puts_a_results_settings_into_the_controls(studio: Stud
 
 
 def test_prices_are_one_a_card_and_a_total(studio: Studio):
-    flat, slow, total = Runs(Photos(studio)).prices("orbit", 0, 1, 4, 64, True, True, 50)
+    flat, slow, total = Runs(shared(studio)).prices("orbit", 0, 1, 4, 64, True, True, 50)
     assert "about a second here" in flat and "about 5 seconds here" in slow and "about 5 seconds" in total
 
 

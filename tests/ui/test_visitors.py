@@ -49,7 +49,7 @@ def ask(app: Running, subject: str, address: str) -> str:
 
 def test_f17_one_address_gets_its_share_of_runs_and_another_still_gets_its_own(tmp_path: Path) -> None:
     with serving(tmp_path / "data", "tests.ui.house", TURNAROUND_MAX_QUEUE=6) as app:
-        prepared = app.call("prepare", file_object(app.upload(a_picture(spot=True))), "none", 0, 0.8)
+        prepared = app.call("prepare", file_object(app.upload(a_picture(spot=True))), "none", 0, 0.8, None)
         subject = json.loads(prepared.text)[0]["subject"]
         flood = [ask(app, subject, HERE) for _ in range(8)]
         refused = 0

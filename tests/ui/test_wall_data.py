@@ -229,7 +229,7 @@ def test_a_finished_result_is_described_in_full(studio: Studio) -> None:
         "url": f"r/{id}/subject.png",
         "elevation_deg": 0.0,
         "fill": 0.8,
-        "remover": "the photo’s own transparency",
+        "remover": {"say": "remover.by.alpha", "values": {}},
     }
     (tile,) = described["tiles"]
     assert (tile["key"], tile["state"], tile["sentence"], tile["seed"]) == ("fixed", "done", None, 7)
@@ -237,9 +237,8 @@ def test_a_finished_result_is_described_in_full(studio: Studio) -> None:
     first, second = tile["frames"]
     assert (first["azimuth_deg"], first["elevation_deg"], first["distance"], first["exact"]) == (30, 20, 1, False)
     assert first["asked"] == {"azimuth_deg": 0, "elevation_deg": 10, "distance": 1} and second["exact"]
-    assert tile["summary"] == (
-        "2 views, the first at azimuth 30°, elevation 20°; 1 of them the nearest this method has."
-    )
+    at = {"say": "wall.view", "values": {"az": "30", "el": "20"}}
+    assert tile["summary"] == {"say": "camera.views_nearest", "values": {"n": 2, "view": at, "inexact": 1}}
     assert tile["video"] == f"r/{id}/fixed/orbit.mp4" and tile["model"] is None
     labels = [file["label"] for file in tile["files"] + described["files"]]
     assert {"Video (MP4)", "Cameras (ZIP)", "Everything (ZIP)"} <= set(labels) and "3D model (GLB)" not in labels
@@ -321,12 +320,12 @@ def test_the_camera_is_told_in_words() -> None:
 
     exact = FrameRecord("view_000.png", View(-90, 5, 1.5), View(-90, 5, 1.5), True)
     near = FrameRecord("view_000.png", View(30, 20), View(0, 10), False)
-    assert camera_used(()) == "A 3D model, without views."
-    assert camera_used((exact,)) == "Exactly the camera asked for: azimuth -90°, elevation 5°, distance 1.5."
-    assert camera_used((near,)) == (
+    assert str(camera_used(())) == "A 3D model, without views."
+    assert str(camera_used((exact,))) == "Exactly the camera asked for: azimuth -90°, elevation 5°, distance 1.5."
+    assert str(camera_used((near,))) == (
         "The nearest camera this method has: azimuth 30°, elevation 20°. Asked for: azimuth 0°, elevation 10°."
     )
-    assert camera_used((exact, exact)).endswith("each exactly as asked.")
+    assert str(camera_used((exact, exact))).endswith("each exactly as asked.")
 
 
 def test_options_of_any_kind_stay_plain(studio: Studio) -> None:

@@ -38,7 +38,9 @@ def run(method: Method, *views: View, report: Report | None = None, size_px: int
 @each_method
 def test_every_view_is_exactly_the_one_asked_for_and_cut_out(method: Method):
     views = (View(0, 0), View(90, 30), View(-135, -20, 1.2))
-    made = run(method, *views)
+    report = Report()
+    made = run(method, *views, report=report)
+    assert report.finished == list(made.frames) and report.fov_deg == made.fov_deg, "each is kept once it is done"
     assert [frame.view for frame in made.frames] == list(views) and all(frame.exact for frame in made.frames)
     for frame in made.frames:
         assert frame.rgba.shape == (96, 96, 4) and (frame.rgba[..., 3] == 0).any()

@@ -1,6 +1,10 @@
 """The page around the parts: headings, methods, Generate, the history."""
 
 WORDS: dict[str, tuple[str, str]] = {
+    "run.adopted": (
+        "These are the settings of that result. Change what you like, then press Generate.",
+        "Das sind die Einstellungen jenes Ergebnisses. Ändere, was du willst, dann „Erzeugen“.",
+    ),
     "page.promise": (
         "One photo in; the object from every side out.",
         "Ein Foto hinein, das Objekt von allen Seiten heraus.",

@@ -9,9 +9,19 @@ WORDS: dict[str, tuple[str, str]] = {
     "subject.offer": ("Use the one that needs no download", "Den nehmen, der nichts herunterlädt"),
     "subject.remover": ("Background remover", "Freisteller"),
     "subject.remover_info": (
-        "Automatic keeps a photo's own transparency, and else finds the outline.",
-        "Automatisch behält die Transparenz des Fotos und sucht sonst den Umriss.",
+        "Automatic keeps a photo's own transparency, and else finds the outline. What has a size is fetched once.",
+        "Automatisch behält die Transparenz des Fotos und sucht sonst den Umriss. Was eine Größe hat, wird einmal "
+        "geladen.",
     ),
+    "remover.auto": ("Automatic (nothing to download)", "Automatisch (nichts zu laden)"),
+    "remover.outline": ("Outline (nothing to download)", "Umriss (nichts zu laden)"),
+    "remover.none": ("None: take the whole photo", "Keiner: das ganze Foto nehmen"),
+    "remover.short.alpha": ("Photo’s own", "Wie im Foto"),
+    "remover.short.none": ("Whole photo", "Ganzes Foto"),
+    "remover.short.outline": ("Outline", "Umriss"),
+    "remover.named": ("{name}", "{name}"),
+    "remover.by.alpha": ("the photo’s own transparency", "der Transparenz des Fotos"),
+    "remover.by.none": ("nothing: it is the whole photo", "nichts: Es ist das ganze Foto"),
     "subject.elevation": ("Photo elevation (°)", "Kamerahöhe (°)"),
     "subject.elevation_info": (
         "How high the camera stood: 0 is level with the object, 90 straight above.",
@@ -27,6 +37,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "subject.fill_info": (
         "How much of the picture the object's longest side takes.",
         "Wie viel vom Bild die längste Seite des Objekts einnimmt.",
+    ),
+    "subject.depth": ("Upload a depth", "Tiefe hochladen"),
+    "subject.depth_away": ("Without that depth", "Ohne diese Tiefe"),
+    "subject.depth_info": (
+        "**A depth of your own**: of all of the photo, as a 16-bit PNG or NPY, in proportion to the "
+        "distance or to one over it, 0 unknown. iNVS can go by it: choose it in its options.",
+        "**Eine eigene Tiefe**: des ganzen Fotos, als 16-Bit-PNG oder NPY, im Verhältnis zum Abstand oder zu dessen "
+        "Kehrwert, 0 unbekannt. iNVS kann sie nehmen: wähle sie in seinen Optionen.",
     ),
     "subject.start_over": ("Start over", "Von vorn"),
     "subject.mask": ("The mask: what is dimmed is cut away", "Die Maske: was blass ist, fällt weg"),
@@ -67,7 +85,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "cutout.by": ("Cut out by {remover}", "Freigestellt mit {remover}"),
     "cutout.own": ("Cut out by the photo’s own transparency", "Freigestellt durch die Transparenz des Fotos"),
     "cutout.whole": ("The whole photo, nothing removed", "Das ganze Foto, nichts entfernt"),
+    "cutout.alt": ("The cut-out that every method sees", "Das Motiv, wie jedes Verfahren es sieht"),
+    "cutout.nothing": ("The cut-out appears here.", "Hier erscheint das Motiv."),
+    "cutout.awaited": ("Cutting out …", "Wird freigestellt …"),
+    "cutout.at_work": ("Cutting out", "Freistellen"),
+    "cutout.stopped": ("Stopped.", "Angehalten."),
+    "cutout.compared": ("Cut-outs to compare", "Motive zum Vergleichen"),
     "cutout.and": ("{first}, {then}", "{first}, {then}"),
+    "cutout.depth": ("with a depth of yours", "mit eigener Tiefe"),
     "cutout.repaired": ("repaired by hand", "von Hand ausgebessert"),
     "cutout.softened": ("edge softened by {n} %", "Rand um {n} % weicher"),
 }

@@ -9,6 +9,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "wall.elevation_at": ("Elevation", "Höhenwinkel"),
     "wall.readout": ("Azimuth / elevation of the shared camera", "Azimut / Höhenwinkel der gemeinsamen Kamera"),
     "wall.view": ("azimuth {az}°, elevation {el}°", "Azimut {az}°, Höhenwinkel {el}°"),
+    "wall.view_from": (
+        "azimuth {az}°, elevation {el}°, distance {far}",
+        "Azimut {az}°, Höhenwinkel {el}°, Abstand {far}",
+    ),
     "wall.nearest": ("nearest: {view}", "nächste: {view}"),
     "wall.turn": ("{title}: turn with the arrow keys", "{title}: mit den Pfeiltasten drehen"),
     "wall.mode": ("What all tiles show", "Was alle Kacheln zeigen"),
@@ -16,6 +20,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "wall.picture": ("Picture", "Bild"),
     "wall.depth": ("Depth", "Tiefe"),
     "wall.normals": ("Normals", "Normalen"),
+    "wall.confidence": ("Photo's own", "Aus dem Foto"),
     "wall.3d": ("3D", "3D"),
     "wall.no_depth": (
         "No depth: this method made no geometry.",
@@ -24,6 +29,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "wall.no_normals": (
         "No normals: this method made no geometry.",
         "Keine Normalen: Das Verfahren hat keine Geometrie gemacht.",
+    ),
+    "wall.no_confidence": (
+        "This method does not tell the photo's own pixels from invented ones.",
+        "Das Verfahren unterscheidet nicht zwischen Pixeln aus dem Foto und erfundenen.",
     ),
     "wall.no_3d": ("No 3D model: this method makes pictures.", "Kein 3D-Modell: Das Verfahren macht Bilder."),
     "wall.no_webgl": (
@@ -77,6 +86,20 @@ WORDS: dict[str, tuple[str, str]] = {
     "wall.seed": ("seed {seed}", "Startwert {seed}"),
     "wall.about": ("Citation and how it was made", "Zitat und Entstehung"),
     "wall.camera": ("Camera", "Kamera"),
+    "camera.none": ("A 3D model, without views.", "Ein 3D-Modell, ohne Ansichten."),
+    "camera.exact": ("Exactly the camera asked for: {view}.", "Genau die verlangte Kamera: {view}."),
+    "camera.nearest": (
+        "The nearest camera this method has: {view}. Asked for: {asked}.",
+        "Die nächste Kamera, die dieses Verfahren hat: {view}. Verlangt: {asked}.",
+    ),
+    "camera.views_exact": (
+        "{n} views, the first at {view}; each exactly as asked.",
+        "{n} Ansichten, die erste bei {view}; jede genau wie verlangt.",
+    ),
+    "camera.views_nearest": (
+        "{n} views, the first at {view}; {inexact} of them the nearest this method has.",
+        "{n} Ansichten, die erste bei {view}; {inexact} davon die nächste, die dieses Verfahren hat.",
+    ),
     "wall.licence": ("Licence", "Lizenz"),
     "wall.paper": ("Paper", "Veröffentlichung"),
     "wall.code": ("Code", "Quelltext"),

@@ -113,7 +113,7 @@ def loaded(page: Page, ids: str, pictures: int) -> None:
     """Every picture has come, so that the nearest is the nearest of all."""
     page.wait_for_function(
         "([id, n]) => performance.getEntriesByType('resource')"
-        ".filter(e => e.name.includes(id) && /view_\\d+/.test(e.name) && e.responseEnd > 0).length >= n",
+        ".filter(e => e.name.includes(id) && /view_\\d+/.test(e.name) && e.responseStatus === 200).length >= n",
         arg=[ids, pictures],
     )
 

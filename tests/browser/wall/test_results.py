@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from pipelines.core.cameras import View, orbit
+from tests.browser.conftest import FLAT_FLAGS
 from tests.browser.wall.parts import (
     Visit,
     all_drawn,
@@ -25,6 +26,7 @@ from tests.ui.house import MARKUP
 from ui.assets import asset
 
 pytestmark = pytest.mark.browser
+FLAGS = FLAT_FLAGS
 
 
 def test_a_run_fills_its_tiles_and_the_server_hears_of_it(visit: Visit, house: WallHouse):
@@ -147,6 +149,7 @@ def test_pictures_that_come_late_are_asked_for_again_without_a_word_of_it(visit:
     page.route("**/view_*.webp", answer)
     set_spec(page, f"{two}.dial")
     all_drawn(page, 1)
+    loaded(page, two, 21)
     expect(tile(page, 0).locator(".tile-note")).to_be_hidden()
     assert len([url for url in refused if two in url]) == 21
 

@@ -3,14 +3,13 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from pipelines.core.cameras import View, orbit
-from tests.browser.conftest import FLAGS
+from tests.browser.conftest import FLAT_FLAGS
 from tests.browser.wall.parts import (
     CENTRE,
     Visit,
-    all_drawn,
     angle,
     camera,
     canvas,
@@ -28,6 +27,7 @@ from tests.browser.wall.parts import (
 from tests.browser.wall_house import FIXED, WallHouse, hue, until
 
 pytestmark = pytest.mark.browser
+FLAGS = FLAT_FLAGS
 
 
 def test_dragging_one_tile_turns_all_and_asks_the_server_for_nothing(visit: Visit, two: str, seeded: str):
@@ -157,49 +157,7 @@ def test_a_finger_turns_sideways_and_scrolls_up_and_down(visit: Visit, two: str)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-# --- What a tile shows ------------------------------------------------------------------------------------------------
-
-
-def test_depth_normals_and_3d_where_a_method_has_them_and_the_reason_where_not(visit: Visit, two: str, solid: str):
-    page = visit.shown(f"?r={solid},{two}.sixfold", 2)
-    other = f"([canvas, seen]) => !seen.includes(String(({CENTRE})(canvas)))"
-    seen = [",".join(map(str, canvas(page, 0).evaluate(CENTRE)))]
-    for mode, reason in (("Depth", "No depth"), ("Normals", "No normals")):
-        press(page, mode)
-        page.wait_for_function(other, arg=[canvas(page, 0).element_handle(), seen])
-        seen.append(",".join(map(str, canvas(page, 0).evaluate(CENTRE))))
-        expect(tile(page, 1).locator(".tile-note")).to_contain_text(reason)
-    press(page, "3D")
-    expect(tile(page, 1).locator(".tile-note")).to_contain_text("No 3D model")
-    shows_its_claim(page, 1)
-
-    # A model is seen from anywhere; pictures stay where they were taken
-    page.wait_for_function("document.querySelector('.tile canvas').classList.contains('tilts')")
-    drag(page, canvas(page, 0), -40, 60)
-    assert angle(page, 0).elevation_deg > 20
-    expect(tile(page, 0).locator(".tile-angle")).not_to_contain_text("nearest")
-    expect(tile(page, 1).locator(".tile-angle")).to_contain_text("nearest")
-    press(page, "Picture")
-    expect(tile(page, 0).locator(".tile-angle")).to_have_text(re.compile(r"^-?\d+° / 10°$"))
-    press(page, "Normals", tile(page, 0))  # this tile alone
-    expect(tile(page, 0).get_by_role("button", name="Normals")).to_have_attribute("aria-pressed", "true")
-    expect(page.locator(".wall-bar").get_by_role("button", name="Picture")).to_have_attribute("aria-pressed", "true")
-
-
-def test_without_webgl_the_pictures_stay_and_a_sentence_says_so(
-    browser: Browser, house: WallHouse, solid: str, chromium: str
-):
-    flags = [flag for flag in FLAGS if "gl" not in flag and "swiftshader" not in flag]
-    kind = browser.browser_type
-    blind = kind.launch(executable_path=chromium, args=[*flags, "--disable-gpu", "--disable-3d-apis"])
-    page = blind.new_page(reduced_motion="reduce")
-    page.goto(f"{house.url}/?r={solid}")
-    all_drawn(page, 1)
-    before = canvas(page, 0).evaluate(CENTRE)
-    press(page, "3D")
-    expect(tile(page, 0).locator(".tile-note")).to_contain_text("WebGL")
-    assert canvas(page, 0).evaluate(CENTRE) == before and before[3] == 255
-    blind.close()
+# --- Two at once ------------------------------------------------------------------------------------------------------
 
 
 def test_a_wipe_shows_one_side_of_each_and_turns_with_all(visit: Visit, two: str):

@@ -12,8 +12,9 @@ import numpy as np
 from pipelines.core.cameras import View
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.compare import Progressed
-from pipelines.runtime.method import Request
+from pipelines.runtime.method import Method, Request
 from pipelines.runtime.settings import read_settings
+from tests.runtime.worker_methods import Killed, Learned
 from tests.toy_methods import Raises, Slow, SlowOptions, a_subject
 from ui.temp import claim_folder
 
@@ -68,9 +69,10 @@ def build(studio: Any) -> Any:
         raise TurnaroundError(f"There is no {text}. Try something else.")
 
     def run(what: str) -> Iterator[str]:
-        """A job with a method that raises `what`, or lasts so many tenths of a second."""
-        options = None if what in EXITS else SlowOptions(int(what))
-        method = Raises(EXITS[what]("on purpose")) if what in EXITS else Slow()
+        """A job with a method that raises `what`, is "killed" or "learned", or lasts so many tenths of a second."""
+        failing: dict[str, Method] = {name: Raises(kind("on purpose")) for name, kind in EXITS.items()}
+        method = (failing | {"killed": Killed(), "learned": Learned()}).get(what) or Slow()
+        options = SlowOptions(int(what)) if isinstance(method, Slow) else None
         request = Request(a_subject(), (View(0.0, 0.0),), size_px=64, options=options)
         job = studio.jobs.start(a_subject(), [(method, request)], visitor="one")
         yield f"started {job.id}"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipelines.inflate.inflation import Inflation, inflate
-from pipelines.inflate.silhouette import Silhouette, trace
+from pipelines.core.inflation import Inflation, inflate
+from pipelines.core.silhouette import Silhouette, trace
 from tests.inflate import shapes
 
 HALF = shapes.SIZE / 2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.errors import TurnaroundError
-from pipelines.inflate.silhouette import MAX_POINTS, Silhouette, trace
+from pipelines.core.silhouette import MAX_POINTS, Silhouette, trace
 from tests.inflate import shapes
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.inflate.silhouette import Floats, Silhouette
+from pipelines.core.silhouette import Floats, Silhouette
 
 SPREAD = 0.35  # over how much of the local thickness the shape is averaged, not to follow every notch
 THINNEST = 0.15  # half the thickness over the shortest edge at a point: nothing is flat, however thin

@@ -5,11 +5,11 @@ import pytest
 import trimesh
 
 from pipelines.core.cameras import View, photo_distance, project
+from pipelines.core.inflation import inflate
 from pipelines.core.mesh import Mesh
-from pipelines.inflate.inflation import inflate
+from pipelines.core.silhouette import trace
+from pipelines.core.solid import solid
 from pipelines.inflate.model import inflated
-from pipelines.inflate.silhouette import trace
-from pipelines.inflate.solid import solid
 from pipelines.runtime.method import Report
 from tests.inflate import shapes
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.cameras import FOV_DEG, View, photo_distance, world_from_camera
+from pipelines.core.inflation import Inflation
+from pipelines.core.silhouette import Floats, Silhouette
 from pipelines.core.subject import Subject
-from pipelines.inflate.inflation import Inflation
-from pipelines.inflate.silhouette import Floats, Silhouette
 
 Ints = NDArray[np.int64]
 

@@ -1,0 +1,109 @@
+"""How far away each of the photo's pixels is: by one of two networks, as if inflated, or as the visitor knows.
+
+Their own preparation (transformers has it) needs torchvision for its last step, so it is done here.
+"""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.core.cameras import View, photo_distance
+from pipelines.core.depth_map import MEDIAN_LEVEL, mean_of_known
+from pipelines.core.errors import TurnaroundError
+from pipelines.core.subject import Subject
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipelines.core.raster import Renderer
+    from pipelines.invs.loading import DepthNetwork
+
+PX = 512  # of the picture that a network is given, and of the depth that is used
+FILL = 0.8  # of that picture, by the object
+ZOE_HEIGHT, ZOE_WIDTH, ZOE_MULTIPLE = 384, 512, 32  # ZoeDepth, configs
+ZOE_MEAN = ZOE_STD = (0.5, 0.5, 0.5)
+ANYTHING_SIDE, ANYTHING_MULTIPLE = 518, 14  # Depth Anything V2, configs
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def inflated(subject: Subject) -> "Renderer":
+    """The solid that the outline makes when it is blown up."""
+    from pipelines.core.inflation import inflate
+    from pipelines.core.mesh import Mesh
+    from pipelines.core.raster import Renderer
+    from pipelines.core.silhouette import trace
+    from pipelines.core.solid import solid
+
+    silhouette = trace(subject.rgba[..., 3])
+    vertices, faces = solid(silhouette, inflate(silhouette), subject)
+    return Renderer(Mesh(vertices=vertices.astype(np.float32), faces=faces.astype(np.int32)), cull_backfaces=True)
+
+
+def inflated_depth(subject: Subject) -> NDArray[np.float32]:
+    """[PX, PX] of the photo's own view, in world units."""
+    view = View(0, subject.elevation_deg)
+    return inflated(subject).render(view, photo_distance(subject.fill), PX, supersample=1).depth
+
+
+def own_depth(subject: Subject, *, nearer_is_larger: bool) -> NDArray[np.float32]:
+    """[PX, PX] of what came with the photo, in no particular unit; 0 where it is unknown."""
+    from pipelines.invs.partial import resized
+
+    if subject.depth is None:
+        raise TurnaroundError(
+            "iNVS was asked to go by your own depth, and none came with the photo. Add it under the photo, or choose "
+            "another depth."
+        )
+    known = (subject.depth > 0).astype(np.float32)
+    values = subject.depth / np.float32(MEDIAN_LEVEL)
+    if nearer_is_larger:
+        values = known / np.maximum(values, 1 / MEDIAN_LEVEL)
+    return mean_of_known(resized(values, PX), resized(known, PX))
+
+
+def metres(network: "DepthNetwork", rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """[S, S] of a picture [S, S, 3]. Seen once as it is and once mirrored, and averaged, as ZoeDepth's authors do."""
+    import torch
+
+    picture = torch.from_numpy(rgb).to(network.place.device).permute(2, 0, 1)[None] / 255  # [1, 3, S, S]
+    both = torch.cat([picture, picture.flip(-1)])
+    with torch.inference_mode():
+        seen = _of_zoe(network.module, both) if network.is_zoe else _of_anything(network.module, both)
+    return ((seen[0] + seen[1].flip(-1)) / 2).float().cpu().numpy()
+
+
+def _of_zoe(module: Any, pictures: "Tensor") -> "Tensor":
+    """[2, 3, S, S] to [2, S, S]. Padded with its own mirror image: near the frame ZoeDepth is off."""
+    import torch
+
+    side = pictures.shape[-1]
+    margin = int(math.sqrt(side / 2) * 3)
+    padded = torch.nn.functional.pad(pictures, (margin,) * 4, mode="reflect")
+    whole = side + 2 * margin
+    scale = min((ZOE_HEIGHT / whole, ZOE_WIDTH / whole), key=lambda each: abs(1 - each))
+    small_px = max(1, round(scale * whole / ZOE_MULTIPLE)) * ZOE_MULTIPLE
+    small = torch.nn.functional.interpolate(padded, (small_px, small_px), mode="bilinear", align_corners=True)
+    found = module(_normalized(small, ZOE_MEAN, ZOE_STD).to(module.dtype)).predicted_depth
+    return _enlarged(found, whole)[:, margin:-margin, margin:-margin]
+
+
+def _of_anything(module: Any, pictures: "Tensor") -> "Tensor":
+    import torch
+
+    side_px = max(1, round(ANYTHING_SIDE / ANYTHING_MULTIPLE)) * ANYTHING_MULTIPLE
+    small = torch.nn.functional.interpolate(pictures, (side_px, side_px), mode="bicubic", antialias=True)
+    found = module(_normalized(small, IMAGENET_MEAN, IMAGENET_STD).to(module.dtype)).predicted_depth
+    return _enlarged(found, pictures.shape[-1])
+
+
+def _enlarged(found: "Tensor", side_px: int) -> "Tensor":
+    import torch
+
+    return torch.nn.functional.interpolate(found.float()[:, None], (side_px, side_px), mode="bicubic")[:, 0]
+
+
+def _normalized(pictures: "Tensor", mean: tuple[float, ...], std: tuple[float, ...]) -> "Tensor":
+    less, over = (pictures.new_tensor(numbers).view(3, 1, 1) for numbers in (mean, std))
+    return (pictures - less) / over

@@ -1,0 +1,103 @@
+"""The networks, each from its own folder: an inpainter laid out as diffusers has it, and one that tells depth."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.invs.sources import FINE_TUNED, TASK
+from pipelines.runtime.residency import Place
+from pipelines.runtime.telling import audible
+from pipelines.runtime.tensors import filled, pretrained, read_json, stored_in
+from pipelines.runtime.weights import Fetched
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHANNELS = 9  # latent 4, mask 1, masked picture 4 (Stable Diffusion, inpainting)
+
+
+@dataclass(frozen=True, eq=False)
+class Inpainter:
+    unet: Any
+    """`UNet2DConditionModel` of diffusers"""
+    vae: Any
+    """`AutoencoderKL`"""
+    text_encoder: Any
+    """`CLIPTextModel` of transformers"""
+    tokenizer: Any
+    scheduler: dict[str, Any]
+    fine_tuned: bool
+    """Whether our training made it, for this task: it then takes soft masks."""
+    place: Place
+
+    @property
+    def side_px(self) -> int:
+        return self.unet.config["sample_size"] * self.reduction
+
+    @property
+    def reduction(self) -> int:
+        return 2 ** (len(self.vae.config["block_out_channels"]) - 1)  # 8
+
+    def told(self, prompt: str) -> "Tensor":
+        """[1, 77, 768]"""
+        import torch
+
+        length = self.text_encoder.config.max_position_embeddings
+        tokens = self.tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+        with torch.inference_mode():
+            return self.text_encoder(tokens.input_ids.to(self.place.device)).last_hidden_state
+
+
+@dataclass(frozen=True, eq=False)
+class DepthNetwork:
+    module: Any
+    is_zoe: bool
+    place: Place
+
+
+def load_inpainter(found: Fetched, place: Place, check: Callable[[], None] = lambda: None) -> Inpainter:
+    import torch
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    def part(name: str, build: Any, dtype: "torch.dtype") -> Any:
+        config, file = read_json(found.folder / name / "config.json"), _weight_file(found, name)
+        config.pop(FINE_TUNED, None)
+        stored = stored_in(file, place.device)
+        return audible(filled(lambda: build.from_config(config), stored, file, place.device, dtype, check=check))
+
+    unet = part("unet", UNet2DConditionModel, place.dtype)
+    if unet.config["in_channels"] != CHANNELS:
+        raise TurnaroundError(
+            f"{found.source.repository} is not an inpainter: its UNet takes {unet.config['in_channels']} channels, "
+            f"and inpainting needs {CHANNELS}. Choose other weights."
+        )
+    return Inpainter(
+        unet=unet,
+        vae=part("vae", AutoencoderKL, torch.float32),  # white in 8 bits of bfloat16 shows bands
+        text_encoder=audible(pretrained(CLIPTextModel, found.folder / "text_encoder", place, variant="fp16")),
+        tokenizer=CLIPTokenizer.from_pretrained(found.folder / "tokenizer", local_files_only=True),
+        scheduler=read_json(found.folder / "scheduler" / "scheduler_config.json"),
+        fine_tuned=read_json(found.folder / "unet" / "config.json").get(FINE_TUNED) == TASK,
+        place=place,
+    )
+
+
+def load_depth(found: Fetched, is_zoe: bool, place: Place, check: Callable[[], None] = lambda: None) -> DepthNetwork:
+    import torch
+    from transformers import DepthAnythingForDepthEstimation, ZoeDepthForDepthEstimation
+
+    kind = ZoeDepthForDepthEstimation if is_zoe else DepthAnythingForDepthEstimation
+    check()
+    # In full precision: the steps of bfloat16 would make stairs of a slope
+    network = audible(pretrained(kind, found.folder, place, torch.float32))
+    check()
+    return DepthNetwork(network, is_zoe, place)
+
+
+def _weight_file(found: Fetched, part: str) -> Path:
+    (path,) = (file.path for file in found.source.files if file.path.startswith(f"{part}/diffusion_pytorch_model"))
+    return found.folder / path

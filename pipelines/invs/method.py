@@ -1,0 +1,324 @@
+"""iNVS: the photo's own pixels are moved to where another camera sees them, and the rest is painted in.
+
+Kant, Siarohin, Vasilkovsky, Guler, Ren, Tulyakov and Gilitschenski, "iNVS: Repurposing Diffusion Inpainters for Novel
+View Synthesis", SIGGRAPH Asia 2023. Its authors released neither code nor weights: this is the method by its paper's
+abstract and talk, with a stock inpainter unless a fine-tuned one is given, which the notes say.
+
+1. `depth.py`, `relief.py`: how far away each pixel of the photo is.
+2. `partial.py`: where the target camera sees those pixels, and where there may be more of the object.
+3. `painting.py`, `inpainting.py`: what is missing.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.core.cameras import View, angle_between, photo_distance
+from pipelines.invs.sources import DEPTH_ANYTHING, INPAINTER, ZOEDEPTH
+from pipelines.runtime import weights
+from pipelines.runtime.method import Card, Estimate, Frame, Machine, Method, Report, Request, Turnaround, option
+from pipelines.runtime.pace import load_s, memory_bytes, pace_s
+from pipelines.runtime.residency import (
+    chosen_place,
+    loaded_bytes,
+    resident,
+    thriftily,
+    torch_blockers,
+)
+from pipelines.runtime.telling import Telling, listening
+from pipelines.runtime.weights import Weights
+
+if TYPE_CHECKING:
+    from pipelines.invs.loading import DepthNetwork
+    from pipelines.invs.painting import Measure
+    from pipelines.invs.partial import Partial
+
+ZOE, ANYTHING, INFLATED = "ZoeDepth", "Depth Anything", "inflated outline"
+OWN, OWN_NEAR = "your own depth", "your own disparity"
+PAINTED, WARPED = "inpainter", "warp only"
+NETWORKS = {ZOE: ZOEDEPTH, ANYTHING: DEPTH_ANYTHING}
+
+WHITE = 255
+STOCK_REACH_DEG = 30.0  # specs/invs.md, section 8
+PARAMETERS, VAE_BYTES = 860_000_000 + 123_000_000, 335_000_000  # of Stable Diffusion 1.5: UNet and text encoder
+DEPTH_PARAMETERS = {ZOE: 345_000_000, ANYTHING: 25_000_000}
+# Of a view in the UNet, guided, and in the decoder; of warping a view; of torch itself: reckoned, not measured
+VIEW_BYTES, DECODING_BYTES, WARP_BYTES, OVERHEAD_BYTES = 700_000_000, 1_300_000_000, 500_000_000, 900_000_000
+GPU_AT_ONCE, CPU_AT_ONCE = 4, 1
+# Until runs here have told: a pass of one view through the UNet, warping a view, and measuring the depth of one
+GPU_PASS_S, CPU_CORE_PASS_S, WARP_S, DEPTH_S = 0.03, 8.0, 0.5, 3.0
+GPU_LOAD_S, CPU_LOAD_S = 8.0, 12.0
+MEASURED, WARPED_SHARE = 0.05, 0.15  # of the progress
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    fill: str = option(
+        PAINTED,
+        "What is hidden",
+        "inpainter: a diffusion model paints it in; warp only: nothing is invented, small gaps are closed, what the "
+        "photo does not show stays empty. That needs no GPU and, with the inflated outline, no download",
+        choices=(PAINTED, WARPED),
+    )
+    depth: str = option(
+        ZOE,
+        "Depth",
+        "Where each pixel lies: ZoeDepth, as its authors do; Depth Anything V2, smaller; the outline blown up, as "
+        "Inflate does, without a network; or what you brought along with the photo, in which larger is farther (depth) "
+        "or nearer (disparity), in proportion, and 0 is unknown",
+        choices=(ZOE, ANYTHING, INFLATED, OWN, OWN_NEAR),
+    )
+    relief: float = option(
+        1.0, "Relief", "How strong the relief is: 0 is flat, 1 as it is told", minimum=0.0, maximum=2.0
+    )
+    pivot: float = option(
+        0.5,
+        "Turning axis",
+        "Of all but the inflated outline: 0 turns it about its front, 0.5 about its middle",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    neighbours: bool = option(
+        True,
+        "Neighbours agree",
+        "Views are painted outwards from the photo, and each is shown what was painted for those before it on its side",
+    )
+    hold: bool = option(
+        False,
+        "Hold on to what is known",
+        "The inpainter is handed the known parts anew after each of its steps, so what it paints fits them more "
+        "tightly; seams may show more",
+    )
+    prompt: str = option(
+        "", "Prompt", "What the object is, in a few English words: stock inpainters work better with it"
+    )
+    steps: int = option(50, "Steps", "Denoising steps", minimum=10, maximum=100)
+    guidance: float = option(
+        5.0, "Guidance", "How closely it follows the prompt, where there is one", minimum=1.0, maximum=10.0
+    )
+
+
+class INVS(Method):
+    card: ClassVar[Card] = Card(
+        key="invs",
+        title="iNVS",
+        summary="Moves the photo's own pixels to the new camera, so text stays sharp, and paints only what is missing.",
+        renders=frozenset({"any view", "orbit"}),
+        licence="Apache-2.0. Weights: CreativeML OpenRAIL-M (inpainter), MIT (ZoeDepth), Apache-2.0 (Depth Anything).",
+        needs="A GPU with 6 GB, or patience; as warp only, any machine.",
+        paper="https://arxiv.org/abs/2310.16167",
+        citation="""@inproceedings{kant2023invs,
+  title={iNVS: Repurposing Diffusion Inpainters for Novel View Synthesis},
+  author={Yash Kant and Aliaksandr Siarohin and Michael Vasilkovsky and Riza Alp Guler and Jian Ren and
+    Sergey Tulyakov and Igor Gilitschenski},
+  booktitle={SIGGRAPH Asia Conference Papers},
+  year={2023}
+}""",
+        weights=(INPAINTER, ZOEDEPTH, DEPTH_ANYTHING),
+    )
+    Options: ClassVar[type[Any]] = Options
+
+    def weights_for(self, options: Any) -> tuple[Weights, ...]:
+        painter = (INPAINTER,) if options.fill == PAINTED else ()
+        return (*painter, *(NETWORKS[name] for name in NETWORKS if name == options.depth))
+
+    def blockers(self, machine: Machine) -> tuple[str, ...]:
+        return torch_blockers(machine, OVERHEAD_BYTES + WARP_BYTES)  # whatever else it is asked for needs more
+
+    def estimate(self, request: Request, machine: Machine) -> Estimate:
+        options, key, count = request.options or self.Options(), self.card.key, len(request.views)
+        missing = sum(weights.missing_bytes(each) for each in self.weights_for(options))
+        measured = count if options.fill == PAINTED and options.neighbours and count > 1 else 0  # and the photo
+        fixed_s = WARP_S * count + (DEPTH_S * (1 + measured) if options.depth in NETWORKS else 0)
+        depth_bytes = 4 * DEPTH_PARAMETERS.get(options.depth, 0)
+        if options.fill == WARPED:
+            return Estimate(fixed_s, OVERHEAD_BYTES + WARP_BYTES + depth_bytes, missing)
+        slow = machine.device == "cpu"
+        pass_s = CPU_CORE_PASS_S / max(1, machine.cores) if slow else GPU_PASS_S
+        loading_s = load_s(machine, key, CPU_LOAD_S if slow else GPU_LOAD_S)
+        passes = 2 if options.prompt and options.guidance > 1 else 1  # guided by words, or by nothing
+        seconds = fixed_s + loading_s + pace_s(machine, key, passes * count * options.steps, pass_s)
+        return Estimate(seconds, memory_bytes(machine, key, _memory_bytes(machine, count) + depth_bytes), missing)
+
+    def _run(self, request: Request, report: Report) -> Turnaround:
+        from pipelines.invs.partial import partials, photo_sheet
+
+        options, tell = request.options, Telling(report, "Looking at the photo")
+        tell(0.0, "Looking at the photo")
+        with listening(tell.still):
+            # 1. How far away everything is
+            depth = self._depth(request, tell, report)
+            tell(MEASURED, "Its depth is known", _depth_picture(depth))
+            # 2. What the photo shows of each view
+            report.place = chosen_place()  # also where no network works
+            device = report.place.device
+            sheet = photo_sheet(request.subject, depth, request.size_px, device)
+            seen = list["Partial"]()
+            for view in request.views:
+                with report.stage("warp"):
+                    seen += partials([sheet], request.subject, depth, [view], request.size_px, device)
+                share = MEASURED + (WARPED_SHARE - MEASURED) * len(seen) / len(request.views)
+                tell(share, f"View {len(seen)} of {len(request.views)}: what the photo shows", seen[-1].rgba)
+            # 3. What it does not show
+            if options.fill == PAINTED:
+                frames, notes = self._painted(request, depth, seen, tell, report)
+            else:
+                frames, notes = self._closed(request, seen, tell, report)
+        elevation_deg = request.subject.elevation_deg
+        told = f"It was told that the photo was taken from {elevation_deg:g} degrees above level."
+        return Turnaround(frames, notes=(*notes, told, *_depth_notes(request, depth)))
+
+    def _depth(self, request: Request, tell: Telling, report: Report) -> NDArray[np.float32]:
+        """[D, D] along the photo camera's z, in world units."""
+        from pipelines.core.backdrop import on_backdrop, reframed
+        from pipelines.invs.depth import FILL, PX, inflated_depth, metres, own_depth
+        from pipelines.invs.relief import relief
+
+        options, subject = request.options, request.subject
+        with report.stage("depth"):
+            if options.depth == INFLATED:
+                return inflated_depth(subject)
+            alpha, distance = reframed(subject.rgba, 1.0, PX)[..., 3], photo_distance(subject.fill)
+            if options.depth in (OWN, OWN_NEAR):
+                own = own_depth(subject, nearer_is_larger=options.depth == OWN_NEAR)
+                return relief(own, alpha, distance, options.relief, options.pivot, guessed=False)
+            tell(0.0, f"Measuring its depth with {options.depth}")
+            with self._network(options.depth, report) as network:
+                there = metres(network, on_backdrop(subject, PX, FILL, WHITE))
+        # Back into the frame of the subject, which may be filled differently
+        return relief(_reframed(there, subject.fill / FILL), alpha, distance, options.relief, options.pivot)
+
+    def _measure(self, request: Request, report: Report) -> "Measure":
+        """The depth of a painted view: by the photo's network, else the inflated outline's."""
+        from pipelines.core.backdrop import reframed
+        from pipelines.invs.depth import PX, inflated, metres
+        from pipelines.invs.partial import resized
+
+        name, subject = request.options.depth, request.subject
+        if name not in NETWORKS:
+            solid, distance = inflated(subject), photo_distance(subject.fill)
+            return lambda view, rgb: solid.render(view, distance, PX, supersample=1).depth
+
+        def measured(view: View, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+            with self._network(name, report) as network:
+                opaque = np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
+                return resized(metres(network, reframed(opaque, 1.0, PX)[..., :3]), len(rgb))
+
+        return measured
+
+    def _network(self, name: str, report: Report) -> AbstractContextManager["DepthNetwork"]:
+        from pipelines.invs.loading import load_depth
+
+        found = weights.needed(NETWORKS[name])
+        size_bytes = loaded_bytes(found, 0, 4 * DEPTH_PARAMETERS[name])
+        return resident(
+            f"invs {found.folder}",
+            lambda place: load_depth(found, name == ZOE, place, report.check),
+            size_bytes,
+            report,
+        )
+
+    def _closed(
+        self, request: Request, seen: "list[Partial]", tell: Telling, report: Report
+    ) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
+        from pipelines.invs.partial import closed
+
+        frames = list[Frame]()
+        for view, partial in zip(request.views, seen, strict=True):
+            with report.stage("fill"):
+                rgba = closed(partial)
+            frames.append(Frame(view, rgba, view, confidence=255 * partial.seen.astype(np.uint8)))
+            share = WARPED_SHARE + (1 - WARPED_SHARE) * len(frames) / len(seen)
+            tell(share, f"View {len(frames)} of {len(seen)} is done", rgba)
+        note = "Nothing was painted in: small gaps were closed, and what the photo does not show is left empty."
+        return tuple(frames), (note,)
+
+    def _painted(
+        self,
+        request: Request,
+        depth: NDArray[np.float32],
+        seen: "list[Partial]",
+        tell: Telling,
+        report: Report,
+    ) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
+        from pipelines.invs.loading import load_inpainter
+        from pipelines.invs.painting import Painting, shown_whole
+
+        done = shown_whole(request.views, seen)
+        if len(done) == len(seen):
+            return tuple(done.values()), ("All that is seen of it is the photo's own.",)
+        tell(WARPED_SHARE, "Loading the inpainter")
+        found = weights.needed(INPAINTER)
+        size_bytes, key = loaded_bytes(found, PARAMETERS, VAE_BYTES), f"invs {found.folder}"
+        with resident(key, lambda place: load_inpainter(found, place, tell.still), size_bytes, report) as parts:
+            several = request.options.neighbours and len(seen) > 1
+            measure = self._measure(request, report) if several else None
+            painting = Painting(parts, request, depth, seen, measure, tell, report, done)
+            at_once = GPU_AT_ONCE if parts.place.device.type == "cuda" else CPU_AT_ONCE
+            _, thrifty = thriftily(painting.go_on, min(at_once, len(seen)), report, tiling=False)
+            fine_tuned = parts.fine_tuned
+        photo = View(0, request.subject.elevation_deg)
+        farthest = max(angle_between(view, photo) for view in request.views)
+        if fine_tuned:
+            said = "What the photo does not show was painted by an inpainter that was fine-tuned for this."
+        elif farthest > STOCK_REACH_DEG:
+            said = (
+                "No weights of its authors' were published: a stock inpainter painted what the photo does not show, "
+                f"and further round than about {STOCK_REACH_DEG:g} degrees it is guessing."
+            )
+        else:
+            said = "No weights of its authors' were published: a stock inpainter painted what the photo does not show."
+        return painting.frames, (said, *thrifty)
+
+
+def _depth_picture(depth: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Near is bright, [D, D, 4]."""
+    inside = depth > 0
+    if not inside.any():
+        return np.zeros((*depth.shape, 4), np.uint8)
+    near, far = float(depth[inside].min()), float(depth[inside].max())
+    grey = np.where(inside, 255 - 200 * (depth - near) / max(far - near, 1e-6), 0)
+    return np.dstack([grey, grey, grey, 255 * inside]).astype(np.uint8)
+
+
+def _depth_notes(request: Request, depth: NDArray[np.float32]) -> list[str]:
+    from pipelines.invs.relief import is_cut_off
+
+    options, notes = request.options, list[str]()
+    if options.depth == INFLATED:
+        notes.append("Its depth is a guess from the outline, as Inflate makes it: no network has looked at the photo.")
+    elif options.depth in NETWORKS:
+        notes.append(f"{options.depth} told its depth; where that is wrong, what is moved is out of place.")
+    else:
+        larger = "farther" if options.depth == OWN else "nearer"
+        notes.append(f"Its depth came with the photo; larger was read as {larger}.")
+        if is_cut_off(depth):
+            notes.append(
+                "Much of that depth reaches further than an object does, and was held back: perhaps it was stretched, "
+                "or the other way round. Try less relief."
+            )
+        if options.fill == PAINTED and options.neighbours and len(request.views) > 1:
+            notes.append("What was painted got its depth from the outline, as Inflate makes it.")
+    if request.subject.depth is not None and options.depth not in (OWN, OWN_NEAR):
+        notes.append("The depth that came with the photo was not used; it is one of the choices of Depth.")
+    return notes
+
+
+def _reframed(plane: NDArray[np.float32], zoom: float) -> NDArray[np.float32]:
+    """Scaled about its centre."""
+    import cv2
+
+    side = len(plane)
+    matrix = np.array([[zoom, 0, side / 2 * (1 - zoom)], [0, zoom, side / 2 * (1 - zoom)]])
+    matrix[:, 2] += (zoom - 1) / 2  # pixel centres lie at halves
+    return np.asarray(cv2.warpAffine(plane, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _memory_bytes(machine: Machine, views: int) -> int:
+    on_cpu = machine.device == "cpu"
+    together = min(views, CPU_AT_ONCE if on_cpu else GPU_AT_ONCE)
+    working = max(together * VIEW_BYTES * (2 if on_cpu else 1), DECODING_BYTES)
+    return PARAMETERS * (4 if on_cpu else 2) + VAE_BYTES + OVERHEAD_BYTES + working

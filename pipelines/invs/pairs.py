@@ -1,0 +1,118 @@
+"""What an inpainter for iNVS learns from: pairs of views of 3D models, rendered when they are needed.
+
+Each pair has a number, and a number is always the same pair: so training can be taken up where it was broken off, and
+several processes need only share out the numbers.
+"""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.core.cameras import View, photo_distance, wrap_azimuth
+from pipelines.core.errors import TurnaroundError
+from pipelines.core.mesh import Mesh, load_mesh
+from pipelines.core.raster import Renderer
+from pipelines.core.subject import Making, Subject
+from pipelines.invs.inpainting import on_white
+from pipelines.invs.partial import Partial, partials, photo_sheet
+
+log = logging.getLogger(__name__)
+FORMATS = (".glb", ".obj", ".ply")
+FILLS = (0.6, 0.85)  # of the frame, by the model: stands for nearer and further cameras
+ELEVATIONS_DEG = (-15.0, 45.0)
+TURNS_DEG = (5.0, 180.0)  # from the one view to the other
+# specs/invs.md, section 8: networks' depth is wrong, so that of training is made wrong as well, half of the time
+NOISY_SHARE, SCALES, RELIEF_NOISE, NOISE_CELLS = 0.5, (0.9, 1.1), 0.03, 6
+KEPT_MODELS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    partial: Partial
+    """What the source view shows of the target, [S, S]."""
+    truth: NDArray[np.uint8]
+    """The target on white, [S, S, 3]."""
+    inside: NDArray[np.bool_]
+    """[S, S]: where the target has the object."""
+    turn_deg: float
+    """By how much azimuth the two differ."""
+
+
+class Pairs:
+    """`pairs[number]`; any number, in any order, in any process."""
+
+    def __init__(self, models: Sequence[Path], size_px: int, seed: int, turns_deg: tuple[float, float] = TURNS_DEG):
+        if not models:
+            raise TurnaroundError(f"There are no 3D models to learn from: none of {', '.join(FORMATS)} was found.")
+        self._models, self._size_px, self._seed, self._turns_deg = list(models), size_px, seed, turns_deg
+
+    def __getitem__(self, number: int) -> Pair:
+        import torch
+
+        chance = np.random.default_rng((self._seed, number))
+        renderer = self._some_model(chance)
+        fill = float(chance.uniform(*FILLS))
+        source = View(0, float(chance.uniform(*ELEVATIONS_DEG)))
+        turn_deg = float(chance.uniform(*self._turns_deg)) * (1 if chance.random() < 0.5 else -1)
+        target = View(wrap_azimuth(turn_deg), float(chance.uniform(*ELEVATIONS_DEG)))
+        spin_deg = float(chance.uniform(-180, 180))  # which side of the model is its photo's front
+        size_px, distance = self._size_px, photo_distance(fill)
+
+        shown = renderer.render(_spun(source, spin_deg), distance, 2 * size_px, supersample=1)
+        true = renderer.render(_spun(target, spin_deg), distance, size_px)
+        making = Making("", (2 * size_px, 2 * size_px), "alpha", (0, 0, 2 * size_px, 2 * size_px))
+        subject = Subject(shown.rgba, making, source.elevation_deg, fill)
+        depth = _noisy(shown.depth, distance, chance) if chance.random() < NOISY_SHARE else shown.depth
+        cpu = torch.device("cpu")
+        sheet = photo_sheet(subject, depth, size_px, cpu)
+        (partial,) = partials([sheet], subject, depth, [target], size_px, cpu)
+        return Pair(partial, on_white(true.rgba), true.rgba[..., 3] > 127, abs(turn_deg))
+
+    def _some_model(self, chance: np.random.Generator) -> Renderer:
+        """A damaged file is passed over, by all who come to this number alike."""
+        for i in chance.permutation(len(self._models)):
+            try:
+                return _renderer(self._models[int(i)])
+            except TurnaroundError as problem:
+                log.warning("%s is left out: %s", self._models[int(i)], problem)
+        raise TurnaroundError("None of the 3D models can be read.")
+
+    def __len__(self) -> int:
+        return 2**31 - 1
+
+
+def models_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in FORMATS)
+
+
+def parted(models: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """To learn from, and to judge by: a tenth is held out, where there are enough of them."""
+    held_out = [path for i, path in enumerate(models) if i % 10 == 9]
+    return [path for path in models if path not in held_out], held_out or list(models)
+
+
+@lru_cache(maxsize=KEPT_MODELS)
+def _renderer(path: Path) -> Renderer:
+    mesh: Mesh = load_mesh(path)
+    low, high = mesh.vertices.min(0), mesh.vertices.max(0)
+    centred = (mesh.vertices - (low + high) / 2) / max(float((high - low).max()), 1e-9)
+    return Renderer(replace(mesh, vertices=centred.astype(np.float32)))
+
+
+def _spun(view: View, spin_deg: float) -> View:
+    return replace(view, azimuth_deg=wrap_azimuth(view.azimuth_deg + spin_deg))
+
+
+def _noisy(depth: NDArray[np.float32], distance: float, chance: np.random.Generator) -> NDArray[np.float32]:
+    """As a network might tell it: a little too flat or too deep, and with dents that are none."""
+    scale = float(chance.uniform(*SCALES))
+    dents = chance.normal(0, RELIEF_NOISE, (NOISE_CELLS, NOISE_CELLS)).astype(np.float32)
+    smooth = cv2.resize(dents, depth.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    return np.where(depth > 0, distance + scale * (depth - distance) + smooth, 0).clip(0, math.inf).astype(np.float32)

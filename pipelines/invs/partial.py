@@ -1,0 +1,112 @@
+"""What the photo shows of each view: its own pixels, moved; and which of the others may hold more of the object."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.core.cameras import View, photo_distance
+from pipelines.core.subject import Subject, bleed
+from pipelines.core.warp import Sheet, hidden, lifted, pinhole, splat
+from pipelines.invs.relief import edge_level
+
+if TYPE_CHECKING:
+    import torch
+
+SOURCE_TIMES = 2  # the photo's side over the view's: a turned surface is stretched, and text stays sharp
+MOST_SOURCE_PX = 1024  # of a subject
+BALL_RADIUS = 0.87  # world units, round a cube of side 1: how deep the object is, no photo tells
+MASK_PX = 128  # of the mask's side; an inpainter's latent has 64
+THIN_COVERAGE, FULL_COVERAGE = 0.25, 0.75  # between them, edges fade
+GAP_SHARE = 1 / 48  # of the side: what is closed without an inpainter
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Partial:
+    rgba: Picture
+    """[S, S, 4]: the photo's own pixels as they are seen from there."""
+    seen: NDArray[np.bool_]
+    """[S, S]: where they are."""
+    hidden: NDArray[np.float32]
+    """[S, S] in 0..1: where there may be more of the object; the more, the more from behind it is seen."""
+    depth: NDArray[np.float32]
+    """[S, S] in world units along the camera's z; 0 where nothing is."""
+
+
+def photo_sheet(subject: Subject, depth: NDArray[np.float32], size_px: int, device: "torch.device") -> Sheet:
+    """The photo in the world, for views of `size_px`; `depth` [D, D] is that of the photo's camera."""
+    import torch
+
+    side = min(MOST_SOURCE_PX, SOURCE_TIMES * size_px)
+    rgba = resized(subject.rgba.astype(np.float32) / 255, side)
+    # Beyond the outline the nearest depth, so that scaling does not mix it with nothing
+    there = resized(_grown(depth), side) * (rgba[..., 3] > edge_level(rgba[..., 3]))
+    camera = pinhole(View(0, subject.elevation_deg), photo_distance(subject.fill), side)
+    values, planes = (torch.from_numpy(np.ascontiguousarray(each)).to(device) for each in (rgba, there))
+    return lifted(values, planes, camera)
+
+
+def partials(
+    sheets: Sequence[Sheet],
+    subject: Subject,
+    depth: NDArray[np.float32],
+    views: Sequence[View],
+    size_px: int,
+    device: "torch.device",
+) -> list[Partial]:
+    import torch
+
+    distance = photo_distance(subject.fill)
+    cameras = [pinhole(view, distance, size_px) for view in views]
+    made = splat(sheets, cameras)
+    source = pinhole(View(0, subject.elevation_deg), distance, len(depth))
+    masks = hidden(
+        torch.from_numpy(depth).to(device), source, [camera.resized(MASK_PX) for camera in cameras], BALL_RADIUS
+    )
+    masks = torch.nn.functional.interpolate(masks[:, None], (size_px, size_px), mode="bilinear", align_corners=False)
+    solid = ((made.coverage - THIN_COVERAGE) / (FULL_COVERAGE - THIN_COVERAGE)).clamp(0, 1)
+    rgba = torch.cat([made.values[..., :3], (made.values[..., 3:] * solid[..., None])], dim=-1)
+    bytes_ = (255 * rgba).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return [
+        Partial(picture, seen, mask, near)
+        for picture, seen, mask, near in zip(
+            bytes_, made.seen.cpu().numpy(), masks[:, 0].cpu().numpy(), made.depth.cpu().numpy(), strict=True
+        )
+    ]
+
+
+def closed(partial: Partial) -> Picture:
+    """Small gaps filled with the colours around them; where the photo shows nothing for further, there is nothing."""
+    side = len(partial.rgba)
+    reach = max(1, round(GAP_SHARE * side))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
+    padded = cv2.copyMakeBorder(partial.seen.astype(np.uint8), reach, reach, reach, reach, cv2.BORDER_CONSTANT)
+    whole = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)[reach:-reach, reach:-reach] > 0
+    gaps = whole & ~partial.seen
+    if not gaps.any():
+        return partial.rgba
+    # What lies beyond the outline is no neighbour: first the object's colours go on there
+    around = bleed(partial.rgba[..., :3].astype(np.float32) / 255, partial.seen.astype(np.float32))
+    beside = np.where(partial.seen[..., None], partial.rgba[..., :3], np.rint(255 * around).clip(0, 255))
+    rgb: Any = cv2.inpaint(beside.astype(np.uint8), gaps.astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    alpha = np.where(gaps, 255, partial.rgba[..., 3])
+    return np.dstack([rgb, alpha]).astype(np.uint8)
+
+
+def resized(values: NDArray[np.floating], side: int) -> NDArray[np.float32]:
+    if values.shape[0] == side:
+        return values.astype(np.float32)
+    how = cv2.INTER_AREA if values.shape[0] > side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(values.astype(np.float32), (side, side), interpolation=how), np.float32)
+
+
+def _grown(depth: NDArray[np.float32]) -> NDArray[np.float32]:
+    from scipy.ndimage import distance_transform_edt
+
+    nearest: Any = distance_transform_edt(depth <= 0, return_distances=False, return_indices=True)
+    return depth[nearest[0], nearest[1]]

@@ -1,0 +1,293 @@
+"""Fine-tune an inpainter for iNVS, from 3D models: `python -m pipelines.invs.train MODELS --out FOLDER`.
+
+MODELS is a folder of GLB, OBJ or PLY files. What comes out is `FOLDER/model`, laid out as any inpainter, which the
+method takes by TURNAROUND_SOURCES or out of the folder of weights. Ended or killed, the same command goes on where it
+was. On several GPUs or machines: `accelerate launch -m pipelines.invs.train ...`.
+
+The recipe is ours (specs/invs.md, section 8), after what the paper's authors say in their talk: the whole UNet learns,
+masks are soft, and noise is drawn with a bias towards much of it, where the object's boundary appears.
+"""
+
+import argparse
+import math
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.core.files import whole_file, write_whole
+from pipelines.invs.inpainting import Sampling, composed, developed, draw, nine_channels, on_white, shown
+from pipelines.invs.loading import Inpainter, load_inpainter
+from pipelines.invs.pairs import Pair, Pairs, models_in, parted
+from pipelines.invs.sources import FINE_TUNED, INPAINTER, TASK
+from pipelines.runtime import weights
+from pipelines.runtime.report import Report
+from pipelines.runtime.residency import Place
+from pipelines.runtime.weights import Fetched
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BINS_DEG = ((5.0, 30.0), (30.0, 60.0), (60.0, 90.0), (90.0, 180.0))
+JUDGED_STEPS, JUDGED_GUIDANCE = 20, 3.0
+STATE = "state.pt"
+LONGEST_GRADIENT = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    models: Path
+    out: Path
+    base: Path | None = None
+    """An inpainter's folder; the method's own, fetched if need be, when none is named."""
+    steps: int = 100_000
+    batch: int = 16
+    """Pairs a step and process."""
+    rate: float = 2e-5
+    decay: float = 0.9999
+    """Of the average that is kept."""
+    bias: float = 1.0
+    """How much more often the most noise is drawn than the least: 1 is twice as often, 0 alike."""
+    drop: float = 0.1
+    """Of the pairs are learned without being shown what is there, for guidance."""
+    every: int = 1000
+    """Steps after which the state is kept and the model judged."""
+    judged: int = 2
+    """Pairs of each range of turns."""
+    seed: int = 0
+    workers: int = 4
+    precision: str = "no"
+    """"bf16" on GPUs that have it."""
+
+
+def train(plan: Plan, end: int | None = None) -> list[float]:
+    """The loss of each step. `end` ends it earlier than the plan, as a kill between two checkpoints would not."""
+    import torch
+    from accelerate import Accelerator
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+    from diffusers.training_utils import EMAModel
+
+    helper = Accelerator(mixed_precision=plan.precision)
+    rank, ranks = helper.process_index, helper.num_processes
+    place = Place(helper.device, torch.float32, "training")
+    base = Fetched(_base(plan), INPAINTER.first, weights.LOCAL)
+    parts = load_inpainter(base, place)
+    unet = parts.unet.requires_grad_(True).train()
+    if place.device.type == "cuda":
+        unet.enable_gradient_checkpointing()
+    average = EMAModel(unet.parameters(), decay=plan.decay, use_ema_warmup=True)
+    optimizer: Any = torch.optim.AdamW(unet.parameters(), lr=plan.rate)
+    begun = _restored(plan.out / STATE, unet, optimizer, average, place)
+    others = helper.gather(torch.tensor([begun], device=place.device))
+    if int(others.min()) != int(others.max()):  # pyright: ignore[reportAttributeAccessIssue]
+        raise TurnaroundError(f"{plan.out} is not the same folder on all machines: some have its state, some not.")
+    learning, optimizer = helper.prepare(unet, optimizer)
+    scheduler: Any = DDPMScheduler.from_config(parts.scheduler)
+    nothing = parts.told("").clone()  # of no inference: gradients pass it by
+    learn_from, judge_by = parted(models_in(plan.models))
+    pairs = Pairs(learn_from, parts.side_px, plan.seed)
+    losses = list[float]()
+    last = min(plan.steps, end or plan.steps)
+    for step, batch in _batches(pairs, plan, range(begun, last), rank, ranks):
+        # 1. What is there, and what should be
+        told, latents = shown(parts, [pair.partial for pair in batch], soft=True), _truths(parts, batch)
+        # 2. How much noise, and who learns without being shown anything
+        chance = torch.Generator().manual_seed(_seed(plan.seed, step, rank))
+        noise = torch.randn(latents.shape, generator=chance).to(place.device)
+        times = biased_times(torch.rand(len(batch), generator=chance), plan.bias, scheduler.config.num_train_timesteps)
+        kept = (torch.rand(len(batch), generator=chance) >= plan.drop).to(place.device)[:, None, None, None]
+        # 3. A step towards telling the noise
+        given = nine_channels(
+            scheduler.add_noise(latents, noise, times.to(place.device)), told.masks, told.latents * kept
+        )
+        tokens = nothing.expand(len(batch), -1, -1)
+        guess = learning(given, times.to(place.device), encoder_hidden_states=tokens).sample
+        loss = torch.nn.functional.mse_loss(guess.float(), noise)
+        helper.backward(loss)
+        helper.clip_grad_norm_(learning.parameters(), LONGEST_GRADIENT)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        average.step(unet.parameters())
+        losses.append(float(loss))
+        done = step + 1
+        if helper.is_main_process and (done % plan.every == 0 or done == last):
+            print(f"step {done}: loss {np.mean(losses[-plan.every :]):.4f}", flush=True)
+            _keep(plan.out / STATE, done, unet, optimizer, average)
+            average.store(unet.parameters())
+            average.copy_to(unet.parameters())
+            unet.eval()
+            _save_model(parts, base.folder, plan.out / "model")
+            if plan.judged:
+                _judge(replace(parts, fine_tuned=True), judge_by, plan, done)
+            unet.train()
+            average.restore(unet.parameters())
+    helper.wait_for_everyone()
+    return losses
+
+
+def biased_times(uniform: "Tensor", bias: float, count: int) -> "Tensor":
+    """Of `count` times, 0 the least noise, so that density grows with the time as 1 + bias x time / count."""
+    share = uniform if bias == 0 else (-1 + (1 + uniform * ((1 + bias) ** 2 - 1)).sqrt()) / bias
+    return (share * count).long().clamp(0, count - 1)
+
+
+# --- What it learns from ----------------------------------------------------------------------------------------------
+
+
+def _base(plan: Plan) -> Path:
+    if plan.base:
+        return plan.base
+    weights.fetch(INPAINTER, Report(lambda share, message, preview: print(f"\r{message}", end="", flush=True)))
+    return weights.needed(INPAINTER).folder
+
+
+def _batches(pairs: Pairs, plan: Plan, steps: range, rank: int, ranks: int) -> Iterator[tuple[int, list[Pair]]]:
+    """Each step's own numbers, whatever was made before it."""
+    from torch.utils.data import DataLoader
+
+    def numbers(step: int) -> list[int]:
+        first = (step * ranks + rank) * plan.batch
+        return list(range(first, first + plan.batch))
+
+    loader: Any = DataLoader(
+        pairs,  # pyright: ignore[reportArgumentType] - whatever has numbers will do
+        batch_sampler=[numbers(step) for step in steps],
+        num_workers=plan.workers,
+        collate_fn=list,
+    )
+    yield from zip(steps, loader, strict=True)
+
+
+def _truths(parts: Inpainter, batch: list[Pair]) -> "Tensor":
+    import torch
+
+    pictures = torch.from_numpy(np.stack([pair.truth for pair in batch])).to(parts.place.device)
+    with torch.no_grad():
+        encoded = parts.vae.encode(pictures.permute(0, 3, 1, 2).float() / 127.5 - 1).latent_dist.mode()
+    return encoded * parts.vae.config["scaling_factor"]
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+# --- What is kept of it -----------------------------------------------------------------------------------------------
+
+
+def _keep(file: Path, step: int, unet: Any, optimizer: Any, average: Any) -> None:
+    import torch
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    state = {
+        "step": step,
+        "unet": unet.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "average": average.state_dict(),
+    }
+    with whole_file(file) as part:
+        torch.save(state, part)
+
+
+def _restored(file: Path, unet: Any, optimizer: Any, average: Any, place: Place) -> int:
+    """How many steps were done before."""
+    import torch
+
+    if not file.exists():
+        average.to(place.device)
+        return 0
+    state = torch.load(file, map_location=place.device, weights_only=True)
+    unet.load_state_dict(state["unet"])
+    optimizer.load_state_dict(state["optimizer"])
+    average.load_state_dict(state["average"])
+    average.to(place.device)
+    return int(state["step"])
+
+
+def _save_model(parts: Inpainter, base: Path, folder: Path) -> None:
+    """The UNet in half precision, and beside it what it was begun with."""
+    import json
+
+    import torch
+    from safetensors.torch import save_file
+
+    for file in INPAINTER.first.files:
+        if not file.path.startswith("unet/"):
+            (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
+            if (base / file.path).resolve() != (folder / file.path).resolve():
+                shutil.copyfile(base / file.path, folder / file.path)
+    config = json.loads((base / "unet" / "config.json").read_text("utf-8")) | {FINE_TUNED: TASK}
+    (folder / "unet").mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "unet" / "config.json", json.dumps(config, indent=2).encode())
+    tensors = {
+        name: each.detach().to("cpu", torch.float16).contiguous() for name, each in parts.unet.state_dict().items()
+    }
+    with whole_file(folder / "unet" / "diffusion_pytorch_model.fp16.safetensors") as part:
+        save_file(tensors, part, metadata={"format": "pt"})
+
+
+# --- How good it is ---------------------------------------------------------------------------------------------------
+
+
+def _judge(parts: Inpainter, models: list[Path], plan: Plan, step: int) -> None:
+    """A line of figures for each range of turns, and a sheet to look at: partial, painted and true views."""
+    from PIL import Image
+
+    rows = list[NDArray[np.uint8]]()
+    table = ["turn      PSNR    SSIM   (of the object and 4 px round it; held-out models)"]
+    for low, high in BINS_DEG:
+        pairs, figures = Pairs(models, parts.side_px, plan.seed + 1, (low, high)), list[tuple[float, float]]()
+        for number in range(plan.judged):
+            pair = pairs[number]
+            painted = _painted(parts, pair, number)
+            figures.append(likeness(painted, pair))
+            rows.append(np.hstack([on_white(pair.partial.rgba), painted, pair.truth]))
+        db, alike = np.mean(figures, axis=0)
+        table.append(f"{f'{low:g}-{high:g}':8}  {db:6.2f}  {alike:6.3f}")
+    text = "\n".join(table)
+    print(text, flush=True)
+    write_whole(plan.out / f"judged_{step:07d}.txt", (text + "\n").encode())
+    with whole_file(plan.out / f"sheet_{step:07d}.png") as part:
+        Image.fromarray(np.vstack(rows)).save(part)
+
+
+def _painted(parts: Inpainter, pair: Pair, seed: int) -> NDArray[np.uint8]:
+    """The target as the method would make it, on white."""
+    told = shown(parts, [pair.partial], soft=True)
+    latents = draw(parts, told, Sampling(JUDGED_STEPS, JUDGED_GUIDANCE, "", soft=True), [seed])
+    (rgb,) = developed(parts, latents)
+    rgba, _ = composed(pair.partial, np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)]))
+    return on_white(rgba)
+
+
+def likeness(painted: NDArray[np.uint8], pair: Pair) -> tuple[float, float]:
+    """PSNR in dB and SSIM, where the object is and just round it."""
+    import cv2
+    from skimage.metrics import structural_similarity
+
+    near = cv2.dilate(pair.inside.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    error = np.square(painted.astype(np.float64) - pair.truth)[near].mean()
+    compared: Any = structural_similarity(painted, pair.truth, channel_axis=2, full=True)
+    return 10 * math.log10(255**2 / max(error, 1e-9)), float(compared[1][near].mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.invs.train", description=__doc__)
+    parser.add_argument("models", type=Path, help="a folder of 3D models")
+    defaults = {each.name: each.default for each in fields(Plan)}
+    for name, kind in (("out", Path), ("base", Path)):
+        parser.add_argument(f"--{name}", type=kind, required=name == "out")
+    for name in ("steps", "batch", "rate", "decay", "bias", "drop", "every", "judged", "seed", "workers", "precision"):
+        parser.add_argument(f"--{name}", type=type(defaults[name]), default=defaults[name])
+    try:
+        train(Plan(**vars(parser.parse_args())))
+    except TurnaroundError as problem:
+        raise SystemExit(str(problem)) from None
+
+
+if __name__ == "__main__":
+    main()

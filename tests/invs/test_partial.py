@@ -1,0 +1,140 @@
+"""What the photo shows of another view, held against the truth: an object of known depth, seen by both cameras."""
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from pipelines.core.cameras import View, photo_distance, project
+from pipelines.core.errors import TurnaroundError
+from pipelines.core.raster import Rendered, Renderer
+from pipelines.core.subject import Making, Subject
+from pipelines.core.warp import lifted, pinhole
+from pipelines.invs.inpainting import composed, on_white
+from pipelines.invs.partial import Partial, closed, partials, photo_sheet
+from pipelines.invs.relief import relief
+from tests.core.shapes import ball, painted, together
+
+FILL, SIZE = 0.7, 256
+PHOTO, CPU = View(0, 10), torch.device("cpu")
+DISTANCE = photo_distance(FILL)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    partial: Partial
+    true: Rendered
+    shared: NDArray[np.bool_]
+    """[S, S]: pixels of the object that the photo shows too."""
+    inside: NDArray[np.bool_]
+
+
+@cache
+def photo() -> tuple[Renderer, Rendered, Subject]:
+    """Two balls of many colours, one half before the other."""
+    body, head = ball(0.35, (0.0, -0.1, 0.0), 60), ball(0.16, (0.1, 0.25, 0.2), 40)
+    mesh = together(*(painted(part, (200, 120, 60)) for part in (body, head)))
+    colours = np.asarray(mesh.colors).copy()
+    colours[:, :3] = np.rint(127 + 100 * np.sin(9 * mesh.vertices + np.array([0, 1, 2]))).astype(np.uint8)
+    renderer = Renderer(type(mesh)(mesh.vertices, mesh.faces, colors=colours))
+    shown = renderer.render(PHOTO, DISTANCE, 2 * SIZE)
+    making = Making("0" * 64, (512, 512), "alpha", (0, 0, 512, 512))
+    return renderer, shown, Subject(shown.rgba, making, PHOTO.elevation_deg, FILL)
+
+
+@cache
+def case(azimuth_deg: float) -> Case:
+    renderer, shown, subject = photo()
+    view = View(azimuth_deg, PHOTO.elevation_deg)
+    sheet = photo_sheet(subject, shown.depth, SIZE, CPU)
+    (partial,) = partials([sheet], subject, shown.depth, [view], SIZE, CPU)
+    true = renderer.render(view, DISTANCE, SIZE)
+    points = lifted(torch.zeros(SIZE, SIZE, 1), torch.from_numpy(true.depth), pinhole(view, DISTANCE, SIZE)).points
+    pixels, depth = project(points.reshape(-1, 3).double().numpy(), PHOTO, DISTANCE, 2 * SIZE)
+    columns, rows = np.floor(pixels).astype(int).clip(0, 2 * SIZE - 1).T
+    there = shown.depth[rows, columns]
+    shared = ((there > 0) & (np.abs(depth - there) < 0.02)).reshape(SIZE, SIZE) & (true.depth > 0)
+    return Case(partial, true, shared, true.rgba[..., 3] == 255)
+
+
+def psnr_db(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    return 10 * math.log10(255**2 / max(1e-9, float(np.square(one.astype(float) - other).mean())))
+
+
+@pytest.mark.parametrize("azimuth_deg", [15, 30, -30, 45])
+def test_what_the_photo_shows_too_is_there_and_true(azimuth_deg: float):
+    it = case(azimuth_deg)
+    to_be_seen = it.shared & it.inside
+    covered = to_be_seen & it.partial.seen
+    assert covered.sum() > 0.96 * to_be_seen.sum()
+    assert psnr_db(it.partial.rgba[covered][:, :3], it.true.rgba[covered][:, :3]) > 28
+
+
+@pytest.mark.parametrize("azimuth_deg", [15, 30, 60, 120, 180])
+def test_all_of_the_object_that_the_photo_hides_is_within_the_mask(azimuth_deg: float):
+    it = case(azimuth_deg)
+    hidden = it.inside & ~it.shared
+    assert (it.partial.hidden > 0)[hidden].mean() > 0.995
+
+
+def test_the_more_from_behind_the_more_has_to_be_invented():
+    means = [float(case(azimuth).partial.hidden[case(azimuth).inside].mean()) for azimuth in (15, 60, 120, 180)]
+    assert means == sorted(means) and means[-1] > 0.8
+
+
+@pytest.mark.parametrize("azimuth_deg", [30, 60])
+def test_with_an_inpainter_that_knows_the_truth_the_view_is_as_true_as_its_pixels(azimuth_deg: float):
+    it = case(azimuth_deg)
+    view, own = composed(it.partial, it.true.rgba)
+    seen = it.partial.seen & it.inside & it.shared
+    limit = psnr_db(it.partial.rgba[seen][:, :3], it.true.rgba[seen][:, :3])
+    assert psnr_db(view[it.inside][:, :3], it.true.rgba[it.inside][:, :3]) > limit - 1
+    assert np.abs(view[..., 3].astype(int) - it.true.rgba[..., 3]).mean() < 3
+    assert (own[~it.partial.seen] == 0).all() and (own[seen] > 0.99).mean() > 0.6
+
+
+def test_away_from_the_seam_the_photos_pixels_are_untouched_whatever_is_drawn():
+    it = case(60)
+    wild = np.full((SIZE, SIZE, 4), 255, np.uint8)
+    view, own = composed(it.partial, wild)
+    kept = (own == 1) & (it.partial.rgba[..., 3] == 255)
+    assert kept.sum() > 3000 and np.array_equal(view[kept], it.partial.rgba[kept])
+
+
+def test_closing_gaps_invents_no_outline_and_takes_the_colours_beside_them():
+    it = case(60)
+    filled = closed(it.partial)
+    added = (filled[..., 3] > 127) & ~it.partial.seen
+    assert 0 < added.sum() < 0.1 * it.partial.seen.sum()
+    near = cv2.dilate(it.partial.seen.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
+    assert near[added].all()
+    assert psnr_db(filled[added & it.inside][:, :3], it.true.rgba[added & it.inside][:, :3]) > 12
+
+
+def test_on_white_what_is_clear_is_white():
+    it = case(30)
+    clear = it.partial.rgba[..., 3] == 0
+    assert (on_white(it.partial.rgba)[clear] == 255).all()
+
+
+def test_glass_that_never_reaches_half_is_seen_and_nothing_at_all_is_refused():
+    _, shown, subject = photo()
+    rgba = shown.rgba.copy()
+    rgba[..., 3] //= 3
+    glass = Subject(rgba, subject.made, subject.elevation_deg, FILL)
+    (partial,) = partials([photo_sheet(glass, shown.depth, SIZE, CPU)], glass, shown.depth, [PHOTO], SIZE, CPU)
+    assert partial.seen.sum() > 0.9 * (case(15).partial.seen).sum()
+    with pytest.raises(TurnaroundError, match="empty"):
+        relief(shown.depth, np.zeros((2 * SIZE, 2 * SIZE), np.uint8), DISTANCE, 1, 0.5)
+
+
+def test_close_up_nothing_behind_the_camera_is_painted():
+    _, shown, subject = photo()
+    near = View(20, PHOTO.elevation_deg, 0.3)
+    (partial,) = partials([photo_sheet(subject, shown.depth, SIZE, CPU)], subject, shown.depth, [near], SIZE, CPU)
+    assert partial.seen.any() and (partial.depth[partial.seen] > 0).all()

@@ -1,0 +1,103 @@
+"""Training, with a tiny inpainter and two models: it learns, goes on where it was, and what it made is taken."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.core.mesh import glb_bytes
+from pipelines.invs.loading import load_inpainter
+from pipelines.invs.pairs import Pairs, models_in, parted
+from pipelines.invs.sources import INPAINTER
+from pipelines.invs.train import Plan, biased_times, likeness, train
+from pipelines.runtime.residency import Place
+from pipelines.runtime.weights import Fetched
+from tests.core.shapes import ball, painted, together
+from tests.invs import tiny
+
+CPU = Place(torch.device("cpu"), torch.float32, "CPU, float32")
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    folder = tmp_path_factory.mktemp("training")
+    (folder / "models").mkdir()
+    for i, colour in enumerate([(200, 60, 40), (40, 90, 200)]):
+        body, head = painted(ball(0.35, rings=24), colour), painted(ball(0.15, (0.1, 0.3, 0.2), 16), (230, 200, 60))
+        (folder / "models" / f"{i}.glb").write_bytes(glb_bytes(together(body, head)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        tiny.inpainter(folder / "base")
+    return Plan(folder / "models", folder / "out", folder / "base", 12, 2, 6e-3, every=100, judged=0, workers=0)
+
+
+def unet(out: Path) -> dict[str, torch.Tensor]:
+    return torch.load(out / "state.pt", weights_only=True)["unet"]
+
+
+def test_it_learns_goes_on_where_it_was_and_the_method_takes_what_came_of_it(plan: Plan):
+    whole = replace(plan, out=plan.out / "whole", judged=1)
+    losses = train(whole)
+    assert len(losses) == 12 and np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
+
+    broken = replace(plan, out=plan.out / "broken")
+    first = train(broken, end=5)
+    rest = train(broken)
+    assert first + rest == pytest.approx(losses, rel=1e-5)
+    one, other = unet(whole.out), unet(broken.out)
+    assert one.keys() == other.keys() and all(tensor.equal(other[name]) for name, tensor in one.items())
+
+    made = load_inpainter(Fetched(whole.out / "model", INPAINTER.first, "local"), CPU)
+    assert made.fine_tuned and made.side_px == tiny.SIDE_PX
+    begun = load_file(plan.out.parent / "base" / "unet" / "diffusion_pytorch_model.fp16.safetensors")
+    assert not made.unet.state_dict()["conv_in.weight"].half().equal(begun["conv_in.weight"])
+    table = (whole.out / "judged_0000012.txt").read_text().splitlines()
+    assert len(table) == 5 and all(len(line.split()) == 3 for line in table[1:])
+    with Image.open(whole.out / "sheet_0000012.png") as sheet:
+        assert sheet.size == (3 * tiny.SIDE_PX, 4 * tiny.SIDE_PX)
+
+
+def test_a_number_is_always_the_same_pair_and_others_are_others(plan: Plan):
+    pairs, again = (Pairs(models_in(plan.models), 64, seed=0) for _ in range(2))
+    one, same, other = pairs[5], again[5], pairs[6]
+    assert np.array_equal(one.truth, same.truth) and np.array_equal(one.partial.rgba, same.partial.rgba)
+    assert not np.array_equal(one.truth, other.truth)
+    assert 5 <= one.turn_deg <= 180 and one.inside.any()
+    small = Pairs(models_in(plan.models), 64, 0, (5.0, 10.0))[1]
+    seen = small.partial.seen & small.inside
+    assert seen.sum() > 0.7 * small.inside.sum(), "a small turn shows most of it"
+    assert np.abs(small.partial.rgba[seen][:, :3].astype(int) - small.truth[seen]).mean() < 12
+
+
+def test_models_are_held_out_where_there_are_enough(tmp_path: Path):
+    files = [tmp_path / f"{i:02d}.glb" for i in range(20)]
+    learn, judge = parted(files)
+    assert len(learn) == 18 and len(judge) == 2 and not set(learn) & set(judge)
+    assert parted(files[:2]) == (files[:2], files[:2])
+    with pytest.raises(TurnaroundError, match="no 3D models"):
+        Pairs(models_in(tmp_path), 64, 0)
+
+
+def test_the_most_noise_is_drawn_more_often_by_the_bias():
+    """specs/invs.md, 11.8: the density at the end is 1 + bias times that at the beginning."""
+    uniform = (torch.arange(200_000) + 0.5) / 200_000
+    for bias in (0.0, 1.0, 3.0):
+        counts = torch.bincount(biased_times(uniform, bias, 1000), minlength=1000).double()
+        expected = 1 + bias * (torch.arange(1000) + 0.5) / 1000
+        expected *= 200_000 / expected.sum()
+        assert (counts - expected).abs().max() <= 2  # each a bin's own share, to the rounding
+
+
+def test_likeness_is_of_the_object_and_not_of_the_white_around_it(plan: Plan):
+    pair = Pairs(models_in(plan.models), 64, seed=0)[0]
+    assert likeness(pair.truth, pair)[1] == pytest.approx(1)
+    spoilt = pair.truth.copy()
+    spoilt[pair.inside] = 255 - spoilt[pair.inside]
+    far = pair.truth.copy()
+    far[:2, :2] = 0
+    assert likeness(spoilt, pair)[0] < 15 < 60 < likeness(far, pair)[0]

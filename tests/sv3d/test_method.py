@@ -1,0 +1,181 @@
+"""SV3D as a visitor meets it, with a small network of random numbers."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.core.cameras import View, angle_between, orbit
+from pipelines.core.errors import Cancelled
+from pipelines.runtime import residency
+from pipelines.runtime.devices import this_machine
+from pipelines.runtime.method import Report, Request, Turnaround, options_from
+from pipelines.sv3d import SV3DP, SV3DU
+from pipelines.sv3d.cameras import Path as Cameras
+from pipelines.sv3d.cameras import sine, through
+from tests.sv3d import tiny
+from tests.toy_methods import a_subject
+
+FRAMES, STEPS = tiny.TELLS["frames"], 5
+SUBJECT = replace(a_subject(96), elevation_deg=10)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def weights_are_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("weights")
+    tiny.write(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TURNAROUND_WEIGHTS", str(folder))
+        patch.setenv("TURNAROUND_DATA", str(folder / "data"))
+        patch.setenv("TURNAROUND_DEVICE", "cpu")
+        yield
+    residency.forget_idle()
+
+
+def run(method: Any, *views: View, report: Report | None = None, seed: int = 0, **options: Any) -> Turnaround:
+    """Without guidance there is one video only: half the work, and its cameras are the same."""
+    chosen = options_from(method.Options, {"steps": 2 * STEPS, "quick": True, "guidance": 1.0} | options)
+    return method(Request(SUBJECT, views, seed, chosen, size_px=64), report or Report())
+
+
+def cameras(made: Turnaround) -> list[tuple[float, float]]:
+    return [(round(frame.view.azimuth_deg, 6), round(frame.view.elevation_deg, 6)) for frame in made.frames]
+
+
+def expected(there: Cameras) -> list[tuple[float, float]]:
+    return [(round(view.azimuth_deg, 6), round(view.elevation_deg, 6)) for view in there.views()]
+
+
+@pytest.mark.parametrize("method", [SV3DP(), SV3DU()], ids=["p", "u"])
+def test_an_orbit_has_its_true_cameras_and_ends_with_the_photo_itself(method: Any):
+    made = run(method, *orbit(FRAMES, 10))
+    assert cameras(made) == [(72, 10), (144, 10), (-144, 10), (-72, 10), (0, 10)]
+    assert all(frame.exact and frame.rgba.shape == (64, 64, 4) for frame in made.frames)
+    photo = made.frames[-1].rgba
+    centre = SUBJECT.rgba[48, 60]  # within the disc's lighter half
+    assert photo[0, 0, 3] == 0 and np.abs(photo[32, 40].astype(int) - centre).max() <= 2
+    assert not any(np.array_equal(frame.rgba, photo) for frame in made.frames[:-1])
+
+
+def test_a_path_with_another_elevation_is_flown_by_p_and_labelled_as_it_is_by_u():
+    asked = orbit(FRAMES, 30)
+    assert cameras(run(SV3DP(), *asked)) == expected(through(asked, 10, count=FRAMES))
+    level = run(SV3DU(), *asked)
+    assert {elevation for _, elevation in cameras(level)} == {10} and not level.frames[0].exact
+    assert level.frames[0].asked == min(asked, key=lambda view: angle_between(view, level.frames[0].view))
+
+
+def test_a_single_view_is_met_by_p_and_nearly_by_u():
+    asked = View(50, 25)
+    (met,) = run(SV3DP(), asked).frames
+    assert met.exact
+    (near,) = run(SV3DU(), asked).frames
+    assert near.view == View(72, 10) and near.asked == asked
+
+
+def test_the_photos_own_view_is_the_photo_and_nothing_is_drawn_for_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("TURNAROUND_WEIGHTS")
+    made = run(SV3DP(), View(0, 10))
+    centre = SUBJECT.rgba[48, 60]
+    assert made.frames[0].exact and np.abs(made.frames[0].rgba[32, 40].astype(int) - centre).max() <= 2
+    estimate = SV3DP().estimate(Request(SUBJECT, (View(0, 10),)), this_machine(Path()))
+    assert estimate.download_bytes == 0 and estimate.seconds < 5, "nor fetched"
+    assert "photo itself" in made.notes[0] and made.provenance and not made.provenance.weights
+
+
+def test_paths_of_its_own():
+    assert cameras(run(SV3DP(), *orbit(4, 10), path="sine")) == expected(sine(10, FRAMES))
+    level = run(SV3DP(), *orbit(4, 50), path="level orbit")
+    assert {elevation for _, elevation in cameras(level)} == {10}
+    assert cameras(run(SV3DP(), *orbit(4), path="dynamic", seed=1)) != cameras(
+        run(SV3DP(), *orbit(4), path="dynamic", seed=2)
+    )
+
+
+def test_the_sense_can_be_turned_round_and_the_pictures_stay(monkeypatch: pytest.MonkeyPatch):
+    one = run(SV3DP(), *orbit(FRAMES, 10))
+    monkeypatch.setenv("TURNAROUND_SV3D_SENSE", "clockwise")
+    other = run(SV3DP(), *orbit(FRAMES, 10))
+    assert [azimuth for azimuth, _ in cameras(other)] == [-72, -144, 144, 72, 0]
+    assert all(np.array_equal(a.rgba, b.rgba) for a, b in zip(one.frames, other.frames, strict=True))
+
+
+def test_all_that_can_be_chosen_makes_a_difference():
+    usual = run(SV3DU(), *orbit(FRAMES, 10), guidance=2.5)
+    others: tuple[dict[str, Any], ...] = (
+        {"seed": 1},
+        {"guidance": 1.0},
+        {"guidance": 4.0},
+        {"steps": 12},
+        {"quick": False},
+    )
+    for other in others:
+        chosen: dict[str, Any] = {"guidance": 2.5} | other
+        made = run(SV3DU(), *orbit(FRAMES, 10), **chosen)
+        assert not all(np.array_equal(a.rgba, b.rgba) for a, b in zip(usual.frames, made.frames, strict=True)), other
+
+
+def test_progress_shows_the_orbit_becoming_clear_and_each_view_as_it_is_done():
+    told: list[tuple[float, str, Any]] = []
+    run(SV3DP(), *orbit(FRAMES, 10), report=Report(lambda *step: told.append(step)))
+    steps = [preview for _, message, preview in told if "step" in message and preview is not None]
+    assert len(steps) == STEPS and steps[0].shape == (32, 32, 4)
+    assert not np.array_equal(steps[0], steps[-1])
+    assert any(message == f"View {FRAMES} of {FRAMES} is done" for _, message, _ in told)
+
+
+@pytest.mark.parametrize("when", ["Looking", "step 1 ", f"step {STEPS} ", "is done", "Cutting out view 2"])
+def test_it_stops_wherever_it_is(when: str):
+    cancelled = threading.Event()
+
+    def listen(fraction: float, message: str, preview: Any) -> None:
+        if when in message:
+            cancelled.set()
+
+    with pytest.raises(Cancelled):
+        run(SV3DP(), *orbit(FRAMES, 10), report=Report(listen, cancelled))
+
+
+def test_where_memory_is_short_the_videos_go_one_after_the_other_and_look_the_same(monkeypatch: pytest.MonkeyPatch):
+    from pipelines.sv3d import method, sampling
+
+    monkeypatch.setattr(method, "_at_once", lambda sparing, guided: (2, 4))  # as on a GPU
+    usual, predicted, tried = run(SV3DP(), *orbit(FRAMES, 10), guidance=2.5), sampling.predicted, list[int]()
+
+    def narrow(unet: Any, videos: Any, *rest: Any) -> Any:
+        tried.append(len(videos))
+        if len(videos) > 1:
+            raise MemoryError("of this test")
+        return predicted(unet, videos, *rest)
+
+    monkeypatch.setattr(sampling, "predicted", narrow)
+    made = run(SV3DP(), *orbit(FRAMES, 10), guidance=2.5)
+    assert tried[0] == 2 and tried[-1] == 1
+    assert len(made.notes) > len(usual.notes)
+    for a, b in zip(usual.frames, made.frames, strict=True):
+        assert np.abs(a.rgba.astype(int) - b.rgba).max() <= 2
+
+
+def test_the_estimate_grows_with_steps_and_counts_the_unguided_video_only_where_there_is_one(tmp_path: Path):
+    machine = this_machine(tmp_path)
+
+    def seconds(**options: Any) -> float:
+        request = Request(SUBJECT, orbit(21), options=options_from(SV3DU.Options, options))
+        return SV3DU().estimate(request, machine).seconds
+
+    assert seconds(steps=100) > seconds() > seconds(steps=25) and seconds(guidance=1.0) < seconds()
+    assert seconds(quick=True) < seconds()
+
+
+def test_low_memory_is_said_to_take_less_of_a_gpu(tmp_path: Path):
+    machine = replace(this_machine(tmp_path), device="cuda")
+
+    def needed(low_memory: bool) -> int:
+        options = options_from(SV3DU.Options, {"low_memory": low_memory})
+        return SV3DU().estimate(Request(SUBJECT, orbit(21), options=options), machine).memory_bytes
+
+    assert needed(True) < 8e9 < needed(False) < 12e9

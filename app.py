@@ -5,7 +5,7 @@ import os
 import sys
 
 from pipelines.core.errors import TurnaroundError
-from pipelines.runtime.memory import keep_little
+from pipelines.runtime.memory import keep_little, starting
 from pipelines.runtime.settings import read_settings
 from ui.gradio_env import check_gradio_settings
 from ui.temp import claim_folder, give_up_folder
@@ -16,6 +16,7 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is sent anywhere
     keep_little()
+    starting()  # until `serve_until_told` has
     folder = None
     try:
         settings = read_settings()

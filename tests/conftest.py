@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from pipelines.runtime.memory import started, starting
 from tools import browser
 
 # Before Gradio is imported anywhere: tests open no connection to anyone.
@@ -11,6 +12,12 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # as the app does before it imports rembg
+
+starting()  # what test files import stays: looking through it again and again was a sixth of what the tests took
+
+
+def pytest_collection_finish() -> None:
+    started()
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.memory import started
 from ui.door import API, Door, impatient, port_from, rules_from
 from ui.guard import shield, shield_tools
 from ui.health import Health
@@ -135,6 +136,7 @@ def serve_until_told(server: Server, **look: Any) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     url = server.start(**look)
+    started()
     print(f"Turnaround is ready: {url}", flush=True)
     # Not a lock's wait: a signal that another thread receives would not wake it, nor its handler run.
     while not told:

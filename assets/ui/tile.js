@@ -58,7 +58,9 @@ export class Tile {
 
   /** Something of it may have changed. @param {any} result @param {any} tile */
   update(result, tile) {
-    const content = JSON.stringify([tile, result.recorded, result.created_utc, result.subject, result.problem]);
+    const over = tile.state === "failed" || tile.state === "cancelled"; // a whole run may end while someone reads on
+    const around = over ? [result.problem] : [result.recorded, result.created_utc, result.subject];
+    const content = JSON.stringify([tile, ...around]);
     this.result = result;
     this.tile = tile;
     if (content === this._content) return;
@@ -66,7 +68,7 @@ export class Tile {
     this._clear();
     this.element.dataset.state = tile.state;
     if (tile.state === "done") this._showDone();
-    else if (tile.state === "failed" || tile.state === "cancelled") this._showEnd();
+    else if (over) this._showEnd();
     else this._showWork();
     this.relabel();
   }

@@ -2,9 +2,12 @@
 
 Measured with 8 orbits of 21 views of 576 px, one after another: the process grew to 865 MB without this, to 223 MB with
 it, and took no longer.
+
+And Python's garbage collector looks through what comes and goes, not through what stays.
 """
 
 import ctypes
+import gc
 from contextlib import suppress
 
 _M_ARENA_MAX = -8  # glibc's malloc.h
@@ -21,3 +24,14 @@ def give_back() -> None:
     """After work that took much."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def starting() -> None:
+    """Before a process loads what it keeps for as long as it lives: nothing of that is garbage."""
+    gc.disable()
+
+
+def started() -> None:
+    """All of that is there: it is never looked through again."""
+    gc.freeze()
+    gc.enable()

@@ -1,9 +1,11 @@
 """The subject panel alone behind the real server: `python -m tests.browser.subject_house`."""
 
+from pipelines.runtime.memory import starting
 from pipelines.runtime.settings import read_settings
 
 
 def main() -> None:
+    starting()
     settings = read_settings()
     from ui.temp import claim_folder
 

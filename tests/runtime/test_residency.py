@@ -27,11 +27,9 @@ LAYER_BYTES = 4 * (100 * 100 + 100)
 
 @pytest.fixture(autouse=True)
 def nothing_stays() -> Iterator[None]:
-    gc.freeze()  # what was there before: looking through it each time is most of the time these tests take
     forget_idle()
     yield
     forget_idle()
-    gc.unfreeze()
     assert REGISTER.models() == []
 
 

@@ -28,11 +28,9 @@ CUDA_WORDS = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total 
 
 @pytest.fixture(autouse=True)
 def nothing_stays() -> Iterator[None]:
-    gc.freeze()  # what was there before: looking through it each time is most of the time these tests take
     forget_idle()
     yield
     forget_idle()
-    gc.unfreeze()
 
 
 class Work:

@@ -2,7 +2,6 @@
 they would have moved to it.
 """
 
-import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -24,11 +23,9 @@ TURNS_NOTE = "Memory was short, so the model's parts took turns on the GPU: slow
 @pytest.fixture(autouse=True)
 def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TURNAROUND_MODEL_GB", "1")
-    gc.freeze()
     forget_idle()
     yield
     forget_idle()
-    gc.unfreeze()
 
 
 class Moving(torch.nn.Module):

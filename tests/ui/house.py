@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipelines.registry import METHODS
 from pipelines.runtime.method import Card, Report, Request, Turnaround
+from pipelines.runtime.memory import starting
 from pipelines.runtime.settings import read_settings
 from tests.toy_methods import Blocked, Flat, Raises, Slow, a_card
 
@@ -59,6 +60,7 @@ def a_photo(colour: tuple[int, int, int] = ORANGE, *, turned: bool = False) -> b
 
 
 def main() -> None:
+    starting()
     settings = read_settings()
     from ui.temp import claim_folder
 

@@ -59,16 +59,21 @@ def test_a_run_fills_its_tiles_and_the_server_hears_of_it(visit: Visit, house: W
     until(lambda: not job.working)
 
 
-def test_what_came_to_nothing_takes_little_room(visit: Visit, house: WallHouse):
+def test_what_came_to_nothing_takes_little_room_and_stays_as_it_is_when_the_run_ends(visit: Visit, house: WallHouse):
     house.gate.open.clear()
-    job = house.begin(house.gate)
+    job = house.begin(house.gate, house.dial)
     page = visit(f"?r={job.id}")
     expect(tile(page, 0)).to_contain_text("Step")
-    job.cancel("gate")
-    expect(tile(page, 0).locator(".tile-said")).to_be_visible()
-    box = tile(page, 0).locator("article").bounding_box()
+    job.cancel("dial")
+    expect(tile(page, 1).locator(".tile-said")).to_be_visible()
+    box = tile(page, 1).locator("article").bounding_box()
     assert box and box["height"] < 200
-    house.gate.open.set()
+    retry = tile(page, 1).get_by_role("button", name="Try again")
+    retry.focus()
+    job.cancel("gate")
+    hears(page, f"idle .* on {job.id}")
+    expect(tile(page, 0).locator(".tile-said")).to_be_visible()
+    expect(retry).to_be_focused()
 
 
 def test_a_failure_is_a_sentence_in_its_place(visit: Visit, house: WallHouse):

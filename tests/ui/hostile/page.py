@@ -13,6 +13,7 @@ from pipelines.core.cameras import View
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.compare import Progressed
 from pipelines.runtime.method import Method, Request
+from pipelines.runtime.memory import starting
 from pipelines.runtime.settings import read_settings
 from tests.runtime.worker_methods import Killed, Learned
 from tests.toy_methods import Raises, Slow, SlowOptions, a_subject
@@ -123,6 +124,7 @@ def build(studio: Any) -> Any:
 
 
 def main() -> None:
+    starting()
     settings = read_settings()
     settings.data.mkdir(parents=True, exist_ok=True)
     folder = claim_folder(settings)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.registry import METHODS
-from pipelines.runtime.method import Card, Report, Request, Turnaround
 from pipelines.runtime.memory import starting
+from pipelines.runtime.method import Card, Report, Request, Turnaround
 from pipelines.runtime.settings import read_settings
 from tests.toy_methods import Blocked, Flat, Raises, Slow, a_card
 

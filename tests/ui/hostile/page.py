@@ -12,8 +12,8 @@ import numpy as np
 from pipelines.core.cameras import View
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.compare import Progressed
-from pipelines.runtime.method import Method, Request
 from pipelines.runtime.memory import starting
+from pipelines.runtime.method import Method, Request
 from pipelines.runtime.settings import read_settings
 from tests.runtime.worker_methods import Killed, Learned
 from tests.toy_methods import Raises, Slow, SlowOptions, a_subject

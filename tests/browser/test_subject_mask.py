@@ -14,10 +14,11 @@ from tests.ui.subject_helpers import a_cut_out
 
 pytestmark = pytest.mark.browser
 HOUSE = "tests.browser.subject_house"  # the panel alone
+COARSE = 0.5  # device pixels a CSS pixel: the editor is drawn by software here, and what is read is not the screen
 
 
 def test_the_mask_is_repaired_by_brush_live_and_every_step_can_be_taken_back(visitor: Visitors):
-    page = opened(visitor())
+    page = opened(visitor(device_scale_factor=COARSE))
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     whole = after(page, lambda: upload(page, a_cut_out()))
@@ -54,7 +55,8 @@ def test_the_mask_is_repaired_by_brush_live_and_every_step_can_be_taken_back(vis
 
 
 def test_the_mask_is_repaired_with_a_finger_on_a_phone(visitor: Visitors):
-    page = opened(visitor(width=360, height=740, color_scheme="dark", has_touch=True, is_mobile=True))
+    phone = {"width": 360, "height": 740, "has_touch": True, "is_mobile": True, "device_scale_factor": COARSE}
+    page = opened(visitor(**phone, color_scheme="dark"))
     whole = after(page, lambda: page.get_by_role("button", name="Cactus").tap())
     unfold(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

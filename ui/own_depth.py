@@ -9,14 +9,20 @@ import gradio as gr
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.compare import sentence_of
 from ui.cutout import Tried
+from ui.markup import problem
 from ui.photos import NO_PHOTO
+from ui.phrases import phrase
 from ui.subject_events import SubjectEvents, SubjectPanel
+from ui.uploads import TOO_LARGE
+
+READING = f'<p class="wait" role="status">{phrase("subject.depth_reading").html}</p>'
 
 
 class DepthPanel(NamedTuple):
     """What changes when one comes or goes, before the photo is framed anew."""
 
-    cutout: Any = gr.skip()
+    said: str
+    """Where it is brought: why it was not taken, or nothing."""
     unprepared: Any = gr.skip()
 
 
@@ -33,15 +39,19 @@ class OwnDepth:
                 entry = self._events.photos.entry(prepared_id)
                 read = self._events.photos.read_depth(depth, entry.photo)
         except BaseException as error:
-            return DepthPanel(self._events.refused(prepared_id, sentence_of(error)), [])
-        return DepthPanel(unprepared=[self._events.photos.shelf.put(replace(entry, depth=read, subject=None))])
+            return DepthPanel(problem(sentence_of(error)), [])
+        return DepthPanel("", [self._events.photos.shelf.put(replace(entry, depth=read, subject=None))])
+
+    def refuse_large(self) -> str:
+        """The browser held one back that the server would not take."""
+        return problem(TOO_LARGE.format(mb=self._events.photos.studio.settings.max_upload_mb))
 
     def drop(self, prepared_id: str) -> DepthPanel:
         try:
             entry = self._events.photos.entry(prepared_id)
         except BaseException as error:
-            return DepthPanel(self._events.refused(prepared_id, sentence_of(error)), [])
-        return DepthPanel(unprepared=[self._events.photos.shelf.put(replace(entry, depth=None, subject=None))])
+            return DepthPanel(problem(sentence_of(error)), [])
+        return DepthPanel("", [self._events.photos.shelf.put(replace(entry, depth=None, subject=None))])
 
     def frame_with(
         self,

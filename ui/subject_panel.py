@@ -1,5 +1,6 @@
 """The subject panel: the photo, its cut-out and the removers compared, the photo's elevation, and the mask's repair."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from ui.assets import asset
 from ui.elevation import ElevationPicture
 from ui.examples import EXAMPLES
 from ui.mask_editor import Brushes, MaskEditor
-from ui.own_depth import DepthPanel, OwnDepth
+from ui.own_depth import READING, OwnDepth
 from ui.photos import EXAMPLE_IDS, FIRST_EXAMPLE, Photos
 from ui.safe import safe
 from ui.subject_events import PhotoPanel, SubjectEvents, SubjectPanel, offered_remover
@@ -45,7 +46,7 @@ class SubjectParts:
     events: SubjectEvents
 
     photo: gr.Image
-    cutout: "Cutout"
+    cutout: "HoldsBack"
     stop: gr.Button
     offer: gr.Button
     taps: tuple[gr.Button, ...]
@@ -61,6 +62,7 @@ class SubjectParts:
     fill: gr.Slider
     depth: gr.UploadButton
     depth_away: gr.Button
+    depth_said: "HoldsBack"
     unprepared: gr.State
     unfolded: gr.Checkbox
     stale: gr.Checkbox
@@ -140,12 +142,18 @@ class SubjectParts:
         self._show_mask(
             self.start_over.click(safe(events.start_over), [self.prepared, self.tried], self.subject_panel, **CUT_OUT)
         )
-        own, brought = OwnDepth(events), list(DepthPanel(self.cutout, self.unprepared))
+        self._bind_depth(wish)
+        self.elevation_picture.follow(self.photo_elevation)
+
+    def _bind_depth(self, wish: list[Component]) -> None:
+        own, brought = OwnDepth(self.events), [self.depth_said, self.unprepared]
+        self.depth.upload(None, None, self.depth_said, js=f"() => {json.dumps(READING)}", **PRIVATE)
         taken = self.depth.upload(safe(own.take), [self.depth, self.prepared], brought, preprocess=False, **CUT_OUT)
         for event in (taken, self.depth_away.click(safe(own.drop), self.prepared, brought, **CUT_OUT)):
             wished = [self.unprepared, *wish]
             self._show_mask(event.then(safe(own.frame_with), wished, self.subject_panel, **CUT_OUT))
-        self.elevation_picture.follow(self.photo_elevation)
+        self.depth_said.too_large(safe(own.refuse_large), None, self.depth_said, **PRIVATE)
+        self.prepared.change(None, None, self.depth_said, js="() => ''", **PRIVATE)  # what was said is over
 
     def adopt(self, event: Any, result_id: Component) -> None:
         """After this event (`page.load(...)`, `button.click(...)`), take over the subject of the result of this id.
@@ -168,16 +176,16 @@ class SubjectParts:
         return PRIVATE | {"show_progress_on": self.start_over}
 
 
-class Cutout(gr.HTML):
-    """What `ui.cutout` draws. Its event `too_large` tells of a photo that was held back beside it, unsent."""
+class HoldsBack(gr.HTML):
+    """Its event `too_large` tells of a file that was held back in its row, unsent."""
 
-    def __init__(self, max_mb: float, **look: Any) -> None:
+    def __init__(self, value: str = "", *, max_mb: float, **look: Any) -> None:
         super().__init__(
-            cutout.nothing(),
+            value,
             js_on_load=f"""
                 // event: "too_large"
-                import(new URL("{asset("photo.js")}", document.baseURI).href)
-                    .then((photo) => photo.mount(element, {{ trigger, mostBytes: {int(max_mb * 1e6)} }}));
+                import(new URL("{asset("hold.js")}", document.baseURI).href)
+                    .then((hold) => hold.mount(element, {{ trigger, mostBytes: {int(max_mb * 1e6)} }}));
             """,
             **look,
         )
@@ -203,7 +211,7 @@ class Compared(gr.HTML):
 
 def draw_subject_panel(photos: Photos) -> SubjectParts:
     """Inside a `gr.Blocks`, where the panel is to stand."""
-    events = SubjectEvents(photos)
+    events, max_mb = SubjectEvents(photos), photos.studio.settings.max_upload_mb
     elevation_deg = EXAMPLES[0].elevation_deg if EXAMPLES else 0
     with gr.Column(elem_id="subject"):
         gr.Markdown(T("subject.title"), elem_classes="heading")
@@ -219,7 +227,7 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
                 alt_text=T("subject.photo_alt"),
             )
             with gr.Column(min_width=0):
-                cut = Cutout(photos.studio.settings.max_upload_mb, elem_id="cutout")
+                cut = HoldsBack(cutout.nothing(), max_mb=max_mb, elem_id="cutout")
                 stop = gr.Button(T("subject.stop"), size="sm", visible=False)
                 offer = gr.Button(T("subject.offer"), size="sm", visible=False)
         with gr.Row(elem_id="examples"), TemporaryDirectory() as folder:  # Gradio keeps copies
@@ -274,6 +282,7 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
             with gr.Row():
                 depth = gr.UploadButton(T("subject.depth"), size="sm", file_types=[".png", ".npy"], elem_id="depth")
                 depth_away = gr.Button(T("subject.depth_away"), size="sm", elem_id="depth-away")
+                depth_said = HoldsBack(max_mb=max_mb, elem_id="depth-said", apply_default_css=False)
         picture = gr.Textbox("", visible="hidden", elem_id="subject-picture")
         prepared = gr.Textbox(FIRST_EXAMPLE, visible="hidden", elem_id="subject-prepared")
         unfolded, stale = gr.Checkbox(False, visible="hidden"), gr.Checkbox(True, visible="hidden")
@@ -299,6 +308,7 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
         fill=fill,
         depth=depth,
         depth_away=depth_away,
+        depth_said=depth_said,
         unprepared=gr.State([]),
         unfolded=unfolded,
         stale=stale,

@@ -24,6 +24,7 @@ from pipelines.core.files import whole_file, write_whole
 from pipelines.invs.inpainting import Sampling, composed, developed, draw, nine_channels, on_white, shown
 from pipelines.invs.loading import Inpainter, load_inpainter
 from pipelines.invs.pairs import Pair, Pairs, models_in, parted
+from pipelines.invs.perceptual import Perceptual, load_perceptual
 from pipelines.invs.sources import FINE_TUNED, INPAINTER, TASK
 from pipelines.runtime import weights
 from pipelines.runtime.report import Report
@@ -59,6 +60,8 @@ class Plan:
     """Steps after which the state is kept and the model judged."""
     judged: int = 2
     """Pairs of each range of turns."""
+    lpips: Path | None = None
+    """The weights of LPIPS, for a column of it; `perceptual.py` says how to come by them."""
     seed: int = 0
     workers: int = 4
     precision: str = "no"
@@ -66,7 +69,7 @@ class Plan:
 
 
 def train(plan: Plan, end: int | None = None) -> list[float]:
-    """The loss of each step. `end` ends it earlier than the plan, as a kill between two checkpoints would not."""
+    """Each step's loss, over all processes. `end` ends it before the plan does; a kill would, between two states."""
     import torch
     from accelerate import Accelerator
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
@@ -74,7 +77,8 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
 
     helper = Accelerator(mixed_precision=plan.precision)
     rank, ranks = helper.process_index, helper.num_processes
-    place = Place(helper.device, torch.float32, "training")
+    device = torch.device("cpu") if helper.device.type == "cpu" else helper.device  # safetensors knows no "cpu:1"
+    place = Place(device, torch.float32, "training")
     base = Fetched(_base(plan), INPAINTER.first, weights.LOCAL)
     parts = load_inpainter(base, place)
     unet = parts.unet.requires_grad_(True).train()
@@ -87,20 +91,23 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
     if int(others.min()) != int(others.max()):  # pyright: ignore[reportAttributeAccessIssue]
         raise TurnaroundError(f"{plan.out} is not the same folder on all machines: some have its state, some not.")
     learning, optimizer = helper.prepare(unet, optimizer)
+    perceptual = load_perceptual(plan.lpips, place) if plan.lpips else None  # a wrong file is told now
     scheduler: Any = DDPMScheduler.from_config(parts.scheduler)
     nothing = parts.told("").clone()  # of no inference: gradients pass it by
     learn_from, judge_by = parted(models_in(plan.models))
     pairs = Pairs(learn_from, parts.side_px, plan.seed)
     losses = list[float]()
     last = min(plan.steps, end or plan.steps)
-    for step, batch in _batches(pairs, plan, range(begun, last), rank, ranks):
+    batches = _batches(pairs, [_numbers(step, plan, rank, ranks) for step in range(begun, last)], plan)
+    for done, (numbers, batch) in enumerate(batches, begun + 1):
         # 1. What is there, and what should be
         told, latents = shown(parts, [pair.partial for pair in batch], soft=True), _truths(parts, batch)
-        # 2. How much noise, and who learns without being shown anything
-        chance = torch.Generator().manual_seed(_seed(plan.seed, step, rank))
-        noise = torch.randn(latents.shape, generator=chance).to(place.device)
-        times = biased_times(torch.rand(len(batch), generator=chance), plan.bias, scheduler.config.num_train_timesteps)
-        kept = (torch.rand(len(batch), generator=chance) >= plan.drop).to(place.device)[:, None, None, None]
+        # 2. How much noise, and who learns without being shown anything: each pair's own, whoever learns it
+        chances = [torch.Generator().manual_seed(_seed(plan.seed, number)) for number in numbers]
+        noise = torch.stack([torch.randn(latents.shape[1:], generator=chance) for chance in chances]).to(place.device)
+        when, whether = torch.stack([torch.rand(2, generator=chance) for chance in chances]).T
+        times = biased_times(when, plan.bias, scheduler.config.num_train_timesteps)
+        kept = (whether >= plan.drop).to(place.device)[:, None, None, None]
         # 3. A step towards telling the noise
         given = nine_channels(
             scheduler.add_noise(latents, noise, times.to(place.device)), told.masks, told.latents * kept
@@ -113,8 +120,7 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         average.step(unet.parameters())
-        losses.append(float(loss))
-        done = step + 1
+        losses.append(float(helper.gather(loss.detach()).mean()))  # pyright: ignore[reportAttributeAccessIssue]
         if helper.is_main_process and (done % plan.every == 0 or done == last):
             print(f"step {done}: loss {np.mean(losses[-plan.every :]):.4f}", flush=True)
             _keep(plan.out / STATE, done, unet, optimizer, average)
@@ -123,7 +129,7 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
             unet.eval()
             _save_model(parts, base.folder, plan.out / "model")
             if plan.judged:
-                _judge(replace(parts, fine_tuned=True), judge_by, plan, done)
+                _judge(replace(parts, fine_tuned=True), judge_by, plan, done, perceptual)
             unet.train()
             average.restore(unet.parameters())
     helper.wait_for_everyone()
@@ -146,21 +152,22 @@ def _base(plan: Plan) -> Path:
     return weights.needed(INPAINTER).folder
 
 
-def _batches(pairs: Pairs, plan: Plan, steps: range, rank: int, ranks: int) -> Iterator[tuple[int, list[Pair]]]:
-    """Each step's own numbers, whatever was made before it."""
-    from torch.utils.data import DataLoader
+def _numbers(step: int, plan: Plan, rank: int, ranks: int) -> range:
+    """The pairs of this step and process. Together those of a step follow one another, however many share them."""
+    first = (step * ranks + rank) * plan.batch
+    return range(first, first + plan.batch)
 
-    def numbers(step: int) -> list[int]:
-        first = (step * ranks + rank) * plan.batch
-        return list(range(first, first + plan.batch))
+
+def _batches(pairs: Pairs, numbers: list[range], plan: Plan) -> Iterator[tuple[range, list[Pair]]]:
+    from torch.utils.data import DataLoader
 
     loader: Any = DataLoader(
         pairs,  # pyright: ignore[reportArgumentType] - whatever has numbers will do
-        batch_sampler=[numbers(step) for step in steps],
+        batch_sampler=numbers,  # pyright: ignore[reportArgumentType] - a range is as good as a list
         num_workers=plan.workers,
         collate_fn=list,
     )
-    yield from zip(steps, loader, strict=True)
+    yield from zip(numbers, loader, strict=True)
 
 
 def _truths(parts: Inpainter, batch: list[Pair]) -> "Tensor":
@@ -233,21 +240,22 @@ def _save_model(parts: Inpainter, base: Path, folder: Path) -> None:
 # --- How good it is ---------------------------------------------------------------------------------------------------
 
 
-def _judge(parts: Inpainter, models: list[Path], plan: Plan, step: int) -> None:
+def _judge(parts: Inpainter, models: list[Path], plan: Plan, step: int, perceptual: Perceptual | None) -> None:
     """A line of figures for each range of turns, and a sheet to look at: partial, painted and true views."""
     from PIL import Image
 
     rows = list[NDArray[np.uint8]]()
-    table = ["turn      PSNR    SSIM   (of the object and 4 px round it; held-out models)"]
+    named = "PSNR    SSIM" + ("   LPIPS" if perceptual else "")
+    table = [f"turn      {named}   (of the object and 4 px round it; held-out models)"]
     for low, high in BINS_DEG:
-        pairs, figures = Pairs(models, parts.side_px, plan.seed + 1, (low, high)), list[tuple[float, float]]()
+        pairs, figures = Pairs(models, parts.side_px, plan.seed + 1, (low, high)), list[tuple[float, ...]]()
         for number in range(plan.judged):
             pair = pairs[number]
             painted = _painted(parts, pair, number)
-            figures.append(likeness(painted, pair))
+            figures.append(likeness(painted, pair, perceptual))
             rows.append(np.hstack([on_white(pair.partial.rgba), painted, pair.truth]))
-        db, alike = np.mean(figures, axis=0)
-        table.append(f"{f'{low:g}-{high:g}':8}  {db:6.2f}  {alike:6.3f}")
+        db, *others = np.mean(figures, axis=0)
+        table.append("  ".join([f"{f'{low:g}-{high:g}':8}", f"{db:6.2f}", *(f"{other:6.3f}" for other in others)]))
     text = "\n".join(table)
     print(text, flush=True)
     write_whole(plan.out / f"judged_{step:07d}.txt", (text + "\n").encode())
@@ -264,22 +272,25 @@ def _painted(parts: Inpainter, pair: Pair, seed: int) -> NDArray[np.uint8]:
     return on_white(rgba)
 
 
-def likeness(painted: NDArray[np.uint8], pair: Pair) -> tuple[float, float]:
-    """PSNR in dB and SSIM, where the object is and just round it."""
+def likeness(painted: NDArray[np.uint8], pair: Pair, perceptual: Perceptual | None = None) -> tuple[float, ...]:
+    """PSNR in dB, SSIM and, if it can be had, LPIPS, where the object is and just round it."""
     import cv2
     from skimage.metrics import structural_similarity
 
     near = cv2.dilate(pair.inside.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     error = np.square(painted.astype(np.float64) - pair.truth)[near].mean()
     compared: Any = structural_similarity(painted, pair.truth, channel_axis=2, full=True)
-    return 10 * math.log10(255**2 / max(error, 1e-9)), float(compared[1][near].mean())
+    figures = 10 * math.log10(255**2 / max(error, 1e-9)), float(compared[1][near].mean())
+    if perceptual is None:
+        return figures
+    return *figures, perceptual(np.where(near[..., None], painted, pair.truth), pair.truth)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.invs.train", description=__doc__)
     parser.add_argument("models", type=Path, help="a folder of 3D models")
     defaults = {each.name: each.default for each in fields(Plan)}
-    for name, kind in (("out", Path), ("base", Path)):
+    for name, kind in (("out", Path), ("base", Path), ("lpips", Path)):
         parser.add_argument(f"--{name}", type=kind, required=name == "out")
     for name in ("steps", "batch", "rate", "decay", "bias", "drop", "every", "judged", "seed", "workers", "precision"):
         parser.add_argument(f"--{name}", type=type(defaults[name]), default=defaults[name])

@@ -11,6 +11,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.ui.house import FILE_NAME
 
+TOO_LARGE = 26_000_000
+
 
 def pixels(page: Page, selector: str) -> NDArray[np.uint8]:
     return picture(page.locator(selector).first)
@@ -31,6 +33,19 @@ def upload(page: Page, data: bytes, name: str = FILE_NAME) -> None:
         clear.click()
     kind = "image/svg+xml" if name.endswith(".svg") else "image/jpeg"
     page.locator("#photo input[type=file]").set_input_files({"name": name, "mimeType": kind, "buffer": data})
+
+
+def give_large(field: Locator, name: str) -> None:
+    """As when a file over the limit is chosen; Playwright would send all of it to the browser."""
+    field.evaluate(
+        """(input, [bytes, name]) => {
+            const given = new DataTransfer();
+            given.items.add(new File([new Uint8Array(bytes)], name));
+            input.files = given.files;
+            input.dispatchEvent(new Event("change", { bubbles: true }));
+        }""",
+        [TOO_LARGE, name],
+    )
 
 
 def cutout_shown(page: Page) -> None:

@@ -10,12 +10,14 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import FLAT_FLAGS, PATIENCE_MS, Visitors
 from tests.browser.page_parts import (
+    TOO_LARGE,
     angle,
     choose_only,
     cutout_changed,
     cutout_shown,
     cutout_source,
     generate,
+    give_large,
     one_view,
     pixels,
     result_shown,
@@ -29,7 +31,6 @@ from tests.ui.subject_helpers import NOBODY, a_cut_out
 
 pytestmark = pytest.mark.browser
 FLAGS = FLAT_FLAGS
-TOO_LARGE = 26_000_000
 # The recorded example's views, the cut-out, and what the camera is drawn with.
 ALL_THERE = """() => {
     const names = performance.getEntriesByType("resource").map((entry) => entry.name);
@@ -172,15 +173,7 @@ def test_a_photo_over_the_limit_is_refused_where_it_came_in_and_never_sent_and_a
 def upload_large(page: Page) -> None:
     page.get_by_role("button", name="Remove Image").click()
     expect(page.locator("#cutout .board img")).to_have_count(0)
-    page.locator("#photo input[type=file]").evaluate(
-        """(input, bytes) => {
-            const given = new DataTransfer();
-            given.items.add(new File([new Uint8Array(bytes)], "large.jpg", { type: "image/jpeg" }));
-            input.files = given.files;
-            input.dispatchEvent(new Event("change", { bubbles: true }));
-        }""",
-        TOO_LARGE,
-    )
+    give_large(page.locator("#photo input[type=file]"), "large.jpg")
 
 
 def drop(page: Page, photo: bytes = b"", size: int = 0) -> None:

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import FLAT_FLAGS, PATIENCE_MS, Visitors
+from tests.browser.page_parts import give_large
 from tests.browser.subject_parts import after, opened, solid, upload
 from tests.ui.hostile.server import Running
 from tests.ui.house import BLUE, ORANGE, a_photo
@@ -130,9 +131,17 @@ def test_a_depth_is_brought_along_shown_and_taken_away(visitor: Visitors, house:
     expect(away).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     bring(a_depth((300, 300)))
-    expect(page.locator("#cutout .problem")).to_contain_text("another shape")
+    said = page.locator("#depth-said")
+    expect(said.locator(".problem")).to_contain_text("another shape")
     expect(caption).to_contain_text("with a depth of yours")  # the one before
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if "/upload" in request.url else None)
+    give_large(page.get_by_test_id("Upload a depth-upload-button"), "large.npy")
+    expect(said.locator(".problem")).to_contain_text("larger than the 25 MB")
+    expect(page.locator("#cutout .problem, .toast-body")).to_have_count(0)
+    assert sent == []
     away.click()
+    expect(said).to_be_hidden()
     expect(caption).not_to_contain_text("with a depth of yours")
     expect(away).to_be_hidden()
     assert not list(house.uploads.rglob("photo.*"))

@@ -1,5 +1,8 @@
 """Training, with a tiny inpainter and two models: it learns, goes on where it was, and what it made is taken."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +44,8 @@ def unet(out: Path) -> dict[str, torch.Tensor]:
 
 
 def test_it_learns_goes_on_where_it_was_and_the_method_takes_what_came_of_it(plan: Plan):
-    whole = replace(plan, out=plan.out / "whole", judged=1)
+    torch.save(tiny.lpips_state(), plan.models.parent / "lpips.pt")
+    whole = replace(plan, out=plan.out / "whole", judged=1, lpips=plan.models.parent / "lpips.pt")
     losses = train(whole)
     assert len(losses) == 12 and np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
 
@@ -54,12 +58,38 @@ def test_it_learns_goes_on_where_it_was_and_the_method_takes_what_came_of_it(pla
 
     made = load_inpainter(Fetched(whole.out / "model", INPAINTER.first, "local"), CPU)
     assert made.fine_tuned and made.side_px == tiny.SIDE_PX
-    begun = load_file(plan.out.parent / "base" / "unet" / "diffusion_pytorch_model.fp16.safetensors")
-    assert not made.unet.state_dict()["conv_in.weight"].half().equal(begun["conv_in.weight"])
+    assert not made.unet.state_dict()["conv_in.weight"].half().equal(begun(plan)["conv_in.weight"])
     table = (whole.out / "judged_0000012.txt").read_text().splitlines()
-    assert len(table) == 5 and all(len(line.split()) == 3 for line in table[1:])
+    assert len(table) == 5 and "LPIPS" in table[0] and all(len(line.split()) == 4 for line in table[1:])
     with Image.open(whole.out / "sheet_0000012.png") as sheet:
         assert sheet.size == (3 * tiny.SIDE_PX, 4 * tiny.SIDE_PX)
+
+
+def test_two_processes_learn_what_one_does(plan: Plan):
+    """Each makes half of every step's pairs; as on two GPUs, but for what they talk through."""
+    alone = replace(plan, out=plan.out / "alone", steps=3)
+    losses = train(alone)
+    launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "pipelines.invs.train"]
+    asked = {"out": plan.out / "two", "base": plan.base, "steps": 3, "batch": 1, "rate": plan.rate}
+    told = [f"--{name}={value}" for name, value in (asked | {"judged": 0, "workers": 0}).items()]
+    ran = subprocess.run(
+        [sys.executable, "-m", *launch, str(plan.models), *told],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"ACCELERATE_USE_CPU": "true"},
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == [f"step 3: loss {np.mean(losses):.4f}"], "one of them tells it"
+    one, both = unet(alone.out), unet(plan.out / "two")
+    moved = torch.cat([(one[name] - tensor).abs().flatten() for name, tensor in begun(plan).items()])
+    apart = torch.cat([(one[name] - tensor).abs().flatten() for name, tensor in both.items()])
+    assert apart.mean() < 1e-3 * moved.mean()
+
+
+def begun(plan: Plan) -> dict[str, torch.Tensor]:
+    assert plan.base
+    return load_file(plan.base / "unet" / "diffusion_pytorch_model.fp16.safetensors")
 
 
 def test_a_number_is_always_the_same_pair_and_others_are_others(plan: Plan):

@@ -138,3 +138,19 @@ def depth_anything(folder: Path) -> None:
         max_depth=20,
     )
     DepthAnythingForDepthEstimation(config).save_pretrained(folder)
+
+
+def lpips_state() -> dict[str, Any]:
+    """As the package `lpips` writes it for AlexNet, of chance; the last names are there twice."""
+    import torch
+
+    chance = torch.Generator().manual_seed(7)
+    sizes = {"1.0": (64, 3, 11), "2.3": (192, 64, 5), "3.6": (384, 192, 3), "4.8": (256, 384, 3), "5.10": (256, 256, 3)}
+    state = {"scaling_layer.shift": torch.zeros(1, 3, 1, 1), "scaling_layer.scale": torch.ones(1, 3, 1, 1)}
+    for i, (name, (given, taken, side)) in enumerate(sizes.items()):
+        spread = (taken * side * side) ** -0.5
+        state[f"net.slice{name}.weight"] = spread * torch.randn(given, taken, side, side, generator=chance)
+        state[f"net.slice{name}.bias"] = 0.1 * torch.randn(given, generator=chance)
+        matters = torch.rand(1, given, 1, 1, generator=chance)
+        state[f"lin{i}.model.1.weight"] = state[f"lins.{i}.model.1.weight"] = matters
+    return state

@@ -92,6 +92,7 @@ class Page:
     def __init__(self, events: SubjectEvents, visitor: Any = VISITOR) -> None:
         self.events, self.visitor, self.own_depth = events, visitor, OwnDepth(events)
         self.prepared, self.remover, self.fill, self.feather, self.tried = "", AUTO, 80, 0, ()
+        self.depth_said = ""
         self.shown, self.compared, self.picture, self.unprepared = "", "", "", []
 
     def upload(self, data: bytes = a_cut_out()) -> PhotoPanel:
@@ -167,7 +168,7 @@ class Page:
         return seen
 
     def _see_depth(self, seen: DepthPanel) -> None:
-        self._take("shown", seen.cutout)
+        self.depth_said = seen.said
         self._take("unprepared", seen.unprepared)
 
     def _see_all(self, panels: Iterator[SubjectPanel]) -> SubjectPanel:

@@ -173,12 +173,15 @@ def test_what_is_no_depth_of_this_photo_is_said_and_all_stays(panel: Page, depth
     panel.upload()
     before = panel.entry
     panel.bring_depth(depth)
-    assert said in panel.problem and panel.entry is before
+    assert said in panel.depth_said and panel.entry is before
+    assert panel.problem == ""  # it is said where the depth was brought
+    panel.bring_depth(a_depth())
+    assert panel.depth_said == ""
 
 
 def test_a_depth_without_a_photo_is_refused_and_forgotten(panel: Page):
     panel.bring_depth(a_depth())
-    assert "no photo yet" in panel.problem and panel.prepared == ""
+    assert "no photo yet" in panel.depth_said and panel.prepared == ""
 
 
 def test_a_depth_that_was_read_too_late_is_not_of_the_photo_that_is_shown_by_then(panel: Page):

@@ -39,6 +39,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Wie viel vom Bild die längste Seite des Objekts einnimmt.",
     ),
     "subject.depth": ("Upload a depth", "Tiefe hochladen"),
+    "subject.depth_reading": ("Reading the depth …", "Die Tiefe wird gelesen …"),
     "subject.depth_away": ("Without that depth", "Ohne diese Tiefe"),
     "subject.depth_info": (
         "**A depth of your own**: of all of the photo, as a 16-bit PNG or NPY, in proportion to the "

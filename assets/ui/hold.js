@@ -1,7 +1,7 @@
-// Photos over the limit are held back where they come in: sent, they would take minutes to be refused.
+// Files over the limit are held back where they come in: sent, they would take minutes to be refused.
 
 /**
- * @param {HTMLElement} element beside the box that photos are put into, in one row with it
+ * @param {HTMLElement} element in one row with what files are put into
  * @param {{ trigger: (event: string) => void, mostBytes: number }} options
  */
 export function mount(element, { trigger, mostBytes }) {

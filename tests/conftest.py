@@ -16,7 +16,8 @@ os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # as the app does before it imp
 starting()  # what test files import stays: looking through it again and again was a sixth of what the tests took
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
     started()
 
 

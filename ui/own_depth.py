@@ -1,6 +1,6 @@
 """A depth of the photo that the visitor brings along: how it comes, how it goes, and the photo framed anew with it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import gradio as gr
 
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.compare import sentence_of
+from pipelines.runtime.shelf import Prepared
 from ui.cutout import Tried
 from ui.markup import problem
 from ui.photos import NO_PHOTO
@@ -18,55 +19,66 @@ from ui.uploads import TOO_LARGE
 READING = f'<p class="wait" role="status">{phrase("subject.depth_reading").html}</p>'
 
 
-class DepthPanel(NamedTuple):
-    """What changes when one comes or goes, before the photo is framed anew."""
+class Brought(NamedTuple):
+    """What became of a depth that was brought or is to go. Who reads it does not know yet what the page shows then."""
 
-    said: str
-    """Where it is brought: why it was not taken, or nothing."""
-    unprepared: Any = gr.skip()
+    asked: str
+    """The id of what the page showed before."""
+    said: str = ""
+    """Why it was not taken."""
+    made: str = ""
+    """The id of the photo with it, to be framed."""
 
 
 class OwnDepth:
     def __init__(self, events: SubjectEvents) -> None:
-        self._events = events
+        self._events, self._photos = events, events.photos
 
-    def take(self, depth: Any, prepared_id: str) -> DepthPanel:
-        """A depth of the photo was uploaded. Read at first: `frame_with` then knows what the page shows by then."""
-        try:
-            with self._events.photos.forgetting(depth):
-                if not prepared_id:
-                    raise TurnaroundError(NO_PHOTO)
-                entry = self._events.photos.entry(prepared_id)
-                read = self._events.photos.read_depth(depth, entry.photo)
-        except BaseException as error:
-            return DepthPanel(problem(sentence_of(error)), [])
-        return DepthPanel("", [self._events.photos.shelf.put(replace(entry, depth=read, subject=None))])
+    def take(self, depth: Any, prepared_id: str) -> list[Brought]:
+        """A depth of the photo was uploaded."""
+
+        def read(entry: Prepared) -> Prepared:
+            return replace(entry, depth=self._photos.read_depth(depth, entry.photo), subject=None)
+
+        with self._photos.forgetting(depth):
+            return self._brought(prepared_id, read)
+
+    def drop(self, prepared_id: str) -> list[Brought]:
+        return self._brought(prepared_id, lambda entry: replace(entry, depth=None, subject=None))
 
     def refuse_large(self) -> str:
         """The browser held one back that the server would not take."""
-        return problem(TOO_LARGE.format(mb=self._events.photos.studio.settings.max_upload_mb))
-
-    def drop(self, prepared_id: str) -> DepthPanel:
-        try:
-            entry = self._events.photos.entry(prepared_id)
-        except BaseException as error:
-            return DepthPanel(problem(sentence_of(error)), [])
-        return DepthPanel("", [self._events.photos.shelf.put(replace(entry, depth=None, subject=None))])
+        return problem(TOO_LARGE.format(mb=self._photos.studio.settings.max_upload_mb))
 
     def frame_with(
         self,
-        unprepared: list[str],
+        brought: list[Brought],
         prepared_id: str,
         remover: str,
         fill_percent: float,
         feather_percent: float,
         tried: tuple[Tried, ...],
         request: gr.Request,
-    ) -> Iterator[SubjectPanel]:
-        """With another depth or without one, unless there is another photo by now."""
-        wanted, now = (self._events.photos.find(id) for id in (unprepared[-1] if unprepared else "", prepared_id))
-        if wanted is None or now is None or wanted.photo is not now.photo:
-            unprepared.clear()
-            yield SubjectPanel()
-            return
-        yield from self._events.prepare_next(unprepared, remover, fill_percent, feather_percent, tried, request)
+    ) -> Iterator[tuple[Any, ...]]:
+        """With another depth or without one, or why not; unless there is another photo by now."""
+        news = brought.pop() if brought else None
+        if news is None or not self._same_photo(news.asked, prepared_id):
+            yield "", *SubjectPanel()
+        elif news.said:
+            yield news.said, *SubjectPanel()
+        else:
+            wish = remover, fill_percent, feather_percent, tried, request
+            for panel in self._events.prepare_again(news.made, *wish):
+                yield "", *panel
+
+    def _brought(self, prepared_id: str, change: Callable[[Prepared], Prepared]) -> list[Brought]:
+        try:
+            if not prepared_id:
+                raise TurnaroundError(NO_PHOTO)
+            return [Brought(prepared_id, made=self._photos.shelf.put(change(self._photos.entry(prepared_id))))]
+        except BaseException as error:
+            return [Brought(prepared_id, problem(sentence_of(error)))]
+
+    def _same_photo(self, one_id: str, other_id: str) -> bool:
+        one, other = self._photos.find(one_id), self._photos.find(other_id)
+        return one_id == other_id or (one is not None and other is not None and one.photo is other.photo)

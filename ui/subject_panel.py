@@ -63,6 +63,7 @@ class SubjectParts:
     depth: gr.UploadButton
     depth_away: gr.Button
     depth_said: "HoldsBack"
+    brought: gr.State
     unprepared: gr.State
     unfolded: gr.Checkbox
     stale: gr.Checkbox
@@ -146,14 +147,22 @@ class SubjectParts:
         self.elevation_picture.follow(self.photo_elevation)
 
     def _bind_depth(self, wish: list[Component]) -> None:
-        own, brought = OwnDepth(self.events), [self.depth_said, self.unprepared]
+        own = OwnDepth(self.events)
         self.depth.upload(None, None, self.depth_said, js=f"() => {json.dumps(READING)}", **PRIVATE)
-        taken = self.depth.upload(safe(own.take), [self.depth, self.prepared], brought, preprocess=False, **CUT_OUT)
-        for event in (taken, self.depth_away.click(safe(own.drop), self.prepared, brought, **CUT_OUT)):
-            wished = [self.unprepared, *wish]
-            self._show_mask(event.then(safe(own.frame_with), wished, self.subject_panel, **CUT_OUT))
+        taken = self.depth.upload(
+            safe(own.take),
+            [self.depth, self.prepared],
+            self.brought,
+            preprocess=False,
+            trigger_mode="multiple",
+            **CUT_OUT,
+        )
+        for event in (taken, self.depth_away.click(safe(own.drop), self.prepared, self.brought, **CUT_OUT)):
+            seen = [self.depth_said, *self.subject_panel]
+            self._show_mask(event.then(safe(own.frame_with), [self.brought, *wish], seen, **CUT_OUT))
         self.depth_said.too_large(safe(own.refuse_large), None, self.depth_said, **PRIVATE)
-        self.prepared.change(None, None, self.depth_said, js="() => ''", **PRIVATE)  # what was said is over
+        for over in (self.prepared.change, taken.failure):  # a toast says why it failed
+            over(None, None, self.depth_said, js="() => ''", **PRIVATE)
 
     def adopt(self, event: Any, result_id: Component) -> None:
         """After this event (`page.load(...)`, `button.click(...)`), take over the subject of the result of this id.
@@ -309,6 +318,7 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
         depth=depth,
         depth_away=depth_away,
         depth_said=depth_said,
+        brought=gr.State([]),
         unprepared=gr.State([]),
         unfolded=unfolded,
         stale=stale,

@@ -59,7 +59,7 @@ export class Tile {
   /** Something of it may have changed. @param {any} result @param {any} tile */
   update(result, tile) {
     const over = tile.state === "failed" || tile.state === "cancelled"; // a whole run may end while someone reads on
-    const around = over ? [result.problem] : [result.recorded, result.created_utc, result.subject];
+    const around = over ? [tile.sentence || result.problem] : [result.recorded, result.created_utc, result.subject];
     const content = JSON.stringify([tile, ...around]);
     this.result = result;
     this.tile = tile;

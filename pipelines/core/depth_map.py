@@ -154,11 +154,12 @@ def mean_of_known(total: NDArray[Any], share: NDArray[Any]) -> Plane:
 
 def check_fits(depth: DepthMap, photo_size_px: tuple[int, int]) -> None:
     """`photo_size_px`: width and height of the upright photo, reduced or not."""
-    (height, width), its = depth.values.shape, photo_size_px[0] / photo_size_px[1]
-    if abs(width / height / its - 1) > SAME_SHAPE:
+    height, width = depth.values.shape
+    ratio, photo_ratio = width / height, photo_size_px[0] / photo_size_px[1]
+    if abs(ratio / photo_ratio - 1) > SAME_SHAPE:
         raise TurnaroundError(
-            f"The depth has another shape than the photo: {width / height:.2f} times as wide as high instead of "
-            f"{its:.2f}. It has to show all of the photo, upright; its size may differ."
+            f"The depth has another shape than the photo: {ratio:.3g} times as wide as high instead of "
+            f"{photo_ratio:.3g}. It has to show all of the photo, upright; its size may differ."
         )
 
 

@@ -69,12 +69,14 @@ class Plan:
 
 
 def train(plan: Plan, end: int | None = None) -> list[float]:
-    """Each step's loss, over all processes. `end` ends it before the plan does; a kill would, between two states."""
+    """Each step's loss, over all processes. `end` stops it after so many steps, with its state kept."""
     import torch
     from accelerate import Accelerator
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
     from diffusers.training_utils import EMAModel
 
+    if plan.lpips and not plan.lpips.is_file():
+        raise TurnaroundError(f"There is no file {plan.lpips} with the weights of LPIPS.")
     helper = Accelerator(mixed_precision=plan.precision)
     rank, ranks = helper.process_index, helper.num_processes
     device = torch.device("cpu") if helper.device.type == "cpu" else helper.device  # safetensors knows no "cpu:1"
@@ -86,7 +88,7 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
         unet.enable_gradient_checkpointing()
     average = EMAModel(unet.parameters(), decay=plan.decay, use_ema_warmup=True)
     optimizer: Any = torch.optim.AdamW(unet.parameters(), lr=plan.rate)
-    begun = _restored(plan.out / STATE, unet, optimizer, average, place)
+    begun, learned = _restored(plan.out / STATE, unet, optimizer, average, place, ranks * plan.batch)
     others = helper.gather(torch.tensor([begun], device=place.device))
     if int(others.min()) != int(others.max()):  # pyright: ignore[reportAttributeAccessIssue]
         raise TurnaroundError(f"{plan.out} is not the same folder on all machines: some have its state, some not.")
@@ -98,7 +100,7 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
     pairs = Pairs(learn_from, parts.side_px, plan.seed)
     losses = list[float]()
     last = min(plan.steps, end or plan.steps)
-    batches = _batches(pairs, [_numbers(step, plan, rank, ranks) for step in range(begun, last)], plan)
+    batches = _batches(pairs, shares(learned, last - begun, plan.batch, rank, ranks), plan)
     for done, (numbers, batch) in enumerate(batches, begun + 1):
         # 1. What is there, and what should be
         told, latents = shown(parts, [pair.partial for pair in batch], soft=True), _truths(parts, batch)
@@ -123,7 +125,7 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
         losses.append(float(helper.gather(loss.detach()).mean()))  # pyright: ignore[reportAttributeAccessIssue]
         if helper.is_main_process and (done % plan.every == 0 or done == last):
             print(f"step {done}: loss {np.mean(losses[-plan.every :]):.4f}", flush=True)
-            _keep(plan.out / STATE, done, unet, optimizer, average)
+            _keep(plan.out / STATE, done, learned + (done - begun) * ranks * plan.batch, unet, optimizer, average)
             average.store(unet.parameters())
             average.copy_to(unet.parameters())
             unet.eval()
@@ -152,10 +154,10 @@ def _base(plan: Plan) -> Path:
     return weights.needed(INPAINTER).folder
 
 
-def _numbers(step: int, plan: Plan, rank: int, ranks: int) -> range:
-    """The pairs of this step and process. Together those of a step follow one another, however many share them."""
-    first = (step * ranks + rank) * plan.batch
-    return range(first, first + plan.batch)
+def shares(learned: int, steps: int, batch: int, rank: int, ranks: int) -> list[range]:
+    """The numbers of each step's pairs that are this process's: those of a step follow one another, then the next's."""
+    first = (learned + (step * ranks + rank) * batch for step in range(steps))
+    return [range(number, number + batch) for number in first]
 
 
 def _batches(pairs: Pairs, numbers: list[range], plan: Plan) -> Iterator[tuple[range, list[Pair]]]:
@@ -186,12 +188,13 @@ def _seed(*numbers: int) -> int:
 # --- What is kept of it -----------------------------------------------------------------------------------------------
 
 
-def _keep(file: Path, step: int, unet: Any, optimizer: Any, average: Any) -> None:
+def _keep(file: Path, step: int, learned: int, unet: Any, optimizer: Any, average: Any) -> None:
     import torch
 
     file.parent.mkdir(parents=True, exist_ok=True)
     state = {
         "step": step,
+        "pairs": learned,
         "unet": unet.state_dict(),
         "optimizer": optimizer.state_dict(),
         "average": average.state_dict(),
@@ -200,19 +203,19 @@ def _keep(file: Path, step: int, unet: Any, optimizer: Any, average: Any) -> Non
         torch.save(state, part)
 
 
-def _restored(file: Path, unet: Any, optimizer: Any, average: Any, place: Place) -> int:
-    """How many steps were done before."""
+def _restored(file: Path, unet: Any, optimizer: Any, average: Any, place: Place, pairs_a_step: int) -> tuple[int, int]:
+    """How many steps were done before, and how many pairs were learned: by other numbers of processes, perhaps."""
     import torch
 
     if not file.exists():
         average.to(place.device)
-        return 0
+        return 0, 0
     state = torch.load(file, map_location=place.device, weights_only=True)
     unet.load_state_dict(state["unet"])
     optimizer.load_state_dict(state["optimizer"])
     average.load_state_dict(state["average"])
     average.to(place.device)
-    return int(state["step"])
+    return int(state["step"]), int(state.get("pairs", state["step"] * pairs_a_step))
 
 
 def _save_model(parts: Inpainter, base: Path, folder: Path) -> None:
@@ -246,7 +249,7 @@ def _judge(parts: Inpainter, models: list[Path], plan: Plan, step: int, perceptu
 
     rows = list[NDArray[np.uint8]]()
     named = "PSNR    SSIM" + ("   LPIPS" if perceptual else "")
-    table = [f"turn      {named}   (of the object and 4 px round it; held-out models)"]
+    table = [f"turn      {named}   (held-out models; PSNR and SSIM of the object and 4 px round it)"]
     for low, high in BINS_DEG:
         pairs, figures = Pairs(models, parts.side_px, plan.seed + 1, (low, high)), list[tuple[float, ...]]()
         for number in range(plan.judged):
@@ -273,7 +276,7 @@ def _painted(parts: Inpainter, pair: Pair, seed: int) -> NDArray[np.uint8]:
 
 
 def likeness(painted: NDArray[np.uint8], pair: Pair, perceptual: Perceptual | None = None) -> tuple[float, ...]:
-    """PSNR in dB, SSIM and, if it can be had, LPIPS, where the object is and just round it."""
+    """PSNR in dB and SSIM where the object is and just round it; if it can be had LPIPS, with white all around."""
     import cv2
     from skimage.metrics import structural_similarity
 

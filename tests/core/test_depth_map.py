@@ -198,6 +198,6 @@ def test_a_far_background_costs_the_object_no_steps():
 
 
 def test_one_of_another_shape_is_refused_and_one_of_other_things_is_unknown():
-    with pytest.raises(TurnaroundError, match=r"1\.00 times as wide as high instead of 1\.33"):
+    with pytest.raises(TurnaroundError, match=r"1 times as wide as high instead of 1\.33"):
         framed(np.ones((400, 400), np.float32))
     assert not framed(np.where(X > 250, 1, 0).astype(np.float32))[0].any()

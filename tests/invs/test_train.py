@@ -1,6 +1,7 @@
 """Training, with a tiny inpainter and two models: it learns, goes on where it was, and what it made is taken."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +18,7 @@ from pipelines.core.mesh import glb_bytes
 from pipelines.invs.loading import load_inpainter
 from pipelines.invs.pairs import Pairs, models_in, parted
 from pipelines.invs.sources import INPAINTER
-from pipelines.invs.train import Plan, biased_times, likeness, train
+from pipelines.invs.train import Plan, biased_times, likeness, shares, train
 from pipelines.runtime.residency import Place
 from pipelines.runtime.weights import Fetched
 from tests.core.shapes import ball, painted, together
@@ -53,6 +54,7 @@ def test_it_learns_goes_on_where_it_was_and_the_method_takes_what_came_of_it(pla
     first = train(broken, end=5)
     rest = train(broken)
     assert first + rest == pytest.approx(losses, rel=1e-5)
+    assert torch.load(broken.out / "state.pt", weights_only=True)["pairs"] == 24
     one, other = unet(whole.out), unet(broken.out)
     assert one.keys() == other.keys() and all(tensor.equal(other[name]) for name, tensor in one.items())
 
@@ -67,29 +69,43 @@ def test_it_learns_goes_on_where_it_was_and_the_method_takes_what_came_of_it(pla
 
 def test_two_processes_learn_what_one_does(plan: Plan):
     """Each makes half of every step's pairs; as on two GPUs, but for what they talk through."""
-    alone = replace(plan, out=plan.out / "alone", steps=3)
-    losses = train(alone)
-    launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "pipelines.invs.train"]
-    asked = {"out": plan.out / "two", "base": plan.base, "steps": 3, "batch": 1, "rate": plan.rate}
-    told = [f"--{name}={value}" for name, value in (asked | {"judged": 0, "workers": 0}).items()]
-    ran = subprocess.run(
-        [sys.executable, "-m", *launch, str(plan.models), *told],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        env=os.environ | {"ACCELERATE_USE_CPU": "true"},
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.splitlines() == [f"step 3: loss {np.mean(losses):.4f}"], "one of them tells it"
-    one, both = unet(alone.out), unet(plan.out / "two")
+    one, told = launched(plan, 1)
+    both, told_by_two = launched(plan, 2)
+    (loss,), (loss_of_two,) = (re.findall(r"step 3: loss (\S+)", each) for each in (told, told_by_two))
+    assert float(loss) == pytest.approx(float(loss_of_two), abs=2e-4)
     moved = torch.cat([(one[name] - tensor).abs().flatten() for name, tensor in begun(plan).items()])
     apart = torch.cat([(one[name] - tensor).abs().flatten() for name, tensor in both.items()])
     assert apart.mean() < 1e-3 * moved.mean()
 
 
+def launched(plan: Plan, processes: int) -> tuple[dict[str, torch.Tensor], str]:
+    """What came of three steps of two pairs each, and what was told."""
+    out = plan.out / f"by-{processes}"
+    launch = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "pipelines.invs.train"]
+    asked = {"out": out, "base": plan.base, "steps": 3, "batch": 2 // processes, "rate": plan.rate}
+    options = [f"--{name}={value}" for name, value in (asked | {"judged": 0, "workers": 0}).items()]
+    ran = subprocess.run(
+        [sys.executable, "-m", *launch, str(plan.models), *options],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"ACCELERATE_USE_CPU": "true"},
+    )
+    assert ran.returncode == 0, ran.stderr
+    return unet(out), ran.stdout
+
+
 def begun(plan: Plan) -> dict[str, torch.Tensor]:
     assert plan.base
     return load_file(plan.base / "unet" / "diffusion_pytorch_model.fp16.safetensors")
+
+
+def test_processes_share_out_the_pairs_and_go_on_where_others_were():
+    alone = shares(0, steps=5, batch=2, rank=0, ranks=1)
+    first, second = (shares(10, steps=2, batch=2, rank=rank, ranks=2) for rank in (0, 1))
+    together = [number for each in zip(first, second, strict=True) for share in each for number in share]
+    assert [number for share in alone for number in share] + together == [*range(18)]
 
 
 def test_a_number_is_always_the_same_pair_and_others_are_others(plan: Plan):

@@ -21,7 +21,7 @@ from pipelines.runtime.shelf import Prepared
 from tests.toy_methods import Flat
 from tests.ui.hostile.server import file_object
 from tests.ui.house import BLUE, ORANGE, a_photo
-from ui.own_depth import DepthPanel, OwnDepth
+from ui.own_depth import Brought, OwnDepth
 from ui.photos import FIRST_EXAMPLE
 from ui.studio import Studio, open_studio
 from ui.subject_events import PhotoPanel, SubjectEvents, SubjectPanel
@@ -92,7 +92,7 @@ class Page:
     def __init__(self, events: SubjectEvents, visitor: Any = VISITOR) -> None:
         self.events, self.visitor, self.own_depth = events, visitor, OwnDepth(events)
         self.prepared, self.remover, self.fill, self.feather, self.tried = "", AUTO, 80, 0, ()
-        self.depth_said = ""
+        self.depth_said, self.brought = "", list[Brought]()
         self.shown, self.compared, self.picture, self.unprepared = "", "", "", []
 
     def upload(self, data: bytes = a_cut_out()) -> PhotoPanel:
@@ -125,15 +125,18 @@ class Page:
 
     def read_depth(self, data: bytes) -> None:
         upload = an_upload(data)
-        self._see_depth(self.own_depth.take(upload, self.prepared))
+        self.brought = self.own_depth.take(upload, self.prepared)
         assert is_gone(upload)
 
     def take_depth_away(self) -> SubjectPanel:
-        self._see_depth(self.own_depth.drop(self.prepared))
+        self.brought = self.own_depth.drop(self.prepared)
         return self.frame_with_depth()
 
     def frame_with_depth(self) -> SubjectPanel:
-        return self._see_all(self.own_depth.frame_with(self.unprepared, self.prepared, *self._wish, self.visitor))
+        seen = SubjectPanel()
+        for said, *panel in self.own_depth.frame_with(self.brought, self.prepared, *self._wish, self.visitor):
+            self.depth_said, seen = said, self._see(SubjectPanel(*panel))
+        return seen
 
     def start_over(self) -> SubjectPanel:
         return self._see(self.events.start_over(self.prepared, self.tried, self.visitor))
@@ -166,10 +169,6 @@ class Page:
         self._take("unprepared", seen.unprepared)
         self._see_all(self.events.prepare_next(self.unprepared, *self._wish, self.visitor))
         return seen
-
-    def _see_depth(self, seen: DepthPanel) -> None:
-        self.depth_said = seen.said
-        self._take("unprepared", seen.unprepared)
 
     def _see_all(self, panels: Iterator[SubjectPanel]) -> SubjectPanel:
         seen = SubjectPanel()

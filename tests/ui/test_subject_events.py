@@ -184,14 +184,14 @@ def test_a_depth_without_a_photo_is_refused_and_forgotten(panel: Page):
     assert "no photo yet" in panel.depth_said and panel.prepared == ""
 
 
-def test_a_depth_that_was_read_too_late_is_not_of_the_photo_that_is_shown_by_then(panel: Page):
+@pytest.mark.parametrize("size", [(320, 240), (300, 300)], ids=["depth", "refusal"])
+def test_a_depth_that_was_read_too_late_is_not_of_the_photo_that_is_shown_by_then(panel: Page, size: tuple[int, int]):
     panel.upload()
-    panel.read_depth(a_depth())
-    late = panel.unprepared
+    panel.read_depth(a_depth(size))
     panel.tap()
-    panel.unprepared = late
     before = panel.entry
-    assert panel.frame_with_depth() == SubjectPanel() and panel.entry is before and not panel.unprepared
+    assert panel.frame_with_depth() == SubjectPanel() and panel.entry is before and not panel.brought
+    assert panel.depth_said == ""
 
 
 def test_a_depth_that_comes_while_the_photo_is_cut_out_goes_by_what_the_page_says(panel: Page):

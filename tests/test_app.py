@@ -55,7 +55,7 @@ def test_it_says_where_it_is(app: Running) -> None:
     assert f"Turnaround is ready: {app.url}/" in app.log.read_text()
     page = app.client.get("/")
     assert page.status_code == 200 and "gradio" in page.text
-    assert app.client.get("/healthz").status_code == 200
+    assert app.is_well()
 
 
 def test_65_every_endpoint_that_has_a_name_is_meant_to(app: Running) -> None:
@@ -99,7 +99,7 @@ def test_40_to_43_no_event_of_the_page_takes_a_file_of_the_server(app: Running, 
     content = canary.read_bytes()
     made = [file for file in app.data.rglob("*") if file.is_file() and file not in before]
     assert not [file for file in made if content[40:] in file.read_bytes()]
-    assert app.client.get("/healthz").status_code == 200
+    assert app.is_well()
 
 
 def test_a_photo_sent_to_the_page_is_gone_once_it_was_read(app: Running) -> None:

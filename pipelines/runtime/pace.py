@@ -88,7 +88,7 @@ def units_of(method: "Method", request: "Request", machine: "Machine") -> tuple[
 # --- Keeping ----------------------------------------------------------------------------------------------------------
 
 _writing = threading.Lock()
-_read: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = {}  # by file: its time and size, and what it says
+_read: dict[Path, tuple[tuple[int, ...], dict[str, Any]]] = {}  # by file: which one it is, and what it says
 
 
 def record(data: Path, machine: "Machine", method: "Method", request: "Request", made: "Turnaround") -> None:
@@ -159,7 +159,7 @@ def _entries(path: Path) -> list[dict[str, Any]]:
         status = path.stat()
     except OSError:
         return []
-    stamp = status.st_mtime_ns, status.st_size
+    stamp = status.st_mtime_ns, status.st_size, status.st_ino
     known = _read.get(path)
     if known is None or known[0] != stamp:
         entries: list[dict[str, Any]] = []

@@ -238,8 +238,9 @@ def test_threads_that_keep_at_once_lose_nothing(tmp_path: Path) -> None:
 def test_what_another_process_wrote_is_seen(tmp_path: Path) -> None:
     keep(tmp_path, a_run(4))
     assert known(tmp_path).pace["steps"].unit_s == 1
-    text = (tmp_path / pace.FILE).read_text().replace("1.0", "2.0", 1)
-    (tmp_path / "new").write_text(text)
+    document = json.loads((tmp_path / pace.FILE).read_text())
+    document["paces"][0]["unit_s"] = [2.0]
+    (tmp_path / "new").write_text(json.dumps(document, indent=1))
     os.replace(tmp_path / "new", tmp_path / pace.FILE)
     assert known(tmp_path).pace["steps"].unit_s == 2
 

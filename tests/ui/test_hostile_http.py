@@ -271,7 +271,7 @@ def test_a_server_for_this_machine_answers_to_its_names_only(server: Running) ->
         assert answer.status_code == 403 and answer.json()["detail"] == FOREIGN_NAME, host
     port = server.url.rsplit(":", 1)[1]
     for host in ("localhost", f"localhost:{port}", "127.0.0.1", f"[::1]:{port}"):
-        assert server.client.get("/healthz", headers={"Host": host}).status_code == 200
+        assert server.client.get("/config", headers={"Host": host}).status_code == 200
 
 
 def test_links_are_not_built_from_what_a_stranger_says(server: Running) -> None:
@@ -341,7 +341,7 @@ def test_f5_nothing_raised_in_a_handler_stops_the_server(server: Running, kind: 
             assert not answer.ok and "on purpose" not in answer.text
             assert "reference" in answer.sentence and "Try again" in answer.sentence
         start = time.monotonic()
-        assert server.client.get("/healthz").status_code == 200
+        assert server.is_well()
         assert time.monotonic() - start < REFUSED_S
 
 
@@ -356,7 +356,7 @@ def test_f5_nothing_raised_in_a_method_stops_the_server(server: Running, kind: s
 def test_f7_a_killed_worker_leaves_the_server_and_the_next_run_alone(server: Running) -> None:
     answer = server.call("run", "killed")
     assert answer.ok and "ended" in answer.text and "memory runs out. Ask for fewer" in answer.text
-    assert server.client.get("/healthz").status_code == 200
+    assert server.is_well()
     assert "saved" in server.call("run", "learned").text
 
 

@@ -97,7 +97,7 @@ def test_the_page_is_whole_packed_or_not(house: Running, stored: StoredResult, a
 
 def test_everything_else_passes_untouched(house: Running) -> None:
     assert house.client.get("/config").json()["title"] == "Turnaround"
-    assert house.client.get("/healthz").status_code == 200
+    assert house.is_well()
     assert NAME not in house.client.get("/theme.css").text
     answer = house.client.post("/")
     assert answer.status_code == 405 and "og:title" not in answer.text

@@ -86,12 +86,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-def is_well(server: Running) -> bool:
-    return server.client.get("/healthz").status_code == 200
-
-
 def test_health_tells_loop_and_worker_and_nothing_else(server: Running) -> None:
-    assert until(lambda: is_well(server))
+    assert server.is_well()
     answer = server.client.get("/healthz")
     assert answer.json() == {
         "status": "ok",
@@ -105,7 +101,7 @@ def test_health_tells_loop_and_worker_and_nothing_else(server: Running) -> None:
 
 
 def test_health_answers_within_a_second_while_the_intake_hangs_and_recovers(server: Running) -> None:
-    assert until(lambda: is_well(server))
+    assert server.is_well()
     readers = children(server)
     for child in readers:
         child.send_signal(signal.SIGSTOP)
@@ -115,16 +111,16 @@ def test_health_answers_within_a_second_while_the_intake_hangs_and_recovers(serv
     assert answer.status_code == 503 and answer.json()["checks"]["intake"] is False
     assert answer.json()["checks"]["data"] is True
     assert time.monotonic() - start < 10 * HEALTH_S  # the machine may be busy; what is meant is not the ping's 5 s
-    assert until(lambda: is_well(server))  # the hanging children were replaced
+    assert server.is_well()  # the hanging children were replaced
     assert not {child.pid for child in readers} & {other.pid for other in children(server)}
 
 
 def test_f8_health_survives_the_death_of_the_intake(server: Running) -> None:
-    assert until(lambda: is_well(server))
+    assert server.is_well()
     readers = children(server)
     for child in readers:
         child.kill()
-    assert until(lambda: is_well(server))
+    assert server.is_well()
     assert until(lambda: len(children(server)) == len(readers))
 
 
@@ -135,14 +131,14 @@ def test_f30_a_data_folder_that_vanishes_is_made_again(server: Running) -> None:
     again = server.upload(a_picture((11, 22, 33)))
     assert server.call("image_pil", file_object(again)).ok
     assert "saved" in server.call("run", "1").text
-    assert until(lambda: is_well(server))
+    assert server.is_well()
     shutil.rmtree(server.data)
     server.data.write_text("not a folder")
     assert until(lambda: server.client.get("/healthz").json()["checks"]["data"] is False)
     answer = server.client.post("/gradio_api/upload", files={"files": ("x.png", a_picture())})
     assert answer.status_code in (500, 507) and str(server.data) not in answer.text
     server.data.unlink()
-    assert server.upload(a_picture()) and until(lambda: is_well(server))
+    assert server.upload(a_picture()) and server.is_well()
 
 
 class Silent(Flat):
@@ -299,7 +295,7 @@ if can_mount():
             assert post(server, 100_000).status_code == 200
             filler.unlink()
             assert post(server, 4_000_000).status_code == 200
-            assert until(lambda: is_well(server))
+            assert server.is_well()
 
 else:
 

@@ -85,6 +85,13 @@ class Running:
                     return Answer(bool(message["success"]), json.dumps(message["output"]), 200)
         return Answer(False, "the stream ended", 200)
 
+    def is_well(self) -> bool:
+        """At least soon: on a busy machine one look may take longer than health allows."""
+        deadline = time.monotonic() + ANSWER_S
+        while (status := self.client.get("/healthz").status_code) != 200 and time.monotonic() < deadline:
+            time.sleep(0.5)
+        return status == 200
+
     def stop(self, number: int = signal.SIGTERM, within_s: float = 30.0) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)

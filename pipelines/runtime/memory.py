@@ -3,7 +3,8 @@
 Measured with 8 orbits of 21 views of 576 px, one after another: the process grew to 865 MB without this, to 223 MB with
 it, and took no longer.
 
-And Python's garbage collector looks through what comes and goes, not through what stays.
+And Python's garbage collector looks through what comes and goes, not through what stays: the page is up after 4.1 s
+instead of 5.1, and a look in a server at rest takes no time instead of 0.1 s in which nothing else of Python runs.
 """
 
 import ctypes

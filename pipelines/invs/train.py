@@ -93,7 +93,8 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
     if int(others.min()) != int(others.max()):  # pyright: ignore[reportAttributeAccessIssue]
         raise TurnaroundError(f"{plan.out} is not the same folder on all machines: some have its state, some not.")
     learning, optimizer = helper.prepare(unet, optimizer)
-    perceptual = load_perceptual(plan.lpips, place) if plan.lpips else None  # a wrong file is told now
+    judges = plan.lpips if helper.is_main_process else None
+    perceptual = load_perceptual(judges, place) if judges else None  # a wrong file is told now
     scheduler: Any = DDPMScheduler.from_config(parts.scheduler)
     nothing = parts.told("").clone()  # of no inference: gradients pass it by
     learn_from, judge_by = parted(models_in(plan.models))

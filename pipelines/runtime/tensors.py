@@ -106,7 +106,8 @@ def stored_in(file: Path, device: "torch.device") -> Iterator[tuple[str, Callabl
         else:
             read = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
             for name, tensor in read.items():
-                yield name, lambda tensor=tensor: tensor
+                if isinstance(tensor, torch.Tensor):  # it may hold other things, too
+                    yield name, lambda tensor=tensor: tensor
     except (OSError, ValueError, EOFError, AttributeError, RuntimeError, SafetensorError, UnpicklingError) as problem:
         if is_out_of_memory(problem):
             raise

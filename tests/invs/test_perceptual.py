@@ -65,11 +65,15 @@ def test_the_same_is_nothing_apart_and_more_change_is_more_unlike(perceptual: Pe
     assert 0 < perceptual(same, some) < perceptual(same, other) == pytest.approx(perceptual(other, same))
 
 
-@pytest.mark.parametrize("spoil", ["lacks", "size", "nothing"])
+@pytest.mark.parametrize("spoil", ["lacks", "size", "text", "nothing"])
 def test_weights_of_something_else_are_refused(state: dict[str, torch.Tensor], tmp_path: Path, spoil: str):
-    spoilt, said = dict(state), {"lacks": "lacks the tensor lin4.model.1", "size": "in the size", "nothing": "read"}
+    spoilt: dict[str, torch.Tensor | str] = dict(state)
+    lacks = "lacks the tensor lin4.model.1"
+    said = {"lacks": lacks, "size": "in the size", "text": lacks, "nothing": "read"}
     if spoil == "lacks":
         del spoilt["lin4.model.1.weight"]
+    elif spoil == "text":
+        spoilt["lin4.model.1.weight"] = "no tensor"
     elif spoil == "size":
         spoilt["lin4.model.1.weight"] = torch.ones(1, 512, 1, 1)
     torch.save(spoilt, tmp_path / "lpips.pt")

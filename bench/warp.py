@@ -128,7 +128,8 @@ def quality(name: str, mesh: Any) -> None:
             held = (there.hidden > 0)[away].mean() if away.any() else 1.0
             else_ = ((there.hidden > 0) & ~inside).mean()
             row.append(f"{azimuth}: covered {share:.1%}, {db:.1f} dB, mask {held:.1%}, beside the object {else_:.1%}")
-        print(f"{name}, {source}: " + "; ".join(row), flush=True)
+        aims = f" (aims at 30 with true depth: {AIM_COVERED:.0%}, {AIM_DB:.0f} dB, mask {AIM_MASK:.1%})"
+        print(f"{name}, {source}: " + "; ".join(row) + aims, flush=True)
 
 
 def seen_by_photo(

@@ -85,7 +85,7 @@ def estimates(
     views: tuple[View, ...],
     size_px: int,
     machine: Machine,
-    borrowed_s: Callable[[Method, Request], int] = lambda method, request: 0,
+    borrowed_s: Callable[[Method, float], int] = lambda method, estimated_s: 0,
 ) -> dict[str, Estimate]:
     """What every method that can run here would take, chosen or not. `borrowed_s` is the engine's."""
     priced = dict[str, Estimate]()
@@ -93,7 +93,7 @@ def estimates(
         if not method.blockers(machine):
             request = Request(ANY_SUBJECT, views, 0, options_from(method.Options, options), size_px)
             estimate = method.estimate(request, machine)
-            priced[method.card.key] = dataclasses.replace(estimate, quota_s=borrowed_s(method, request))
+            priced[method.card.key] = dataclasses.replace(estimate, quota_s=borrowed_s(method, estimate.seconds))
     return priced
 
 

@@ -117,7 +117,7 @@ class Runs:
             if not self.studio.archive.owned_by(id, visitor):
                 raise TurnaroundError(NOT_YOURS)
             self.studio.archive.delete(id)
-            return without(spec, id), status.said("Deleted. Its link leads nowhere now."), {"forgotten": id}
+            return without(spec, id), status.said(phrase("run.deleted")), {"forgotten": id}
         except BaseException as error:
             return gr.skip(), status.outcome([sentence_of(error)]), gr.skip()
 

@@ -84,7 +84,7 @@ class SubjectEvents:
 
     def refuse_large(self, prepared_id: str) -> str:
         """The browser held a photo back that the server would not take; what is there stays."""
-        return self.refused(prepared_id, TOO_LARGE.format(mb=self.photos.studio.settings.max_upload_mb))
+        return self._refused(prepared_id, TOO_LARGE.format(mb=self.photos.studio.settings.max_upload_mb))
 
     def clear_photo(self, request: gr.Request) -> SubjectPanel:
         self._supersede(request)
@@ -214,7 +214,7 @@ class SubjectEvents:
                 entry = self.photos.entry(prepared_id)
                 repair = self.photos.read_strokes(layer, entry.photo)
         except BaseException as error:
-            return SubjectPanel(cutout=self.refused(prepared_id, sentence_of(error)))
+            return SubjectPanel(cutout=self._refused(prepared_id, sentence_of(error)))
         return self._repaired(prepared_id, entry, repair, tried, request)
 
     def start_over(self, prepared_id: str, tried: tuple[Tried, ...], request: gr.Request) -> SubjectPanel:
@@ -224,7 +224,7 @@ class SubjectEvents:
         try:
             entry = self.photos.entry(prepared_id)
         except BaseException as error:
-            return SubjectPanel(cutout=self.refused(prepared_id, sentence_of(error)))
+            return SubjectPanel(cutout=self._refused(prepared_id, sentence_of(error)))
         return self._repaired(prepared_id, entry, None, tried, request)
 
     def show_mask(self, prepared_id: str, unfolded: bool) -> tuple[Any, bool]:
@@ -343,7 +343,7 @@ class SubjectEvents:
             picture=cutout.data_url(entry.subject.rgba, cutout.PAD_PX),
         )
 
-    def refused(self, prepared_id: str, sentence: str) -> str:
+    def _refused(self, prepared_id: str, sentence: str) -> str:
         try:
             kept = self.photos.entry(prepared_id).subject
         except BaseException:  # there is none

@@ -325,7 +325,6 @@ def hidden(
     cameras: Sequence[Pinhole],
     radius: float,
     *,
-    samples: int = RAY_SAMPLES,
     thicker: int = 1,
 ) -> "Tensor":
     """[V, S, S]: 0 where a camera's ray meets nothing that the source's picture hides; else how far the two look in
@@ -337,10 +336,10 @@ def hidden(
     """
     import torch
 
-    return torch.cat([_hidden(depth, source, camera, radius, samples, thicker)[None] for camera in cameras])
+    return torch.cat([_hidden(depth, source, camera, radius, thicker)[None] for camera in cameras])
 
 
-def _hidden(depth: "Tensor", source: Pinhole, camera: Pinhole, radius: float, samples: int, thicker: int) -> "Tensor":
+def _hidden(depth: "Tensor", source: Pinhole, camera: Pinhole, radius: float, thicker: int) -> "Tensor":
     import torch
 
     def tensor(values: NDArray[np.floating]) -> "Tensor":
@@ -355,7 +354,7 @@ def _hidden(depth: "Tensor", source: Pinhole, camera: Pinhole, radius: float, sa
     (hits,) = (squared > 0).nonzero(as_tuple=True)
     half = squared[hits].sqrt()
     enter, leave = (middle[hits] - half).clamp_min(NEAR), (middle[hits] + half).clamp_min(NEAR)
-    share = (torch.arange(samples, dtype=depth.dtype, device=depth.device) + 0.5) / samples
+    share = (torch.arange(RAY_SAMPLES, dtype=depth.dtype, device=depth.device) + 0.5) / RAY_SAMPLES
     way = enter[:, None] + (leave - enter)[:, None] * share  # [N, K]
     places = eye + way[..., None] * rays[hits][:, None]  # [N, K, 3]
     # 2. Which of those places the source's picture hides

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipelines.core.cameras import View, photo_distance
 from pipelines.core.subject import Subject, bleed
 from pipelines.core.warp import Sheet, hidden, lifted, pinhole, splat
-from pipelines.invs.relief import edge_level
+from pipelines.invs.relief import edge_level, from_nearest
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ def photo_sheet(subject: Subject, depth: NDArray[np.float32], size_px: int, devi
     side = min(MOST_SOURCE_PX, SOURCE_TIMES * size_px)
     rgba = resized(subject.rgba.astype(np.float32) / 255, side)
     # Beyond the outline the nearest depth, so that scaling does not mix it with nothing
-    there = resized(_grown(depth), side) * (rgba[..., 3] > edge_level(rgba[..., 3]))
+    there = resized(from_nearest(depth, depth > 0), side) * (rgba[..., 3] > edge_level(rgba[..., 3]))
     camera = pinhole(View(0, subject.elevation_deg), photo_distance(subject.fill), side)
     values, planes = (torch.from_numpy(np.ascontiguousarray(each)).to(device) for each in (rgba, there))
     return lifted(values, planes, camera)
@@ -103,10 +103,3 @@ def resized(values: NDArray[np.floating], side: int) -> NDArray[np.float32]:
         return values.astype(np.float32)
     how = cv2.INTER_AREA if values.shape[0] > side else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(values.astype(np.float32), (side, side), interpolation=how), np.float32)
-
-
-def _grown(depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    from scipy.ndimage import distance_transform_edt
-
-    nearest: Any = distance_transform_edt(depth <= 0, return_distances=False, return_indices=True)
-    return depth[nearest[0], nearest[1]]

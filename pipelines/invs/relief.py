@@ -51,7 +51,7 @@ def relief(
     front = distance - pivot * min(height, width) / max(height, width)
     raised = front * (1 + gain * (metres / max(median, 1e-6) - 1))
     raised = np.clip(raised, front - MOST_RELIEF, front + MOST_RELIEF)
-    return np.where(inside, _from_within(raised, sure), 0).astype(np.float32)
+    return np.where(inside, from_nearest(raised, sure), 0).astype(np.float32)
 
 
 def is_cut_off(raised: Plane) -> bool:
@@ -67,8 +67,8 @@ def edge_level(alpha: NDArray[Any]) -> float:
     return min(full / 2, float(alpha.max()) / 2)
 
 
-def _from_within(values: Plane, sure: NDArray[np.bool_]) -> Plane:
-    """At the rim the value of the nearest place that is sure."""
+def from_nearest(values: Plane, sure: NDArray[np.bool_]) -> Plane:
+    """Where it is not sure, the value of the nearest place that is."""
     _, labels = cv2.distanceTransformWithLabels(
         (~sure).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )

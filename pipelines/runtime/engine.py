@@ -54,8 +54,9 @@ class Engine(Protocol):
         """The machine that methods run on, for their blockers and estimates; `data` is the data folder here."""
         ...
 
-    def borrowed_s(self, method: Method, request: Request) -> int:
-        """Seconds of a GPU that would be asked for on the visitor's quota; 0 where nobody keeps one."""
+    def borrowed_s(self, method: Method, estimated_s: float) -> int:
+        """Seconds of a GPU that would be asked for on the visitor's quota, for a run that is to take so long; 0 where
+        nobody keeps one."""
         ...
 
     def silent_s(self) -> float:
@@ -120,7 +121,7 @@ class InProcessEngine:
     def machine(self, data: Path) -> Machine:
         return this_machine(data)
 
-    def borrowed_s(self, method: Method, request: Request) -> int:
+    def borrowed_s(self, method: Method, estimated_s: float) -> int:
         return 0
 
     def silent_s(self) -> float:

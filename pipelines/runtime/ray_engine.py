@@ -89,7 +89,7 @@ class RayEngine:
         paces = pace.paces(data, there.device, there.gpu)
         return replace(there, free_disk_bytes=here.free_disk_bytes, pace=paces)
 
-    def borrowed_s(self, method: Method, request: Request) -> int:
+    def borrowed_s(self, method: Method, estimated_s: float) -> int:
         return 0
 
     def silent_s(self) -> float:

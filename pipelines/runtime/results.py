@@ -8,6 +8,7 @@ subject_depth.png              and the depth that came with the photo, if one di
 <method>/model.glb             with a mesh
 <method>/cameras.json  transforms.json  colmap/{cameras,images,points3D}.txt
 <method>/depth_000.png ...  normals_000.png ...   when asked for: 16 bits, their scale in cameras.json
+<method>/confidence_000.png ...   of a method that tells which pixels are the photo's own
 <method>/LICENCE.txt  CITATION.bib   whose work it is
 <method>/view_000.webp ...  depth_000.webp ...  normals_000.webp ...   for the wall, when asked for: see `shown.py`
 <method>/manifest.json         written last: a folder that has one is whole

@@ -39,7 +39,9 @@ def _setting(
 class Settings:
     """The variable of a field is its name in capitals behind `TURNAROUND_`."""
 
-    data: Path = _setting(Path("data"), "Folder for results, and for models that the removers fetch")
+    data: Path = _setting(
+        Path("data"), "Folder for results, for models that the removers fetch, and for those of SV3D in half precision"
+    )
     max_upload_mb: float = _setting(25.0, "Largest photo file accepted, in MB", 0.1, 500)
     max_megapixels: float = _setting(50.0, "Largest photo accepted, in million pixels, before decoding", 0.1, 200)
     keep_days: float = _setting(30.0, "Results older than this many days are deleted; 0 keeps them for ever", 0, 36500)

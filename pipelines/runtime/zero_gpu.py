@@ -77,8 +77,11 @@ class ZeroGpuEngine:
     def machine(self, data: Path) -> Machine:
         return this_machine(data)
 
-    def borrowed_s(self, method: Method, request: Request) -> int:
-        return self._seconds_for(method)(request) if is_heavy(method) else 0
+    def borrowed_s(self, method: Method, estimated_s: float) -> int:
+        if not is_heavy(method):
+            return 0
+        patience = self._patience.get(method.card.key, 1.0)
+        return int(min(MOST_S, max(LEAST_S, math.ceil(START_S + MARGIN * patience * estimated_s))))
 
     def silent_s(self) -> float:
         return max(self._here.silent_s(), self._silence.longest_s())
@@ -90,9 +93,7 @@ class ZeroGpuEngine:
         """What `spaces` asks for each call, with the call's own arguments."""
 
         def seconds(request: Request) -> int:
-            estimated_s = method.estimate(request, this_machine(self._data)).seconds
-            patience = self._patience.get(method.card.key, 1.0)
-            return int(min(MOST_S, max(LEAST_S, math.ceil(START_S + MARGIN * patience * estimated_s))))
+            return self.borrowed_s(method, method.estimate(request, this_machine(self._data)).seconds)
 
         return seconds
 

@@ -80,7 +80,7 @@ def load(found: Fetched, place: Place, kept: Path, check: Callable[[], None] = l
     import torch
 
     original, shapes, sizes = _read(found)
-    folder = keep(found, kept, check)
+    folder = _kept(original, shapes, sizes, _conversion(original, found.revision, kept), check)
     if place.dtype == torch.bfloat16:  # as the authors run it: of bfloat16 and their pictures 45 dB were seen
         place = replace(place, dtype=torch.float16, name=place.name.replace("bfloat16", "float16"))
 
@@ -106,7 +106,10 @@ def load(found: Fetched, place: Place, kept: Path, check: Callable[[], None] = l
 def keep(found: Fetched, kept: Path, check: Callable[[], None] = lambda: None) -> Path | None:
     """The folder with its conversion, made if it is not there yet; None where it cannot be kept."""
     original, shapes, sizes = _read(found)
-    folder = _conversion(original, found.revision, kept)
+    return _kept(original, shapes, sizes, _conversion(original, found.revision, kept), check)
+
+
+def _kept(original: Path, shapes: Shapes, sizes: Sizes, folder: Path, check: Callable[[], None]) -> Path | None:
     try:
         _convert(original, shapes, sizes, folder, check)
     except StorageError as problem:

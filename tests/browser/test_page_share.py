@@ -79,6 +79,7 @@ def test_a_result_is_in_the_history_is_reopened_and_deleted_with_a_tap(visitor: 
     entry = page.locator("#history li")
     expect(entry).to_have_count(1)
     expect(entry).to_contain_text("Inflate")
+    page.wait_for_function("document.querySelector('#history li img')?.naturalWidth > 0")  # its thumbnail
     page.goto(f"{house.url}/")
     expect(page.locator("#wall .tile-badge")).to_contain_text("Recorded example")
     page.locator("#history .open").click()

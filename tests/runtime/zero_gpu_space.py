@@ -191,7 +191,8 @@ class Space:
         return asked
 
     def a_run(self) -> Any:
-        quota = [self.engine.borrowed_s(method, REQUEST) for method in (LEARNED, LIGHT)]
+        machine = self.engine.machine(self.settings.data)
+        quota = [self.engine.borrowed_s(each, each.estimate(REQUEST, machine).seconds) for each in (LEARNED, LIGHT)]
         made = self.run(LEARNED)
         settle()
         return {

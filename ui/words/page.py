@@ -1,6 +1,7 @@
 """The page around the parts: headings, methods, Generate, the history."""
 
 WORDS: dict[str, tuple[str, str]] = {
+    "run.deleted": ("Deleted. Its link leads nowhere now.", "Gelöscht. Sein Link führt jetzt nirgendwohin."),
     "run.adopted": (
         "These are the settings of that result. Change what you like, then press Generate.",
         "Das sind die Einstellungen jenes Ergebnisses. Ändere, was du willst, dann „Erzeugen“.",

@@ -230,6 +230,14 @@ def test_links_lead_back_to_this_very_moment(visit: Visit, two: str):
     shows_its_claim(inside, 0)
     assert "/embed/" in inside.url  # its address is left alone
 
+    elsewhere = visit.browser.new_page()
+    elsewhere.goto(f"http://localhost:{visit.house.port}/nothing")  # another site, as browsers see it
+    elsewhere.set_content(f'<iframe src="{frame[1]}" width="600" height="600"></iframe>')
+    framed = elsewhere.frame_locator("iframe").locator(".tile")
+    expect(framed.locator("canvas")).to_be_visible()
+    expect(framed.locator(".tile-angle")).to_have_text(tile(page, 0).locator(".tile-angle").inner_text())
+    elsewhere.close()
+
 
 def test_python_and_the_wall_agree_on_what_is_shown(visit: Visit, two: str, seeded: str):
     page = visit.shown(f"?r={two}", 2)

@@ -117,11 +117,19 @@ class Server:
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Gradio adds its layers around ours, so the outermost is only put on when all are there."""
         shield_tools(self.page)
+        self.page.app.iterators = _Streams(self.page.app.iterators)
         max_upload_bytes = int(self.studio.settings.max_upload_mb * 1e6)
         assert app.middleware_stack is not None  # it is what called this
         page = Preview(app.middleware_stack, self.studio)
         app.middleware_stack = Door(page, rules_from(os.environ, max_upload_bytes))
         yield
+
+
+class _Streams(dict[str, Any]):
+    """Gradio's running streams. A cancel, a second one and the run's own end may each take the same one out."""
+
+    def __delitem__(self, event: str) -> None:
+        self.pop(event, None)
 
 
 def serve_until_told(server: Server, **look: Any) -> NoReturn:

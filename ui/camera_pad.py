@@ -34,10 +34,9 @@ _PICTURE = "(pad, picture) => ({...pad, picture})"
 # The first wall on the page says on its element where its shared camera stands.
 _WALLS_VIEW = f"""{_ALL} => {{
     const at = document.querySelector(".turnaround-wall, section.wall")?.dataset ?? {{}};
-    const [a, e, d] = [at.azimuth, at.elevation, at.distance ?? 1].map(Number);
-    const there = [a, e, d].every(Number.isFinite);
-    const value = there
-        ? {{...pad, kind: "{ONE_VIEW}", azimuth: Math.round(a), elevation: Math.round(e), distance: d}}
+    const stands = [at.azimuth, at.elevation, at.distance ?? 1].map((text) => Number(Number(text).toFixed(2)));
+    const value = stands.every(Number.isFinite)
+        ? {{...pad, kind: "{ONE_VIEW}", azimuth: stands[0], elevation: stands[1], distance: stands[2]}}
         : {{...pad, kind, azimuth, elevation, distance, count}};
     return {_GIVE};
 }}"""

@@ -3,7 +3,7 @@
 ```text
 /r/<id>/<key>/orbit.gif  orbit.webp  pictures.zip  cameras.zip  obj.zip     of one method
 /r/<id>/thumb.webp  card.jpg                                                of a result
-/sheet.png?r=<wall spec>&views=0,45,90@10&plain=1   /sheet.pdf?...          of a wall
+/sheet.png?r=<wall spec>&views=0,45,90@10&plain=1   /sheet.pdf?...   /wall.zip?r=<wall spec>     of a wall
 ```
 
 Nothing of it is kept here: browsers keep it. The work is bounded in number, and in memory, as frames are read one by
@@ -38,7 +38,7 @@ from pipelines.core.video import WHITE, write_gif, write_webp
 from pipelines.runtime.compare import apology
 from pipelines.runtime.credit import credit_line
 from pipelines.runtime.manifest import DAMAGED
-from pipelines.runtime.stored import StoredTurnaround, read_plain
+from pipelines.runtime.stored import StoredTurnaround, pack, read_plain
 from ui.open_graph import base_of
 from ui.opened import forget
 from ui.stored_frames import NO_SUCH_METHOD, Frames, fps_of, in_wall_order, picture_of, strips_of
@@ -144,6 +144,7 @@ def takeaway_routes(studio: Studio, large: Gate | None = None, small: Gate | Non
             Route(f"/{name}", _answering(studio, large, name, _of_wall(studio, draw)), methods=["GET"])
             for name, draw in {"sheet.png": as_png, "sheet.pdf": lambda page: as_pdf(page, "Turnaround")}.items()
         ),
+        Route("/wall.zip", _answering(studio, large, "wall.zip", _wall_zip(studio)), methods=["GET"]),
     ]
 
 
@@ -214,18 +215,24 @@ def _of_method(studio: Studio, make: Callable[[StoredTurnaround, Path], None]) -
         made = next((t for t in in_wall_order(studio, found) if t.key == request.path_params["key"]), None)
         if made is None:
             raise TurnaroundError(NO_SUCH_METHOD)
-        with disk_sentences("The download could not be made"):
-            folder = Path(get_upload_folder())
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            place = Path(tempfile.mkdtemp(prefix=ARRIVING, dir=folder))
-        try:
-            make(made, place / "file")
-        except BaseException:
-            shutil.rmtree(place, ignore_errors=True)
-            raise
-        return Made(place / "file", found.id, _EXAMPLES if found.id == EXAMPLE else _KEPT)
+        path = _written(lambda path: make(made, path))
+        return Made(path, found.id, _EXAMPLES if found.id == EXAMPLE else _KEPT)
 
     return work
+
+
+def _written(write: Callable[[Path], None]) -> Path:
+    """A file that is written now, in a folder of its own."""
+    with disk_sentences("The download could not be made"):
+        folder = Path(get_upload_folder())
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=ARRIVING, dir=folder))
+    try:
+        write(place / "file")
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    return place / "file"
 
 
 def _of_result(studio: Studio, make: Callable[[Studio, Shown], bytes]) -> Work:
@@ -240,13 +247,38 @@ def _of_result(studio: Studio, make: Callable[[Studio, Shown], bytes]) -> Work:
 
 def _of_wall(studio: Studio, draw: Callable[[Any], bytes]) -> Work:
     def work(request: Request) -> Made:
-        asked = request.query_params
-        wall = [(shown(studio, id), keys) for id, keys in parse_spec(asked.get("r", ""))]
+        asked, wall = request.query_params, _wall(studio, request)
         base, plain = base_of(request, request.url.path), asked.get("plain") not in (None, "", "0")
         page = page_of(studio, wall, asked.get("views", ""), base=base, plain=plain)
-        return Made(draw(page), wall[0][0].id, _kept(*(result for result, _ in wall)))
+        return Made(draw(page), wall[0][0].id, _kept(*(found for found, _ in wall)))
 
     return work
+
+
+def _wall_zip(studio: Studio) -> Work:
+    """Everything of every result there, each in a folder of its own."""
+
+    def work(request: Request) -> Made:
+        wall = _wall(studio, request)
+        if not any(found.result and found.result.turnarounds for found, _ in wall):
+            raise TurnaroundError(NO_RESULT)
+
+        def write(path: Path) -> None:
+            with (
+                disk_sentences("The download could not be made"),
+                zipfile.ZipFile(path, "w", compresslevel=1) as packed,
+            ):
+                for found, keys in wall:
+                    if found.result:
+                        pack(packed, found.result, f"turnaround-{found.id[-8:]}", keys)
+
+        return Made(_written(write), wall[0][0].id, _kept(*(found for found, _ in wall)))
+
+    return work
+
+
+def _wall(studio: Studio, request: Request) -> list[tuple[Shown, tuple[str, ...]]]:
+    return [(shown(studio, id), keys) for id, keys in parse_spec(request.query_params.get("r", ""))]
 
 
 # --- Of one method ----------------------------------------------------------------------------------------------------

@@ -83,9 +83,9 @@ export function embedCode(spec, view) {
   return `<iframe src="${address.replaceAll("&", "&amp;")}" width="720" height="640" style="border:0" allow="clipboard-write" title="Turnaround"></iframe>`;
 }
 
-/** @param {"png" | "pdf"} kind @param {string} spec */
-export function sheetLink(kind, spec) {
-  return new URL(`sheet.${kind}?r=${spec || EXAMPLE}&download`, root()).href;
+/** @param {"sheet.png" | "sheet.pdf" | "wall.zip"} file of all that hangs there @param {string} spec */
+export function wallFile(file, spec) {
+  return new URL(`${file}?r=${spec || EXAMPLE}&download`, root()).href;
 }
 
 /**

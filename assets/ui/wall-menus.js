@@ -1,7 +1,7 @@
 // What can be taken away, shared and done again: for one tile, and for the whole wall.
 
 import { ask, button, copyButton, made, menu } from "./wall-dom.js";
-import { embedCode, ours, pageLink, sheetLink } from "./wall-link.js";
+import { embedCode, ours, pageLink, wallFile } from "./wall-link.js";
 import { date } from "./wall-about.js";
 import { say } from "./words.js";
 
@@ -57,11 +57,13 @@ export function takeAllMenu(host) {
       results.length > 1 && made("p", { className: "wall-from", textContent: origin(result) }),
       ...links(result.files),
     ]);
+    const whole = (file, text) => made("a", { href: wallFile(file, host.spec()), download: "", textContent: text });
     return [
-      ...files,
       results.length > 1 && made("p", { className: "wall-from", textContent: say("wall.together") }),
-      made("a", { href: sheetLink("png", host.spec()), download: "", textContent: say("wall.sheet_png") }),
-      made("a", { href: sheetLink("pdf", host.spec()), download: "", textContent: say("wall.sheet_pdf") }),
+      results.length > 1 && whole("wall.zip", say("file.Everything (ZIP)")),
+      whole("sheet.png", say("wall.sheet_png")),
+      whole("sheet.pdf", say("wall.sheet_pdf")),
+      ...files,
     ];
   });
 }

@@ -46,7 +46,7 @@ from pipelines.runtime.manifest import (
 )
 from pipelines.runtime.results import read_depth_png, read_png, subject_record
 from pipelines.runtime.settings import Settings
-from pipelines.runtime.stored import StoredResult, is_folder, load_result, read_plain, size_of
+from pipelines.runtime.stored import StoredResult, is_folder, load_result, pack, read_plain, size_of
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ class Archive:
         return tuple(found)
 
     def zip(self, id: object, folder: Path) -> Path:
-        """All files of a result as one zip in `folder`. No times, and no compressing of what is compressed already."""
+        """All files of a result as one zip in `folder`."""
         result = self.open(id)
         target = folder / f"turnaround-{result.id[-8:]}.zip"
         with (
@@ -197,11 +197,7 @@ class Archive:
             whole_file(target) as part,
             zipfile.ZipFile(part, "w", compresslevel=1) as packed,
         ):
-            for path in result.paths:
-                entry = zipfile.ZipInfo(f"turnaround/{path.relative_to(result.folder).as_posix()}")
-                squeezed = path.suffix in (".png", ".webp", ".mp4")
-                entry.compress_type = zipfile.ZIP_STORED if squeezed else zipfile.ZIP_DEFLATED
-                packed.writestr(entry, read_plain(path))
+            pack(packed, result, "turnaround")
         return target
 
     # --- Removing -----------------------------------------------------------------------------------------------------

@@ -17,6 +17,10 @@ def slider(page: Page, name: str) -> float:
     return float(page.locator("#camera").get_by_role("spinbutton", name=re.compile(name)).input_value())
 
 
+def address(page: Page) -> str:
+    return page.evaluate("new URLSearchParams(location.search).get('r')")
+
+
 def test_a_preset_sets_the_camera_and_runs_at_once(visitor: Visitors):
     page = visitor()
     cutout_shown(page)
@@ -27,7 +31,9 @@ def test_a_preset_sets_the_camera_and_runs_at_once(visitor: Visitors):
     expect(page.get_by_role("radio", name="One view")).to_be_checked()
 
 
-def test_the_wall_stands_where_the_run_was_asked_for_and_its_view_is_the_one_that_is_matched(visitor: Visitors):
+def test_the_wall_stands_where_the_run_was_asked_for_and_its_view_is_the_one_that_is_matched(
+    visitor: Visitors, house: Running
+):
     page = visitor()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     cutout_shown(page)
@@ -52,7 +58,9 @@ def test_the_wall_stands_where_the_run_was_asked_for_and_its_view_is_the_one_tha
     expect(page).not_to_have_url(before)
     result_shown(page)
     assert angle(page) == (51, 60)
-    assert (round(slider(page, "Azimuth")), slider(page, "Elevation")) == (51, 60)
+    assert (slider(page, "Azimuth"), slider(page, "Elevation")) == (51.43, 60)  # the third of 21, not a whole degree
+    made = house.client.get(f"/r/{address(page)}/wall.json").json()
+    assert made["tiles"][0]["frames"][0]["asked"]["azimuth_deg"] == 51.43
 
 
 def test_keep_what_is_on_the_wall_hangs_the_next_run_beside(visitor: Visitors):

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 import shutil
 import threading
 import tracemalloc
@@ -233,6 +234,8 @@ def test_a_run_still_going_gives_what_is_finished_and_lets_nobody_keep_it(rooms:
         card = rooms.get(f"/r/{job.id}/card.jpg")
         assert card.status_code == 200 and card.headers["cache-control"] == "no-store"
         assert rooms.get(f"/sheet.png?r={job.id}").headers["cache-control"] == "no-store"
+        whole = rooms.get(f"/wall.zip?r={job.id}")
+        assert whole.headers["cache-control"] == "no-store" and folders(whole.content) == {f"{job.id[-8:]}/painted"}
         got(rooms, f"/r/{job.id}/painted/orbit.gif", "image/gif")
         assert refused(rooms, f"/r/{job.id}/slow/orbit.gif", 404)
     finally:
@@ -253,6 +256,30 @@ def test_the_recorded_example_is_taken_away_like_any_result(
         assert answer.status_code == 200 and answer.headers["cache-control"] == "public, max-age=3600"
         if "download" in path:
             assert "turnaround-example-" in answer.headers["content-disposition"]
+
+
+def folders(packed: bytes) -> set[str]:
+    """Which methods of which results are in it."""
+    names = (name.split("/") for name in zipfile.ZipFile(io.BytesIO(packed)).namelist())
+    return {f"{name[0].removeprefix('turnaround-')}/{name[1]}" for name in names if len(name) > 2}
+
+
+def test_a_wall_of_several_results_is_taken_away_as_one_file(rooms: Rooms, result: StoredResult):
+    other = rooms.make(Painted(), views=2)
+    answer = got(rooms, f"/wall.zip?r={result.id}.painted,{other.id}&download", "application/zip")
+    assert f"turnaround-{result.id[-8:]}-wall.zip" in answer.headers["content-disposition"]
+    assert folders(answer.content) == {f"{result.id[-8:]}/painted", f"{other.id[-8:]}/painted"}
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+        assert packed.testzip() is None
+        for made, count in ((result, COUNT), (other, 2)):
+            place = f"turnaround-{made.id[-8:]}"
+            assert packed.read(f"{place}/subject.png") == made.subject.read_bytes()
+            views = [name for name in packed.namelist() if re.fullmatch(rf"{place}/painted/view_\d+\.png", name)]
+            assert len(views) == count
+            assert {f"{place}/painted/cameras.json", f"{place}/manifest.json"} <= set(packed.namelist())
+    for nothing in ("/wall.zip", f"/wall.zip?r={'0' * 44}", "/wall.zip?r=x"):
+        assert refused(rooms, nothing, 404)
+    until(lambda: not left_behind())
 
 
 # --- A bounded load ---------------------------------------------------------------------------------------------------

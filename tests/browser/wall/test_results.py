@@ -180,7 +180,8 @@ def test_everything_can_be_taken_away_and_what_is_asked_reaches_the_server(visit
     press(page, "Take all away")
     links |= {link.inner_text(): link.get_attribute("href") for link in page.locator(".wall-bar .wall-panel a").all()}
     assert {"This very view (PNG)", "Video (MP4)", "3D model (GLB)", "Everything (ZIP)"} < set(links)
-    for label in ("This very view (PNG)", "3D model (GLB)", "Everything (ZIP)", "Contact sheet (PNG)"):
+    sheets = ("Contact sheet (PNG)", "Contact sheet (PDF)")
+    for label in ("This very view (PNG)", "3D model (GLB)", "Everything (ZIP)", *sheets):
         answer = page.request.get(links[label] or "")
         assert answer.ok and "attachment" in answer.headers["content-disposition"], label
 

@@ -15,7 +15,6 @@ from tests.browser.page_parts import (
     cutout_shown,
     cutout_source,
     generate,
-    hindrances,
     one_view,
     picture,
     pixels,
@@ -209,33 +208,6 @@ def test_f14_two_visitors_at_once_see_their_own(visitor: Visitors):
         shown = pixels(page, "#wall canvas")
         assert share_of(own, shown) > 0.08 > 0.005 > share_of(other, shown, within=30)
     assert first.url != second.url
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_all_of_it_without_scrolling_sideways_and_axe_finds_nothing_serious(
-    visitor: Visitors, scheme: str
-):
-    page = visitor(width=360, height=740, color_scheme=scheme, has_touch=True)
-    cutout_shown(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    expect(page.locator("#generate")).to_be_in_viewport()
-    expect(page.locator("#wall canvas")).to_be_in_viewport()  # the example is what is seen first
-    page.get_by_role("checkbox", name="Inflate").scroll_into_view_if_needed()
-    one_view(page)
-    generate(page)
-    result_shown(page)
-    expect(page.locator("#wall canvas")).to_be_in_viewport()  # and one's own comes to the visitor
-    box = page.locator("#wall .tile-head").bounding_box()
-    assert box and 0 <= box["y"] < 400, "its title is out of sight"
-    tiles(page).get_by_role("button", name="Take away").click()
-    last = tiles(page).locator(".wall-panel > *").last
-    last.scroll_into_view_if_needed()
-    last.click(trial=True)  # nor does the bar with Generate cover it
-    page.keyboard.press("Escape")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    assert hindrances(page) == []
-    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (sum(map(int, background.removeprefix("rgb(").rstrip(")").split(","))) < 200) == (scheme == "dark")
 
 
 def test_sliders_fit_their_column_and_are_dark_in_the_dark(visitor: Visitors):

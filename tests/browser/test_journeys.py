@@ -1,0 +1,193 @@
+"""From a photo to a shared link, in one go, on each kind of screen: what a visitor does, and what they then see."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import Visitors
+from tests.browser.page_parts import (
+    cutout_changed,
+    cutout_shown,
+    cutout_source,
+    hindrances,
+    picture,
+    pixels,
+    result_shown,
+    share_of,
+    tiles,
+    upload,
+)
+from tests.ui.hostile.server import Running
+from tests.ui.house import ORANGE
+from tests.ui.subject_helpers import a_cut_out
+
+pytestmark = pytest.mark.browser
+
+TOUCH: dict[str, Any] = {"has_touch": True, "is_mobile": True}
+SCREENS: dict[str, dict[str, Any]] = {
+    "desktop-light": {"width": 1280, "height": 900},
+    "desktop-dark": {"width": 1280, "height": 900, "color_scheme": "dark"},
+    "tablet": {"width": 820, "height": 1180, **TOUCH},
+    "phone-light": {"width": 360, "height": 740, **TOUCH},
+    "phone-dark": {"width": 360, "height": 740, "color_scheme": "dark", **TOUCH},
+}
+PATHS = dict(zip(SCREENS, ("Orbit", "Swing", "Spiral", "Swing", "Spiral"), strict=True))
+COUNT = 8
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_a_visitor_goes_all_the_way_on_every_screen_in_light_and_dark(visitor: Visitors, house: Running, screen: str):
+    look = SCREENS[screen]
+    page = visitor(**look)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    touch = "has_touch" in look
+
+    def press(place: Locator) -> None:
+        place.tap() if touch else place.click()
+
+    def well() -> None:
+        """Nothing reaches out of the screen, and nothing keeps anyone from using it."""
+        assert page.evaluate("document.documentElement.scrollWidth") <= look["width"]
+        assert page.locator("#show").evaluate("pane => pane.scrollWidth <= pane.clientWidth")
+        assert hindrances(page) == []
+
+    # 1. Subject: a photo of one's own; how much of the frame it fills changes what is shown
+    cutout_shown(page)
+    expect(page.locator("#wall canvas")).to_be_in_viewport()  # the example is what is seen first
+    expect(page.locator("#generate")).to_be_in_viewport()
+    before = cutout_source(page)
+    upload(page, a_cut_out(), "ball.png")
+    cutout_changed(page, before)
+    whole = share_of(ORANGE, pixels(page, "#cutout .board img"))
+    press(page.get_by_role("button", name="Repair and edges"))
+    expect(page.locator(".brushes .remove")).to_be_visible()
+    before = cutout_source(page)
+    enter(page, "Share of the frame (%)", 50)
+    cutout_changed(page, before)
+    assert 0.2 < share_of(ORANGE, pixels(page, "#cutout .board img")) / whole < 0.6
+    enter(page, "Photo elevation (°)", 20)
+
+    # 2. Camera: a path, from where the pad was dragged to
+    press(page.get_by_role("radio", name=PATHS[screen]))
+    enter(page, "Views", COUNT)
+    elevation = page.locator("#camera").get_by_role("spinbutton", name=re.compile("Elevation"))
+    before = elevation.input_value()
+    pull(page, page.locator("#camera .camera-pad"), 60, 12, touch=touch)
+    expect(elevation).not_to_have_value(before)
+    tilt = float(elevation.input_value())
+
+    # 3. Methods: two of them, one with an option of its own
+    press(page.get_by_role("checkbox", name="Rude"))
+    press(page.locator("#method-inflate").get_by_role("button", name="Options"))
+    enter(page, "Thickness", 0.6)
+    well()
+
+    # 4. The wall: all tiles turn as one is dragged
+    press(page.locator("#generate"))
+    id = result_shown(page, 2)
+    expect(tiles(page).first.locator(".tile-head")).to_be_in_viewport()  # one's own comes to the visitor
+    expect(tiles(page).first.locator("canvas")).to_be_in_viewport()
+    labels = [tiles(page).nth(i).locator(".tile-angle") for i in range(2)]
+    first = labels[0].inner_text()
+    canvas = tiles(page).first.locator("canvas")
+    shown = picture(canvas)
+    pull(page, canvas, -50, 0, touch=touch)
+    expect(labels[0]).to_have_text(re.compile(rf"^(?!{first}$)-?\d+° / -?\d+°$"))  # at rest at another view
+    turned = labels[0].inner_text()
+    expect(labels[1]).to_have_text(turned)
+    assert differ(shown, picture(canvas))
+    mode = page.locator(".wall-bar .wall-segments")
+    pictured = picture(canvas)
+    press(mode.get_by_role("button", name="Depth"))
+    until_differs(page, canvas, pictured)
+    depth = picture(canvas)
+    press(mode.get_by_role("button", name="3D"))
+    expect(canvas).to_have_class(re.compile("tilts"))  # a model is seen from everywhere
+    until_differs(page, canvas, depth)
+    assert share_of(ORANGE, picture(canvas)) > 0.05
+    press(mode.get_by_role("button", name="Picture"))
+    expect(canvas).not_to_have_class(re.compile("tilts"))
+    press(page.get_by_role("button", name="Wipe"))
+    wipe = page.locator(".wall-wipe canvas")
+    expect(wipe).to_be_visible()
+    well()
+    press(page.locator(".wall-wipe").get_by_role("button", name="Close"))
+
+    # 5. Take it away
+    press(page.get_by_role("button", name="Take all away"))
+    offered = page.locator(".wall-bar .wall-panel a").all()
+    links = {link.inner_text(): link.get_attribute("href") or "" for link in offered}
+    for name, kind in (("Contact sheet (PDF)", "application/pdf"), ("Everything (ZIP)", "application/zip")):
+        answer = page.request.get(links[name])
+        assert answer.ok and answer.headers["content-type"] == kind
+    page.locator(".wall-bar .wall-panel > *").last.click(trial=True)  # nothing covers it
+    well()
+    page.keyboard.press("Escape")
+
+    # 6. Share: the link to this moment shows it, and nothing is computed anew
+    press(page.get_by_role("button", name="Share"))
+    press(page.get_by_role("button", name="Copy link to this moment"))
+    page.wait_for_function("navigator.clipboard.readText().then(text => text.includes('&az='))")
+    page.goto(page.evaluate("navigator.clipboard.readText()"))
+    assert result_shown(page, 2) == id
+    expect(tiles(page).first.locator(".tile-angle")).to_have_text(turned)
+    asked = house.client.get(f"/r/{id}/wall.json").json()["tiles"]
+    manifest = house.client.get(f"/r/{id}/inflate/manifest.json").json()
+    assert manifest["options"]["depth"] == 0.6 and manifest["subject"]["fill"] == 0.5
+    heights = [frame["asked"]["elevation_deg"] for frame in asked[0]["frames"]]
+    assert len(heights) == COUNT and np.mean(heights) == pytest.approx(tilt)
+    assert (len(set(heights)) > 1) == (PATHS[screen] == "Spiral")
+
+    # 7. History: opened with a tap, deleted with two
+    page.goto(house.url)
+    expect(page.locator("#wall .tile-badge")).to_be_visible()
+    press(page.locator("#history .open"))
+    assert result_shown(page, 2) == id
+    well()
+    press(page.locator("#history .forget"))
+    press(page.locator("#history .sure .yes"))
+    expect(page.locator("#history li")).to_have_count(0)
+    assert house.client.get(f"/r/{id}/wall.json").status_code == 404
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 200) == (look.get("color_scheme") == "dark")
+
+
+def enter(page: Page, name: str, amount: float) -> None:
+    number = page.get_by_role("spinbutton", name=re.compile(re.escape(name)))
+    number.fill(f"{amount:g}")
+    number.blur()
+
+
+def pull(page: Page, target: Locator, right: float, down: float, *, touch: bool) -> None:
+    """With a mouse or a finger, from the middle of it."""
+    target.scroll_into_view_if_needed()
+    box = target.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    if not touch:
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + right, y + down, steps=8)
+        page.mouse.up()
+        return
+    finger = page.context.new_cdp_session(page)
+    for part in range(9):
+        at = {"x": x + right * part / 8, "y": y + down * part / 8}
+        finger.send("Input.dispatchTouchEvent", {"type": "touchMove" if part else "touchStart", "touchPoints": [at]})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def differ(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    return one.shape != other.shape or float(np.abs(one.astype(int) - other).mean()) > 1
+
+
+def until_differs(page: Page, target: Locator, before: NDArray[np.uint8]) -> None:
+    for _ in range(300):
+        if differ(before, picture(target)):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("it shows what it did")

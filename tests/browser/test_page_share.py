@@ -14,8 +14,9 @@ FLAGS = FLAT_FLAGS
 
 
 # What can be operated and seen, of radio buttons the one that stands for its group: [name, number].
-NUMBER_CONTROLS = """() => [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")]
-    .filter((e) => e.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && !e.disabled)
+NUMBER_CONTROLS = """() => [
+        ...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']"),
+    ].filter((e) => e.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && !e.disabled)
     .filter((e) => !["file", "hidden"].includes(e.type) && !(e.type === "radio" && !e.checked))
     .map((e, i) => [(e.innerText || e.ariaLabel || e.id).trim(), (e.dataset.number = String(i))])"""
 

@@ -26,6 +26,7 @@ SIZES_PX = (128, 1024)  # that the page offers
 
 NO_SUCH_TILE = "This result is no longer here, so it cannot be run again. Start a new run from the photo."
 NO_SUCH_CAMERA = "This result has cameras that the controls cannot express. It can be run again exactly, though."
+STILL_MADE = "This result is still being made. Cancel it first, or delete it once it is done."
 NOT_YOURS = "Only the browser that made a result can delete it, and this one did not, or has forgotten it."
 
 
@@ -114,6 +115,8 @@ class Runs:
         """Delete a result for everyone: off the wall, off the history, and off the disk."""
         try:
             id = str(said(event).get("id"))
+            if (job := self.studio.jobs.find(id)) and job.working:
+                raise TurnaroundError(STILL_MADE)
             if not self.studio.archive.owned_by(id, visitor):
                 raise TurnaroundError(NOT_YOURS)
             self.studio.archive.delete(id)

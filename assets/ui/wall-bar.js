@@ -23,7 +23,8 @@ export function bar(host) {
     slide("wall.elevation_at", elevation, "wall-height"),
   ]);
   const share = shareMenu(host);
-  const actions = [modes.element, wipe, !host.readOnly && share.element, takeAllMenu(host).element];
+  const takeAll = takeAllMenu(host);
+  const actions = [modes.element, wipe, !host.readOnly && share.element, takeAll.element];
   const element = made("div", { className: "wall-bar", role: "group", "aria-label": say("wall.controls") }, [
     turning,
     made("div", { className: "wall-actions" }, actions.filter(Boolean)),
@@ -71,14 +72,14 @@ export function bar(host) {
     share,
     wipe,
     /**
-     * @param {{ any: boolean, turnable: boolean, tiltable: boolean, wipeable: boolean, mode: string,
-     *   offered: Set<string> }} state
+     * @param {{ any: boolean, linkable: boolean, turnable: boolean, tiltable: boolean, mode: string,
+     *   offered: Set<string> }} state `any`: there is a turnaround; `linkable`: or one is being made
      */
-    show({ any, turnable, tiltable, wipeable, mode, offered }) {
-      element.hidden = !any;
+    show({ any, linkable, turnable, tiltable, mode, offered }) {
+      element.hidden = !any && !linkable;
       turning.hidden = !turnable;
       elevation.parentElement.hidden = !tiltable;
-      wipe.hidden = !wipeable;
+      wipe.hidden = takeAll.element.hidden = !any;
       modes.element.hidden = offered.size < 2;
       const choices = MODES.filter((each) => offered.has(each)).map((value) => ({ value, text: say(`wall.${value}`) }));
       modes.show(choices, mode);

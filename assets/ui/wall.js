@@ -334,9 +334,9 @@ class Wall {
     const stages = this._stages();
     this._bar.show({
       any: stages.length > 0,
+      linkable: !this.readOnly && this._working(), // who has its link may leave: the run then goes on without them
       turnable: stages.some((stage) => stage.turnable) || stages.length > 1,
       tiltable: stages.some((stage) => stage.free) || severalElevations(stages),
-      wipeable: stages.length > 0,
       mode: this.mode,
       offered: new Set(MODES.filter((mode) => stages.some((stage) => stage.has(mode)))),
     });
@@ -347,6 +347,10 @@ class Wall {
 
   _stages() {
     return [...this._tiles.values()].map((tile) => tile.stage).filter(Boolean);
+  }
+
+  _working() {
+    return this._entries.some(({ id }) => this._results.get(id)?.state === "working");
   }
 
   _lead() {
@@ -383,7 +387,7 @@ class Wall {
 
   _tellBusy() {
     if (this.readOnly || !this._results.settled) return;
-    const busy = this._entries.some(({ id }) => this._results.get(id)?.state === "working");
+    const busy = this._working();
     if (busy === this._busy && !this._told) return;
     this._told = false;
     this._busy = busy;

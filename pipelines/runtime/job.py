@@ -16,11 +16,12 @@ log = logging.getLogger(__name__)
 State = Literal["working", "saved", "ended"]
 
 STOPPED = "Cancelled. Nothing was saved; press Generate to start again."
+REST_STOPPED = "Cancelled. What had finished before was saved."
 METHOD_STOPPED = "Cancelled. The other methods of this run are not affected."
 ABANDONED = "The page was closed, so this run was stopped."
 REPLACED = "A newer run has taken the place of this one, so it was stopped."
 RESTARTING = "The server was restarted, so this run was stopped. Start it again."
-STOPS = frozenset((STOPPED, METHOD_STOPPED, ABANDONED, REPLACED, RESTARTING))
+STOPS = frozenset((STOPPED, REST_STOPPED, METHOD_STOPPED, ABANDONED, REPLACED, RESTARTING))
 """What a method that was cancelled says, in the manifest too: somebody wanted it so, it did not fail."""
 
 
@@ -109,10 +110,11 @@ class Job:
             self._why_all = self._why_all or why
             self.cancelled.set()
         ended = {outcome.method for outcome in self._outcomes}
+        rest = REST_STOPPED if any(isinstance(outcome, Saved) for outcome in self._outcomes) else STOPPED
         for each in (key,) if key is not None else tuple(self.stops):
             if each not in self.stops or each in ended:
                 continue
-            self._whys.setdefault(each, why or (STOPPED if key is None else METHOD_STOPPED))
+            self._whys.setdefault(each, why or (rest if key is None else METHOD_STOPPED))
             self.stops[each].set()
             if each not in self._began:
                 # Its tile says so at once. Should it begin at this very moment, it stops at its next report, and what

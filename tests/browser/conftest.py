@@ -28,9 +28,9 @@ expect.set_options(timeout=PATIENCE_MS)
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Running]:
-    """The whole page, or what the file names as its `HOUSE`."""
+    """The whole page, or what the file names as its `HOUSE`; with its `SETTINGS`, if it has any."""
     data, module = tmp_path_factory.mktemp("house") / "data", getattr(request.module, "HOUSE", "tests.ui.house")
-    with serving(data, module, TURNAROUND_REMBG_URL=NOBODY) as running:
+    with serving(data, module, TURNAROUND_REMBG_URL=NOBODY, **getattr(request.module, "SETTINGS", {})) as running:
         yield running
 
 

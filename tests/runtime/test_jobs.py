@@ -13,7 +13,7 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.archive import Archive
 from pipelines.runtime.compare import Failed, Progressed
 from pipelines.runtime.engine import InProcessEngine
-from pipelines.runtime.job import METHOD_STOPPED, RESTARTING
+from pipelines.runtime.job import METHOD_STOPPED, REST_STOPPED, RESTARTING
 from pipelines.runtime.jobs import ABANDONED, Jobs, Saved
 from pipelines.runtime.method import Request
 from pipelines.runtime.settings import Settings
@@ -104,7 +104,8 @@ def test_f11_a_method_that_has_finished_is_not_touched_by_a_cancel(jobs: Jobs):
     job.cancel("flat")
     job.cancel()
     assert {event.method: type(event) for event in end_of(job)} == {"flat": Saved, "held": Failed}
-    assert [made.key for made in jobs.archive.open(job.id).turnarounds] == ["flat"]
+    result = jobs.archive.open(job.id)
+    assert [made.key for made in result.turnarounds] == ["flat"] and result.manifest.failures == {"held": REST_STOPPED}
 
 
 def test_f9_cancelling_one_method_at_any_moment_leaves_one_outcome_each(jobs: Jobs):

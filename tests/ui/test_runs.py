@@ -329,6 +329,8 @@ def test_a_finished_method_stays_when_another_is_stopped(studio: Studio):
     job = studio.jobs.find(spec)
     assert job
     next(outcome for outcome in job.follow() if isinstance(outcome, Saved))
+    _, said, _ = runs.forget(event(id=spec), spec, KEY)
+    assert "still being made" in sentences(said)  # and not that another browser made it
     runs.stop(event(id=spec, key="slow"), KEY, VISITOR)
     end_of(studio, spec)
     assert [made.key for made in studio.archive.open(spec).turnarounds] == ["flat"]

@@ -8,6 +8,7 @@ const MIB = 2 ** 20;
 // the connection or the visitor comes back.
 const WAITS_MS = [500, 1500, 4500, ...[15, 30, 60, 120, 120, 120, 120, 120].map((seconds) => seconds * 1000)];
 const PATIENT = 3; // so often in silence
+const SHARE_MS = 300; // a wall that is hung anew lets go of one after another
 
 /** Few bytes and small pictures where memory or screen is small. */
 export function device() {
@@ -20,12 +21,19 @@ const alive = new Set();
 /** @type {{ rank: number, run: () => Promise<void>, owner: Frames }[]} */
 const waiting = [];
 let running = 0;
+let sharing = 0;
 
 window.addEventListener("online", askAgain);
 document.addEventListener("visibilitychange", askAgain);
 
 function askAgain() {
   if (!document.hidden) for (const frames of alive) frames.again();
+}
+
+/** What some have given up is there for the others, once it is known who stays. */
+function shareAnew() {
+  clearTimeout(sharing);
+  sharing = setTimeout(() => alive.forEach((frames) => frames.resize(frames._shown)), SHARE_MS);
 }
 
 function next() {
@@ -102,6 +110,11 @@ export class Frames {
     return this._lost + (this._tries > PATIENT ? this._lacking.size : 0);
   }
 
+  /** Their side in pixels, where the budget leaves them less than half of what there is to see; otherwise 0. */
+  get cramped() {
+    return this._px * 2 < Math.min(this._native || this._shown, this._shown) ? this._px : 0;
+  }
+
   /** Whatever is missing is asked for once more. */
   again() {
     clearTimeout(this._timer);
@@ -126,6 +139,7 @@ export class Frames {
 
   dispose() {
     alive.delete(this);
+    shareAnew();
     clearTimeout(this._timer);
     this._over.abort();
     for (let i = waiting.length - 1; i >= 0; i -= 1) if (waiting[i].owner === this) waiting.splice(i, 1);

@@ -134,9 +134,9 @@ export class Tile {
   /** Whatever has come or is missing, in words. */
   refresh() {
     if (!this.stage || !this._note) return;
-    const { missing } = this.stage;
+    const { missing, cramped } = this.stage;
     const lacking = missing ? say("wall.missing", { n: missing, all: this.stage.views.length }) : "";
-    const text = this.stage.reason || lacking;
+    const text = this.stage.reason || lacking || (cramped && say("wall.cramped", { px: cramped })) || "";
     this._note.textContent = text;
     this._note.hidden = !text;
     this._canvas.classList.toggle("turns", this.stage.turnable);

@@ -117,6 +117,11 @@ export class Stage {
     return this._frames[this.mode]?.failed ?? 0;
   }
 
+  /** The side of its pictures, where they are kept much smaller than they are; otherwise 0. */
+  get cramped() {
+    return this._frames[this.mode]?.cramped ?? 0;
+  }
+
   get loaded() {
     return this._frames.picture?.loaded ?? 0;
   }

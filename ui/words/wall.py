@@ -45,6 +45,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "wall.opening": ("Opening the 3D model …", "3D-Modell wird geöffnet …"),
     "wall.missing": ("{n} of {all} pictures could not be loaded.", "{n} von {all} Bildern ließen sich nicht laden."),
+    "wall.cramped": (
+        "Shown at {px} px, so that all fit into this device's memory. What you take away is whole.",
+        "Mit {px} px gezeigt, damit alle in den Speicher dieses Geräts passen. Was du mitnimmst, ist ganz.",
+    ),
     "wall.large": ("Larger", "Größer"),
     "wall.recorded": ("Recorded example", "Aufgezeichnetes Beispiel"),
     "wall.nothing": (

@@ -1,15 +1,41 @@
 """What a tile can show beside the pictures, and without WebGL cannot."""
 
 import re
+from typing import ClassVar
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from pipelines.core.cameras import View
+from pipelines.core.mesh import Mesh
+from pipelines.runtime.method import Card, Frame, Report, Request, Turnaround
 from tests.browser.conftest import FLAT_FLAGS
-from tests.browser.wall.parts import CENTRE, Visit, all_drawn, angle, canvas, drag, press, shows_its_claim, tile
-from tests.browser.wall_house import WallHouse
+from tests.browser.wall.parts import CENTRE, Visit, all_drawn, angle, camera, canvas, drag, press, shows_its_claim, tile
+from tests.browser.wall_house import WallHouse, dial
+from tests.core.shapes import ball
+from tests.toy_methods import Flat, a_card
 
 pytestmark = pytest.mark.browser
+
+SEEN = """canvas => {
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    return data.filter((value, i) => i % 4 === 3 && value > 127).length / data.length * 4;
+}"""
+
+
+class Globe(Flat):
+    """A ball, a little off the middle and of no colour: what is seen of it is the light."""
+
+    card: ClassVar[Card] = a_card("globe", renders=frozenset({"any view", "mesh"}))
+
+    def _run(self, request: Request, report: Report) -> Turnaround:
+        frames = tuple(Frame(view, dial(view, request.size_px), view) for view in request.views)
+        mesh: Mesh = ball(0.2, (0.1, 0.05, 0.0), rings=24)
+        return Turnaround(frames, mesh)
+
+
+class Orb(Globe):
+    card: ClassVar[Card] = a_card("orb", renders=frozenset({"any view", "mesh"}))
 
 
 def test_depth_normals_and_3d_where_a_method_has_them_and_the_reason_where_not(visit: Visit, two: str, solid: str):
@@ -36,6 +62,34 @@ def test_depth_normals_and_3d_where_a_method_has_them_and_the_reason_where_not(v
     press(page, "Normals", tile(page, 0))  # this tile alone
     expect(tile(page, 0).get_by_role("button", name="Normals")).to_have_attribute("aria-pressed", "true")
     expect(page.locator(".wall-bar").get_by_role("button", name="Picture")).to_have_attribute("aria-pressed", "true")
+
+
+def test_models_side_by_side_are_seen_by_one_camera_in_one_light_and_a_lost_one_leaves_its_picture(
+    visit: Visit, house: WallHouse
+):
+    both = house.make(Globe(), Orb(), views=(View(0, 10),))
+    lost = house.make(Globe(), views=(View(0, 10),), seed=1)
+    page = visit.shown(f"?r={both},{lost}", 3, width=1200)
+    (house.studio.archive.root / lost / "globe" / "model.glb").unlink()
+    before = canvas(page, 2).evaluate(CENTRE)
+    press(page, "3D")
+    expect(page.locator(".tile canvas.tilts")).to_have_count(2)
+    expect(tile(page, 2).locator(".tile-note")).to_contain_text("The pictures stay")
+    assert canvas(page, 2).evaluate(CENTRE) == before and before[3] == 255
+
+    drag(page, canvas(page, 0), -60, 50)
+    first = camera(page)
+    assert first.azimuth_deg > 20 and first.elevation_deg > 20
+    share = canvas(page, 1).evaluate(SEEN)
+    canvas(page, 1).hover()
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -200)
+    page.keyboard.up("Control")
+    expect(page.locator(".wall-readout")).to_contain_text("0.51×")
+    assert canvas(page, 1).evaluate(SEEN) > 3 * share > 0.03
+    left, right = (canvas(page, i).evaluate("canvas => canvas.toDataURL()") for i in range(2))
+    assert left == right
+    assert angle(page, 0) == angle(page, 1)
 
 
 def test_without_webgl_the_pictures_stay_and_a_sentence_says_so(

@@ -25,6 +25,7 @@ from tests.browser.wall.parts import (
     tile,
 )
 from tests.browser.wall_house import FIXED, WallHouse, hue, until
+from ui.assets import asset
 
 pytestmark = pytest.mark.browser
 FLAGS = FLAT_FLAGS
@@ -155,6 +156,50 @@ def test_a_finger_turns_sideways_and_scrolls_up_and_down(visit: Visit, two: str)
     for menu in ("Take all away", "Share"):
         press(page, menu)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_phone_keeps_pictures_small_says_where_they_had_to_shrink_and_shares_the_room_anew(
+    visit: Visit, house: WallHouse
+):
+    id = house.make(house.dial, views=orbit(4, 10.0), size_px=512)
+    page = visit("?r=", width=360, height=640, device_scale_factor=2, is_mobile=True, has_touch=True)
+    page.evaluate(
+        """() => {
+            const [decode, close] = [createImageBitmap, ImageBitmap.prototype.close];
+            window.held = new Set();
+            window.createImageBitmap = async (...given) => {
+                const image = await decode(...given);
+                held.add(image);
+                return image;
+            };
+            ImageBitmap.prototype.close = function () {
+                held.delete(this);
+                close.call(this);
+            };
+        }"""
+    )
+    set_spec(page, id)
+    small = "[...held].filter((each) => each.width === 384).length === 4"
+    page.wait_for_function(small)
+    note = tile(page, 0).locator(".tile-note")
+    expect(note).to_be_hidden()
+
+    # More than there is room for
+    page.evaluate(
+        """async ([script, url]) => {
+            const { Frames } = await import(new URL(script, document.baseURI));
+            const picture = URL.createObjectURL(await (await fetch(url)).blob());
+            window.more = new Frames(Array(400).fill(picture), 512, () => {});
+            more.load(700);
+        }""",
+        [asset("frames.js"), f"r/{id}/dial/view_000.webp"],
+    )
+    expect(note).to_have_text(re.compile(r"^Shown at 249 px"))
+    held_mib = "[...held].reduce((sum, each) => sum + 4 * each.width * each.height, 0) / 2 ** 20"
+    page.wait_for_function(f"more.loaded === 400 && {held_mib} <= 96")
+    page.evaluate("more.dispose()")
+    page.wait_for_function(small)
+    expect(note).to_be_hidden()
 
 
 # --- Two at once ------------------------------------------------------------------------------------------------------

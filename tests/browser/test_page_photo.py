@@ -31,6 +31,7 @@ from tests.ui.subject_helpers import NOBODY, a_cut_out
 
 pytestmark = pytest.mark.browser
 FLAGS = FLAT_FLAGS
+DRAWN = "canvas => canvas.toDataURL()"
 # The recorded example's views, the cut-out, and what the camera is drawn with.
 ALL_THERE = """() => {
     const names = performance.getEntriesByType("resource").map((entry) => entry.name);
@@ -73,8 +74,15 @@ def test_after_a_restart_the_object_shown_is_rendered_or_nothing_is(browser: Bro
     try:
         only_chosen, rendered, left = opened(), opened(), opened(own=False)
         cutout_shown(left)
+        rendered.get_by_role("radio", name="Orbit").check()
+        rendered.locator("#camera").get_by_role("spinbutton", name="Views").fill("8")
         generate(rendered)
-        result_shown(rendered)
+        id = result_shown(rendered)
+        for degrees in (45, 90):
+            rendered.locator("#wall canvas").press("ArrowRight")
+            expect(rendered.locator("#wall .tile-angle")).to_have_text(re.compile(f"^{degrees}°"))
+        seen = rendered.locator("#wall canvas").evaluate(DRAWN)
+        moment = "?r={}&az={:g}&el={:g}".format(id, *angle(rendered))
         left.get_by_role("button", name="Repair and edges").click()
         slide_fill(left, 80)
         left.get_by_role("button", name="Duck").click()
@@ -99,7 +107,18 @@ def test_after_a_restart_the_object_shown_is_rendered_or_nothing_is(browser: Bro
         only_chosen.wait_for_selector("#cutout .board img")
         expect(only_chosen.locator("#status .problem")).to_have_count(0)
 
-        # 2. What is on the wall was made of the very same pixels
+        # 2. What was made is there still, behind its link as on the wall, where more of it can be had
+        linked = browser.new_page(reduced_motion="reduce")
+        linked.goto(f"{house.url}/{moment}")
+        linked.wait_for_function(
+            f"seen => [...document.querySelectorAll('#wall canvas')].map({DRAWN})[0] === seen", arg=seen
+        )
+        linked.close()
+        rendered.locator(".wall-bar").get_by_role("button", name="Normals").click()
+        rendered.wait_for_function(f"seen => ({DRAWN})(document.querySelector('#wall canvas')) !== seen", arg=seen)
+        rendered.locator(".wall-bar").get_by_role("button", name="Picture").click()
+
+        # And what comes next is made of the very same pixels
         generate_another(rendered)
         assert shows_the_ball(rendered, "#wall canvas")
 

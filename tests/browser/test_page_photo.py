@@ -110,12 +110,12 @@ def test_after_a_restart_the_object_shown_is_rendered_or_nothing_is(browser: Bro
         # 2. What was made is there still, behind its link as on the wall, where more of it can be had
         linked = browser.new_page(reduced_motion="reduce")
         linked.goto(f"{house.url}/{moment}")
-        linked.wait_for_function(
-            f"seen => [...document.querySelectorAll('#wall canvas')].map({DRAWN})[0] === seen", arg=seen
-        )
+        expect(linked.locator("#wall .tile-angle")).to_have_text(re.compile("^90°"), timeout=PATIENCE_MS)
+        drawn = f"seen => ({DRAWN})(document.querySelector('#wall canvas')) === seen"
+        linked.wait_for_function(drawn, arg=seen, timeout=PATIENCE_MS)
         linked.close()
         rendered.locator(".wall-bar").get_by_role("button", name="Normals").click()
-        rendered.wait_for_function(f"seen => ({DRAWN})(document.querySelector('#wall canvas')) !== seen", arg=seen)
+        rendered.wait_for_function(drawn.replace("===", "!=="), arg=seen)
         rendered.locator(".wall-bar").get_by_role("button", name="Picture").click()
 
         # And what comes next is made of the very same pixels

@@ -66,24 +66,26 @@ class Jobs:
             # In the context of whoever asks: on ZeroGPU it says whose quota the run is charged to.
             work, asked = contextvars.copy_context().run, (self._work, job, draft, tasks)
             worker = threading.Thread(target=work, args=asked, name=f"job-{job.id[:6]}", daemon=True)
-            with self._lock:
-                self._jobs[job.id], self._drafts[job.id] = job, draft
-            try:
-                worker.start()
-            except BaseException:  # no thread to be had
-                with self._lock:
-                    del self._jobs[job.id], self._drafts[job.id]
-                _discard(draft)
-                raise
-            job._begin()
-            with self._lock:
-                self._forget_old()
-            for other in replaced:
-                other.cancel(why=REPLACED)
-            return job
-        finally:
+        except BaseException:
             with self._lock:
                 self._beginning.remove((visitor, address))
+            raise
+        with self._lock:  # at one stroke, or it would count twice
+            self._beginning.remove((visitor, address))
+            self._jobs[job.id], self._drafts[job.id] = job, draft
+        try:
+            worker.start()
+        except BaseException:  # no thread to be had
+            with self._lock:
+                del self._jobs[job.id], self._drafts[job.id]
+            _discard(draft)
+            raise
+        job._begin()
+        with self._lock:
+            self._forget_old()
+        for other in replaced:
+            other.cancel(why=REPLACED)
+        return job
 
     def check_room(self, visitor: str, address: str = "") -> None:
         """Say why a job of this visitor could not begin now, before anything costly is done for it."""

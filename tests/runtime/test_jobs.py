@@ -4,11 +4,12 @@ import dataclasses
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from pipelines.core.cameras import orbit
+from pipelines.core.cameras import View, orbit
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.archive import Archive
 from pipelines.runtime.compare import Failed, Progressed
@@ -241,10 +242,24 @@ def test_f13_a_reloaded_page_finds_its_job_and_misses_no_outcome(jobs: Jobs):
 
 
 def test_f14_the_same_photo_in_the_same_second_makes_two_results(jobs: Jobs):
-    first, second = start(jobs, Flat(), visitor="anna"), start(jobs, Flat(), visitor="ben")
-    assert first.id != second.id
-    assert isinstance(end_of(first)[0], Saved) and isinstance(end_of(second)[0], Saved)
-    assert len(jobs.archive.list()) == 2
+    """Fifty times."""
+    together, subject = threading.Barrier(2), a_subject(64)
+
+    def visit(visitor: str, seeds: range) -> dict[str, int]:
+        made = {}
+        for seed in seeds:
+            together.wait(60)
+            job = jobs.start(subject, [(Flat(), Request(subject, (View(0, 0),), seed, size_px=64))], visitor)
+            assert isinstance(end_of(job)[0], Saved)
+            made[job.id] = seed
+        return made
+
+    with ThreadPoolExecutor(2) as pool:
+        anna, ben = pool.map(visit, ("anna", "ben"), (range(50), range(50, 100)))
+    for id, seed in (anna | ben).items():
+        (made,) = jobs.archive.open(id).turnarounds
+        assert made.manifest.seed == seed
+    assert len(anna | ben) == len(jobs.archive.list(limit=1000)) == 100
 
 
 def test_following_ticks_while_nothing_happens(jobs: Jobs):
@@ -265,6 +280,20 @@ def test_one_visitor_cannot_fill_the_queue(jobs: Jobs):
     end_of(theirs)
     wait_until(lambda: not any(job.working for job in mine))
     assert isinstance(end_of(start(jobs, Flat()))[0], Saved)
+
+
+def test_a_run_counts_once_from_its_first_moment(jobs: Jobs):
+    old, had_room = start(jobs, Slow()), threading.Event()
+
+    def heard() -> None:
+        if old.cancelled.is_set():
+            jobs.check_room("anna")  # of two runs she has one: the new one, which has just begun
+            had_room.set()
+
+    old.listen(heard)
+    new = jobs.start(SUBJECT, [(Flat(), Request(SUBJECT, orbit(2)))], "anna", replaces=lambda job: job is old)
+    assert had_room.is_set()
+    end_of(new)
 
 
 def test_a_full_queue_says_so(jobs: Jobs):

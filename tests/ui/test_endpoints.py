@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import trimesh
@@ -325,11 +324,3 @@ def test_a_results_files_are_had_by_its_id_and_nothing_else(client: Client, prep
     for wrong in ("planted.txt", "../.clock", "..%2f.clock", "inflate", "", "%00", "inflate/../../.lock"):
         assert house.client.get(f"{base}/{wrong}").status_code in (307, 400, 404), wrong
     assert house.client.get(f"/r/{'0' * 44}/subject.png").status_code == 404
-
-
-def test_curl_can_do_it_too(house: Running, prepared: dict[str, Any]):
-    """The two plain requests of the README: POST the values, GET the events."""
-    asked = house.client.post("/gradio_api/call/reopen", json={"data": ["0" * 44]})
-    with httpx.stream("GET", f"{house.url}/gradio_api/call/reopen/{asked.json()['event_id']}") as answer:
-        text = "".join(answer.iter_text())
-    assert "event: error" in text and "no result behind this link" in text

@@ -1,6 +1,9 @@
 """Repairing the mask and its edges, called as Gradio calls it: live, recorded, and bad layers answered in words."""
 
+import json
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 from tests.ui.subject_helpers import VISITOR, Page, a_studio, an_upload, event, strokes
 from ui.mask_editor import Canvas
 from ui.photos import Photos
+from ui.runs import Runs
 from ui.subject_events import SubjectEvents, SubjectPanel
 
 
@@ -108,6 +112,23 @@ def test_share_of_the_frame_and_soft_edge_are_live_and_recorded(panel: Page):
     alpha = panel.subject.rgba[..., 3]
     assert np.count_nonzero(alpha.max(axis=0)) < 0.53 * 1024
     assert np.count_nonzero((alpha > 20) & (alpha < 235)) > 0.05 * np.count_nonzero(alpha)
+
+
+def test_a_saved_result_says_how_its_subject_was_set(panel: Page, photos: Photos):
+    panel.upload()
+    panel.wish(remover="outline", fill=50, feather=3)  # "auto" took the photo's own transparency
+    panel.paint(removed=(90, 110, 240, 130), added=(4, 4, 60, 40))
+    camera = ("one view", 0, 0, 1, 1)
+    visitor: Any = SimpleNamespace(session_hash="one", headers={}, client=None)
+    id, _ = Runs(photos).generate(panel.prepared, 25, *camera, 0, 64, "", "", False, "", visitor, True)
+    job = photos.studio.jobs.find(id)
+    assert job and [*job.follow()]
+    folder = photos.studio.archive.open(id).folder
+    saved, of_method = (json.loads((folder / name / "manifest.json").read_text())["subject"] for name in ("", "flat"))
+    settings = {"remover": "outline", "fill": 0.5, "feather": 0.03, "elevation_deg": 25}
+    assert settings.items() <= saved.items() and of_method == saved
+    made = panel.subject.made
+    assert saved["removed_px"] == made.removed_px > 1000 and saved["added_px"] == made.added_px > 1000
 
 
 def test_the_editor_shows_what_is_away_dimmed_and_strokes_where_they_were(panel: Page):

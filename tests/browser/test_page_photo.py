@@ -32,6 +32,7 @@ from tests.ui.subject_helpers import NOBODY, a_cut_out
 pytestmark = pytest.mark.browser
 FLAGS = FLAT_FLAGS
 DRAWN = "canvas => canvas.toDataURL()"
+FILL = "Share of the frame (%)"
 # The recorded example's views, the cut-out, and what the camera is drawn with.
 ALL_THERE = """() => {
     const names = performance.getEntriesByType("resource").map((entry) => entry.name);
@@ -84,7 +85,7 @@ def test_after_a_restart_the_object_shown_is_rendered_or_nothing_is(browser: Bro
         seen = rendered.locator("#wall canvas").evaluate(DRAWN)
         moment = "?r={}&az={:g}&el={:g}".format(id, *angle(rendered))
         left.get_by_role("button", name="Repair and edges").click()
-        slide_fill(left, 80)
+        slide(left, FILL, 80)
         left.get_by_role("button", name="Duck").click()
         expect(left.locator("#photo-elevation").get_by_role("spinbutton")).to_have_value("12")
         before = -1  # what is on its way is lost with the server, and Gradio's page then loads itself anew
@@ -99,13 +100,18 @@ def test_after_a_restart_the_object_shown_is_rendered_or_nothing_is(browser: Bro
         expect(only_chosen.locator("#status .problem")).to_contain_text("no longer held here")
         expect(only_chosen).not_to_have_url(re.compile("r="))
         only_chosen.get_by_role("button", name="Repair and edges").click()
-        slide_fill(only_chosen, 60)
+        slide(only_chosen, FILL, 60)
         expect(only_chosen.locator("#cutout .problem")).to_contain_text("no longer held here")
         generate(only_chosen)
         expect(only_chosen.locator("#status .problem")).to_contain_text("no longer held here")
         upload(only_chosen, a_photo())
         only_chosen.wait_for_selector("#cutout .board img")
         expect(only_chosen.locator("#status .problem")).to_have_count(0)
+        slide(only_chosen, "Soft edge (%)", 3)
+        expect(only_chosen.locator("#cutout figcaption")).to_contain_text("edge softened by 3 %")
+        generate(only_chosen)
+        saved = house.client.get(f"/r/{result_shown(only_chosen)}/manifest.json").json()["subject"]
+        assert (saved["remover"], saved["fill"], saved["feather"]) == ("outline", 0.6, 0.03)
 
         # 2. What was made is there still, behind its link as on the wall, where more of it can be had
         linked = browser.new_page(reduced_motion="reduce")
@@ -140,8 +146,8 @@ def generate_another(page: Page) -> None:
     result_shown(page)
 
 
-def slide_fill(page: Page, percent: int) -> None:
-    number = page.get_by_role("spinbutton", name="Share of the frame (%)")
+def slide(page: Page, label: str, percent: int) -> None:
+    number = page.get_by_role("spinbutton", name=label)
     number.fill(str(percent))
     number.blur()
 

@@ -12,8 +12,10 @@ from starlette.routing import BaseRoute, Route
 
 from ui.look import ASSETS
 from ui.words import words
+from ui.words.sentences import sentences
 
 WORDS = "words.json"
+SENTENCES = "sentences-{language}.json"  # fetched by those alone who read that language
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".json": "application/json"}
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 _ASKED_ANEW = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
@@ -62,7 +64,8 @@ def _packing(headers: Headers) -> str | None:
 def _files() -> dict[str, bytes]:
     """Read once: the page that is open and the scripts it fetches later belong together."""
     files = {path.name: path.read_bytes() for path in ASSETS.iterdir() if path.suffix in (".js", ".css")}
-    return files | {WORDS: json.dumps(words(), ensure_ascii=False).encode()}
+    tables = {WORDS: words()} | {SENTENCES.format(language=name): table for name, table in sentences().items()}
+    return files | {name: json.dumps(table, ensure_ascii=False).encode() for name, table in tables.items()}
 
 
 @cache

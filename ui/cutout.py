@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 from pipelines.core.subject import ALPHA, NONE, Making, Subject
 from pipelines.runtime.removers import OUTLINE, REMOVERS
 from ui.background import Step
-from ui.markup import problem, text
+from ui.markup import SENTENCE, problem, text
 from ui.phrases import Phrase, phrase
 
 THUMBNAIL_PX = 128  # twice what it is shown at
@@ -28,7 +28,7 @@ GONE = "This cut-out is no longer held here."
 
 
 def cutout(subject: Subject) -> str:
-    notes = "".join(f"<li>{text(note)}</li>" for note in subject.made.notes)
+    notes = "".join(f"<li {SENTENCE}>{text(note)}</li>" for note in subject.made.notes)
     height, width = subject.rgba.shape[:2]
     alt = phrase("cutout.alt").attribute("alt")
     picture = f'<img {alt} width="{width}" height="{height}" src="{_pictures.address(subject)}">'
@@ -41,7 +41,7 @@ def cutout(subject: Subject) -> str:
 def at_work(step: Step) -> str:
     named = phrase("cutout.at_work").attribute("aria-label")
     bar = f'<progress {named} value="{step.fraction:.3f}"></progress>' if step.fraction > 0 else ""
-    return _frame(f'<p role="status" class="wait">{text(step.message)} …{bar}</p>')
+    return _frame(f'<p role="status" class="wait"><span {SENTENCE}>{text(step.message)}</span> …{bar}</p>')
 
 
 def nothing(key: str = "cutout.nothing") -> str:

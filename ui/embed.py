@@ -12,7 +12,7 @@ from pipelines.runtime.archive import NOT_FOUND
 from pipelines.runtime.compare import apology
 from ui.assets import asset
 from ui.look import ASSETS
-from ui.markup import text
+from ui.markup import problem, text
 from ui.open_graph import NAME, base_of, link_card, tags
 from ui.studio import Studio
 from ui.wall_data import link, moment_of, parse_spec, shown, spec_text
@@ -34,8 +34,8 @@ def embed_routes(studio: Studio) -> list[BaseRoute]:
             status, sentence = 404, str(error)
         except BaseException as bug:  # nothing a request does may take the server along
             status, sentence = 500, apology(bug)
-        main = f'<main><h1>{NAME}</h1><p class="problem" role="alert">{text(sentence)}</p></main>'
-        return HTMLResponse(_page(main=main), status, _HEADERS)
+        main = f"<main><h1>{NAME}</h1>{problem(sentence)}</main>"
+        return HTMLResponse(_page(scripts=_script("phrases.js"), main=main), status, _HEADERS)
 
     return [Route("/embed/{spec}", answer, methods=["GET"])]
 
@@ -53,7 +53,7 @@ def _wall(studio: Studio, request: Request) -> str:
     return _page(
         title=card.title,
         tags=tags(card, base, page),
-        scripts=f'<script type="module" src="{asset("embed.js")}"></script>',
+        scripts=_script("embed.js"),
         main=f'<main id="wall" {attributes}></main>',
         foot=f'<a href="./{html.escape(page)}" target="_blank" rel="noopener">{NAME}</a>',
     )
@@ -69,6 +69,10 @@ def _require_one(studio: Studio, ids: list[str]) -> None:
         except TurnaroundError as error:
             problem = error
     raise problem
+
+
+def _script(name: str) -> str:
+    return f'<script type="module" src="{asset(name)}"></script>'
 
 
 def _page(*, title: str = NAME, tags: str = "", scripts: str = "", main: str = "", foot: str = "") -> str:

@@ -11,6 +11,10 @@ def text(value: object) -> str:
     return html.escape(str(value)).translate(_BRACES)
 
 
+SENTENCE = "data-sentence"
+"""Marks an element whose text came in English, from below this floor: `assets/ui/phrases.js` looks it up."""
+
+
 def problem(sentence: str) -> str:
     """What went wrong, where it went wrong; read out by screen readers."""
-    return f'<p class="problem" role="alert">{text(sentence)}</p>'
+    return f'<p class="problem" role="alert" {SENTENCE}>{text(sentence)}</p>'

@@ -15,7 +15,7 @@ from pipelines.runtime.devices import Machine
 from pipelines.runtime.method import Estimate, Method, Request, options_from
 from pipelines.runtime.weights import Source, Weights
 from ui import status
-from ui.markup import text
+from ui.markup import SENTENCE, text
 from ui.phrases import duration, phrase
 from ui.words import T
 
@@ -109,7 +109,7 @@ def facts(method: Method, machine: Machine, estimate: Estimate | None = None) ->
         if estimate.quota_s:
             words.append(phrase("method.quota", n=estimate.quota_s).html)
     listed = "".join(f"<li>{word}</li>" for word in words)
-    blocked = "".join(f"<li>{text(reason)}</li>" for reason in method.blockers(machine))
+    blocked = "".join(f"<li {SENTENCE}>{text(reason)}</li>" for reason in method.blockers(machine))
     why = f'<div class="blocked"><p>{phrase("method.blocked").html}</p><ul>{blocked}</ul></div>' if blocked else ""
     return f'<ul class="facts">{listed}</ul>{licence}{why}{_weights(card.weights)}'
 

@@ -1,6 +1,6 @@
 """The line under Generate: what it will cost, or why it cannot be."""
 
-from ui.markup import problem, text
+from ui.markup import problem
 from ui.phrases import Phrase
 
 
@@ -9,6 +9,5 @@ def outcome(sentences: list[str]) -> str:
     return "".join(map(problem, sentences))
 
 
-def said(sentence: str | Phrase) -> str:
-    shown = sentence.html if isinstance(sentence, Phrase) else text(sentence)
-    return f'<p class="said" role="status">{shown}</p>'
+def said(sentence: Phrase) -> str:
+    return f'<p class="said" role="status">{sentence.html}</p>'

@@ -1,6 +1,6 @@
 // Following a run: the server tells what happens, and a lost connection is found again or accounted for.
 
-import { say } from "./words.js";
+import { say, translated } from "./words.js";
 import { resultFile } from "./wall-link.js";
 
 const FIRST_WAIT_MS = 500;
@@ -16,7 +16,7 @@ export async function describe(id) {
   if (answer.ok) return { wall: await answer.json() };
   if (answer.status !== 404 && answer.status !== 410) throw new Error(`${answer.status}`);
   const sentence = (await answer.text()).trim();
-  return { gone: sentence.length > 0 && sentence.length < 400 ? sentence : say("wall.gone") };
+  return { gone: sentence.length > 0 && sentence.length < 400 ? translated(sentence) : say("wall.gone") };
 }
 
 /**

@@ -1,9 +1,13 @@
-// The texts inside the HTML that the server makes come in English, with their key; here they change to the visitor's.
+// Texts inside the HTML that the server makes, and inside Gradio's components: they come in English, and change here to
+// the visitor's language. Those of the table of ui/words come with their key, others are known by what they say.
 
-import { language, say } from "./words.js";
+import { language, say, translated } from "./words.js";
+
+// Where methods and refusals speak through components of Gradio's. It fills in text nodes, so they are kept.
+const SPOKEN = "#methods, .toast-body";
 
 /** @param {Element} place */
-function translate(place) {
+function phrase(place) {
   try {
     const text = say(place.dataset.say, JSON.parse(place.dataset.values ?? "{}"));
     if (place.dataset.sayIn) place.setAttribute(place.dataset.sayIn, text);
@@ -14,8 +18,26 @@ function translate(place) {
   delete place.dataset.say; // done
 }
 
+/** @param {Element} place */
+function sentence(place) {
+  place.textContent = translated(place.textContent);
+  delete place.dataset.sentence; // done
+}
+
+/** @param {Element} place */
+function texts(place) {
+  const walker = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const { data } = walker.currentNode;
+    const text = translated(data);
+    if (text !== data) walker.currentNode.data = text;
+  }
+}
+
 function translateAll() {
-  document.querySelectorAll("[data-say]").forEach(translate);
+  document.querySelectorAll("[data-say]").forEach(phrase);
+  document.querySelectorAll("[data-sentence]").forEach(sentence);
+  document.querySelectorAll(SPOKEN).forEach(texts);
 }
 
 if (language !== "en") {

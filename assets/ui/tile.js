@@ -7,7 +7,7 @@ import { ours } from "./wall-link.js";
 import { MODES, Stage } from "./wall-stage.js";
 import { steer } from "./wall-steer.js";
 import { severalElevations } from "./wall-tiles.js";
-import { say } from "./words.js";
+import { say, translated } from "./words.js";
 
 const SHARPEST = 2; // device pixels a CSS pixel: more is not seen and costs memory
 const PREVIEW = /^data:image\/(?:webp|png|jpeg);base64,[A-Za-z0-9+/=]+$/;
@@ -87,7 +87,7 @@ export class Tile {
   progress({ fraction, message, remaining_s, preview }) {
     if (!this._bar) return;
     if (Number.isFinite(fraction)) this._bar.value = Math.min(1, Math.max(0, fraction));
-    this._message.textContent = String(message ?? "");
+    this._message.textContent = translated(String(message ?? ""));
     this._left.textContent =
       typeof remaining_s === "number" && remaining_s >= 0 ? say("wall.left", { time: duration(remaining_s) }) : "";
     if (typeof preview === "string" && PREVIEW.test(preview)) {
@@ -266,7 +266,8 @@ export class Tile {
   _showEnd() {
     const { host, tile, result } = this;
     const cancelled = tile.state === "cancelled";
-    const text = tile.sentence || result.problem || say(cancelled ? "wall.cancelled" : "wall.failed");
+    const why = tile.sentence || result.problem;
+    const text = why ? translated(String(why)) : say(cancelled ? "wall.cancelled" : "wall.failed");
     const retry = button(say("wall.retry"), () => {
       host.again(this, tile.seed ?? null, (doing) => {
         Object.assign(retry, { disabled: doing !== null, textContent: doing ?? say("wall.retry") });

@@ -1,7 +1,7 @@
 // What stands beneath a tile: licence, time and seed at a glance; citation and all that made it, folded.
 
 import { duration, made } from "./wall-dom.js";
-import { said, say } from "./words.js";
+import { said, say, translated } from "./words.js";
 
 /** @param {any} tile @param {any} result @returns {HTMLElement} */
 export function about(tile, result) {
@@ -12,7 +12,7 @@ export function about(tile, result) {
   ];
   return made("div", { className: "tile-about" }, [
     made("p", { className: "tile-glance", textContent: glance.filter(Boolean).join(" · ") }),
-    ...texts(tile.notes).map((note) => made("p", { className: "tile-remark", textContent: note })),
+    ...texts(tile.notes).map((note) => made("p", { className: "tile-remark", textContent: translated(note) })),
     made("details", {}, [made("summary", { textContent: say("wall.about") }), ...folded(tile, result)]),
   ]);
 }

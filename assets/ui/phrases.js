@@ -3,8 +3,8 @@
 
 import { language, say, translated } from "./words.js";
 
-// Where methods and refusals speak through components of Gradio's. It fills in text nodes, so they are kept.
-const SPOKEN = "#methods, .toast-body";
+// Where methods and refusals speak through components of Gradio's. Those keep their text nodes, to fill them in again.
+const SPOKEN = "#methods, [data-testid=toast-text]";
 
 /** @param {Element} place */
 function phrase(place) {
@@ -31,6 +31,11 @@ function texts(place) {
     const { data } = walker.currentNode;
     const text = translated(data);
     if (text !== data) walker.currentNode.data = text;
+  }
+  for (const named of place.querySelectorAll("[aria-label]")) {
+    const [, before = "", name] = /^(.* for )?([^]*)$/.exec(named.ariaLabel); // "number input for Steps"
+    const text = before + translated(name);
+    if (text !== named.ariaLabel) named.ariaLabel = text;
   }
 }
 

@@ -1,10 +1,30 @@
-// Sentences that come in English, from below the page: found in the table of ui/words/sentences by what they say.
+// Sentences that come in English, from below the page: found in the table of ui/words/sentences by what they say. Of all
+// the ways to read one, that is taken which leaves the fewest English words over.
 
-const PLACES = /((?:\{\w+\})+)/; // `{placeholders}`; those side by side are one
-const TOO_LONG = 3000; // letters, for a sentence
-const LETTERS = 6; // with fewer of its own, a template says nothing by itself
+const PLACES = /(\{\w+\}(?: ?\{\w+\})?)/; // two side by side share what is found there
+const PLACE = /(\{\w+\})/;
+const TOO_LONG = 1500; // letters, for a sentence
+const SAYS_LITTLE = 6; // a template with fewer letters of its own means nothing beside unknown words
 const SENTENCES = /\S[^]*?(?:[.!?](?= )|$)/g;
 const JOINTS = [/(; )/, /( \(|\))/, /(, )/];
+const AROUND = /^([\s,;]*)([^]*?)([\s,;]*)$/;
+
+/** @typedef {{ said: string, left: number }} Reading how it reads, and how many letters of words stayed as they were */
+
+/** @param {string} text @returns {Reading} */
+const asItIs = (text) => ({ said: text, left: (text.match(/[a-z]{2,}/g) ?? []).join("").length });
+
+/** @param {Reading[]} readings @returns {Reading} all of them, one after the other */
+const joined = (readings, between = "") => ({
+  said: readings.map(({ said }) => said).join(between),
+  left: readings.reduce((sum, { left }) => sum + left, 0),
+});
+
+/** Whether each bracket that is opened is closed again. @param {string} text */
+const closes = (text) => text.split("(").length === text.split(")").length;
+
+/** @param {Reading[]} readings the first of the best */
+const best = (readings) => readings.reduce((one, other) => (other.left < one.left ? other : one));
 
 /**
  * @param {string} language
@@ -13,72 +33,104 @@ const JOINTS = [/(; )/, /( \(|\))/, /(, )/];
 export async function sentences(language) {
   /** @type {Record<string, string>} */
   const table = await fetch(new URL(`./sentences-${language}.json`, import.meta.url)).then((answer) => answer.json());
-  const exact = new Map(Object.entries(table));
-  const known = new Map();
+  const pairs = Object.entries(table);
   /** @type {ReturnType<typeof template>[] | undefined} */
   let templates;
+  /** @type {Map<string, Reading>} */
+  const known = new Map();
 
-  /** @param {string} text @returns {string} */
-  const translated = (text) => {
-    if (!known.has(text)) known.set(text, text.length > TOO_LONG ? text : found(text));
+  /** @param {string} text @returns {Reading} */
+  function read(text) {
+    if (!known.has(text)) known.set(text, readAnew(text));
     return known.get(text);
-  };
+  }
 
-  const found = (text) => {
-    const [, before, core, after] = /^([\s,;]*)([^]*?)([\s,;]*)$/.exec(text);
-    if (!/[a-z]{2}/.test(core)) return text; // numbers, sizes, names of capitals
-    const whole = exact.get(core) ?? fitted(core) ?? bySentences(core) ?? byJoints(core);
-    return whole === null ? text : before + whole + after;
-  };
+  function readAnew(text) {
+    const [, before, core, after] = AROUND.exec(text);
+    if (core !== text) return joined([asItIs(before), read(core), asItIs(after)]);
+    if (Object.hasOwn(table, text)) return { said: table[text], left: 0 };
+    const english = asItIs(text); // nothing is left over of numbers, sizes, and names in capitals
+    if (!english.left || text.length > TOO_LONG) return english;
+    return best([...asOne(text), ...bySentences(text), ...byJoints(text), english]);
+  }
 
-  /** By the first template that fits, of those which say the most. */
-  const fitted = (text) => {
-    templates ??= [...exact].filter(([english]) => PLACES.test(english)).map(template);
-    templates.sort((one, other) => other.letters - one.letters);
-    for (const { longest, pattern, names, other, letters } of templates) {
-      const values = text.includes(longest) && pattern.exec(text)?.slice(1);
-      if (!values || (letters < LETTERS && !values.every(isKnown))) continue;
-      return other.map((part) => (PLACES.test(part) ? translated(values[names.indexOf(part)]) : part)).join("");
-    }
-    return null;
-  };
+  /** By each template that fits, those first which say the most. */
+  function asOne(text) {
+    templates ??= pairs
+      .filter(([english]) => PLACES.test(english))
+      .map(template)
+      .sort((one, other) => other.length - one.length);
+    return templates.filter(({ longest }) => text.includes(longest)).flatMap((each) => filled(each, text));
+  }
 
-  const isKnown = (value) => !/[a-z]{2}/.test(value) || translated(value) !== value;
+  function filled({ patterns, names, other, letters }, text) {
+    return patterns
+      .map((pattern) => pattern.exec(text)?.slice(1).map((value, i) => shared(value, names[i])))
+      .filter((values) => values?.every(Boolean))
+      .map((values) => Object.assign({}, ...values))
+      .map((values) => joined(other.map((part) => values[part] ?? { said: part, left: 0 })))
+      .filter(({ left }) => !left || letters >= SAYS_LITTLE);
+  }
 
-  /** Several in a row, some of which may belong together in the table. */
-  const bySentences = (text) => {
+  /**
+   * @param {string} value
+   * @param {ReturnType<typeof namesIn>} names
+   * @returns {Record<string, Reading> | null} what stands in each place; null where it cannot be that
+   */
+  function shared(value, [first, second, between]) {
+    if (!closes(value)) return null;
+    if (!second) return { [first]: read(value) };
+    const ends = [...value.matchAll(between ? / /g : /(?=[ ,;(])|$/g)].map(({ index }) => index).reverse();
+    const splits = ends.map((end) => [value.slice(0, end), value.slice(end + between.length)]);
+    const readings = splits.filter(([one]) => closes(one)).map((parts) => parts.map(read));
+    if (!readings.length) return null;
+    const [one, other] = readings.reduce((a, b) => (joined(b).left < joined(a).left ? b : a));
+    return { [first]: one, [second]: other };
+  }
+
+  /** Several, of which some in a row may belong together in the table. */
+  function bySentences(text) {
     const parts = text.match(SENTENCES) ?? [];
-    if (parts.length < 2) return null;
-    const said = [];
-    for (let first = 0, last; first < parts.length; first = last) {
-      for (last = parts.length - (first ? 0 : 1); last > first + 1; last -= 1) {
-        const together = parts.slice(first, last).join(" ");
-        if (exact.has(together) || fitted(together) !== null) break;
+    if (parts.length < 2) return [];
+    /** @type {Reading[][]} */
+    const from = Array.from({ length: parts.length + 1 }, () => []); // the best from each part on
+    for (let i = parts.length - 1; i >= 0; i -= 1) {
+      const ways = [];
+      for (let end = parts.length; end > i; end -= 1) {
+        const some = parts.slice(i, end).join(" ");
+        const one = end === i + 1 ? [read(some)] : Object.hasOwn(table, some) ? [read(some)] : asOne(some);
+        if (one.length && end - i < parts.length) ways.push([best(one), ...from[end]]);
       }
-      said.push(translated(parts.slice(first, last).join(" ")));
+      from[i] = ways.reduce((a, b) => (joined(b).left < joined(a).left ? b : a));
     }
-    return said.join(" ");
-  };
+    return [joined(from[0], " ")];
+  }
 
-  /** Lists and what stands in brackets. */
-  const byJoints = (text) => {
-    const joint = JOINTS.find((each) => each.test(text));
-    return joint ? text.split(joint).map(translated).join("") : null;
-  };
+  /** Lists, and what stands in brackets. */
+  function byJoints(text) {
+    return JOINTS.filter((joint) => joint.test(text)).map((joint) => joined(text.split(joint).map(read)));
+  }
 
-  return translated;
+  return (text) => read(text).said;
 }
 
 /** @param {[string, string]} entry */
 function template([english, other]) {
   const parts = english.split(PLACES); // text, place, text, ...
   const texts = parts.filter((_, i) => i % 2 === 0);
-  const escaped = parts.map((part, i) => (i % 2 ? "([^]*?)" : part.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")));
+  const escaped = texts.map((text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
   return {
     longest: texts.reduce((one, each) => (each.length > one.length ? each : one)),
-    pattern: new RegExp(`^${escaped.join("")}$`),
-    names: parts.filter((_, i) => i % 2),
-    other: other.split(PLACES),
+    patterns: ["([^]*?)", "([^]*)"].map((value) => new RegExp(`^${escaped.join(value)}$`)),
+    names: parts.filter((_, i) => i % 2).map(namesIn),
+    other: other.split(PLACE),
+    length: texts.join("").length,
     letters: texts.join("").replace(/[^A-Za-z]/g, "").length,
   };
+}
+
+/** @param {string} places @returns {[string, string | undefined, string]} one or two, and what is between */
+function namesIn(places) {
+  const [first, second] = places.match(/\{\w+\}/g);
+  return [first, second, places.includes("} {") ? " " : ""];
 }

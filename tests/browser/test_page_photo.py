@@ -277,6 +277,7 @@ def test_all_that_arrives_with_the_page_is_little(visitor: Visitors):
     cutout_shown(page)
     page.wait_for_function(ALL_THERE)
     assert sum("/cutout/" in url for url in asked.values()) == 1
+    assert not any("sentences" in url for url in asked.values())  # of other languages
     assert sum(streamed) < 100_000
     assert sum(whole) + sum(streamed) < 1_500_000, (sum(whole), sum(streamed))  # Gradio's own 340 kB included
 

@@ -1,16 +1,61 @@
 """Camera presets, links, history, deleting, another language, the keyboard: the page around the wall, in Chromium."""
 
+import json
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import FLAT_FLAGS, Visitors
 from tests.browser.page_parts import angle, cutout_shown, generate, hindrances, one_view, result_shown, tiles
 from tests.ui.hostile.server import Running
+from tests.ui.house import MARKUP
+from ui.assets import asset
+from ui.words.sentences import sentences
 
 pytestmark = pytest.mark.browser
 FLAGS = FLAT_FLAGS
+
+MADE_OF_SEVERAL = (
+    ("Waiting for 2 other runs, about 30 seconds", "Wartet auf 2 andere Läufe, etwa 30 Sekunden"),
+    (
+        "Fetching SV3D (p) from a/b instead (licence: MIT): 3 of 10.1 GB, 4.2 MB/s, about 40 s left",
+        "Lädt SV3D (p) stattdessen von a/b (Lizenz: MIT): 3 von 10.1 GB, 4.2 MB/s, noch etwa 40 s",
+    ),
+    ("Painting views 3 to 4 of 21: step 7 of 50", "Ansichten 3 bis 4 von 21: Malschritt 7 von 50"),
+    (
+        "The object is cut off at the photo's top, left and bottom edges; a photo that shows all of it gives better "
+        "views.",
+        "Das Objekt ist am Rand des Fotos abgeschnitten (oben, links und unten); ein Foto, das es ganz zeigt, gibt "
+        "bessere Ansichten.",
+    ),
+    (
+        "SV3D cannot run here. It needs 16.0 GB of memory, and this machine has 8.0 GB and no GPU. Run it on a larger "
+        "machine.",
+        "SV3D läuft hier nicht. Es braucht 16.0 GB Speicher, und dieser Rechner hat 8.0 GB und keine GPU. Lass es auf "
+        "einem größeren laufen.",
+    ),
+    (
+        "There is not enough memory to load this model, which takes about 4.0 GB, and 2.0 GB to work in (48.0 GB more "
+        "were needed at one point; the GPU has 80.0 GB, of which 2.0 GB are free now). Ask for fewer or smaller views, "
+        "close other programs that use the GPU, or run it on a larger machine.",
+        "Der Speicher reicht nicht, um dieses Modell zu laden: Es braucht etwa 4.0 GB und 2.0 GB zum Arbeiten (an "
+        "einer Stelle fehlten 48.0 GB; die GPU hat 80.0 GB, davon sind jetzt 2.0 GB frei). Verlange weniger oder "
+        "kleinere Ansichten, schließe andere Programme, die die GPU benutzen, oder lass es auf einem größeren Rechner "
+        "laufen.",
+    ),
+    (
+        "Stable Zero123 crashed (exit code 11) in the middle of its work. Try again with other settings; if it "
+        "happens again, tell whoever runs this page. Nothing else is touched.",
+        "Stable Zero123 stürzte ab (Exit-Code 11), mitten in der Arbeit. Versuche es mit anderen Einstellungen noch "
+        "einmal; geschieht es wieder, sag es dem Betreiber dieser Seite. Sonst ist nichts betroffen.",
+    ),
+    (
+        "Nobody knows this. No GPU is free at the moment. Try again in a few minutes.",
+        "Nobody knows this. Gerade ist keine GPU frei. Versuche es in ein paar Minuten noch einmal.",
+    ),
+    (f"{MARKUP} of this, and of that (or not)",) * 2,
+)
 
 
 # What can be operated and seen, of radio buttons the one that stands for its group: [name, number].
@@ -182,6 +227,56 @@ def test_german_browsers_are_answered_in_german(visitor: Visitors):
     assert hindrances(page) == []
     page.get_by_role("radio", name="Ansicht", exact=False).first.check()  # the server writes the line anew
     expect(page.locator("#price")).to_have_text("Braucht hier etwa eine Sekunde.")
+    what_comes_from_below_is_german(page)
+    what_is_filled_in_is_found_again(page)
+
+
+def what_comes_from_below_is_german(page: Page) -> None:
+    """Cards, progress, refusals, and errors that Gradio shows."""
+    inflate = page.locator("#method-inflate")
+    expect(inflate).to_contain_text("Bläst den Umriss des Fotos auf wie einen Ballon")
+    inflate.get_by_role("button", name="Einstellungen").click()
+    expect(inflate.get_by_role("slider", name="Dicke")).to_be_visible()
+    inflate.get_by_role("radio", name="gespiegelt").check()
+    page.get_by_role("checkbox", name="Inflate").uncheck()
+    generate(page)
+    refused = "Es ist kein Verfahren gewählt. Hake unter „Verfahren“ mindestens eines an."
+    expect(page.locator("#status .problem")).to_have_text(refused)
+
+    page.get_by_role("checkbox", name="Slow").check()
+    page.get_by_role("checkbox", name="Behalten").check()
+    generate(page)
+    expect(tiles(page)).to_have_attribute("data-state", "working")
+    page.get_by_role("button", name="Rechts", exact=True).click()
+    expect(tiles(page).nth(1).locator(".tile-message")).to_have_text(
+        re.compile("^Wartet auf einen anderen Lauf, etwa ")
+    )
+    page.get_by_role("button", name="Abbrechen", exact=True).last.click()
+    ended = "Abgebrochen. Es wurde nichts gespeichert; mit „Erzeugen“ beginnst du neu."
+    expect(page.get_by_text(ended)).to_be_visible()
+
+    def with_a_file_of_the_servers(route: Route) -> None:
+        asked = json.loads(route.request.post_data or "")
+        route.continue_(post_data=json.dumps(asked | {"data": [{"path": "/etc/passwd"}, *asked["data"][1:]]}))
+
+    page.route("**/queue/join*", with_a_file_of_the_servers)
+    page.get_by_role("checkbox", name="Inflate").check()
+    expect(page.get_by_text("Diese Datei wurde nicht hier hochgeladen").first).to_be_visible()
+
+
+def what_is_filled_in_is_found_again(page: Page) -> None:
+    """Each sentence of the table with something in it, and some that are made of several."""
+    pairs = [[filled(text) for text in pair] for pair in sentences()["de"].items()]
+    said = [pair for pair in pairs if re.search("[a-z]{2}", pair[0])] + [*MADE_OF_SEVERAL]
+    translate = """async ([script, texts]) => {
+        const { translated } = await import(new URL(script, document.baseURI));
+        return texts.map(translated);
+    }"""
+    assert page.evaluate(translate, [asset("words.js"), [text for text, _ in said]]) == [text for _, text in said]
+
+
+def filled(template: str) -> str:
+    return re.sub(r"\{_?(\w+)\}", lambda place: place[1].upper(), template)
 
 
 def test_the_keyboard_reaches_every_control(visitor: Visitors):

@@ -1,4 +1,4 @@
-"""What the source may say to a visitor of the page, read with `ast`: English templates with `{}` for what is filled in."""
+"""What the source may say to a visitor of the page, read with `ast`: English templates, `{}` for what is filled in."""
 
 import ast
 import itertools
@@ -23,7 +23,6 @@ SILENT = {
     "pipelines/invs/train.py": "training",
     "pipelines/runtime/settings.py": "the server's start",
     "pipelines/runtime/ray_bridge.py": "the cluster's set-up, which logs",
-    "pipelines/runtime/by_hand.py": "the command line and who has no network",
     "pipelines/core/export.py": "inside files that are taken away",
     "pipelines/core/paper.py": "inside files that are taken away",
     "pipelines/core/sheet.py": "answers a download, outside of the page",

@@ -1,10 +1,9 @@
 """What comes from below this floor, (English, German): progress, refusals, notes, and what methods say on their cards.
 
-The floors below know no languages, and the command line and programs get the same sentences. So the English is the key,
-with a `{name}` for whatever is filled in there; `assets/ui/sentences.js` finds which one was meant. What is filled in is
+The floors below know no languages: the command line and programs get the same sentences. So the English is the key,
+with a `{name}` for whatever is filled in, and `assets/ui/sentences.js` finds which one is meant. What is filled in is
 looked up as well: "Waiting for {what}, {time}" with "{count} other runs" in it. A name that begins with `_` may be left
-out in other languages: English needs it for its plurals. `tests/ui/test_sentences.py` reads the source for what is not
-here yet.
+out in other languages: English needs it for plurals. `tests/ui/test_sentences.py` reads the source for what is missing.
 """
 
 from functools import cache

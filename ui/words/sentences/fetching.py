@@ -63,6 +63,8 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "{what} is not here, and HF_HUB_OFFLINE forbids fetching it. Unset it to fetch.",
         "{what} ist nicht hier, und HF_HUB_OFFLINE verbietet, es zu laden. Nimm das zurück, um es zu laden.",
     ),
+    ("{file} is missing or cannot be read", "{file} fehlt oder ist nicht lesbar"),
+    ("{file} is cut short ({size})", "{file} ist abgeschnitten ({size})"),
     ("today's {repository} ({why})", "das heutige {repository} ({why})"),
     (
         "the repository was removed, renamed or made private",

@@ -239,9 +239,8 @@ def what_comes_from_below_is_german(page: Page) -> None:
     expect(inflate.get_by_role("slider", name="Dicke")).to_be_visible()
     inflate.get_by_role("radio", name="gespiegelt").check()
     page.get_by_role("checkbox", name="Inflate").uncheck()
-    generate(page)
     refused = "Es ist kein Verfahren gewählt. Hake unter „Verfahren“ mindestens eines an."
-    expect(page.locator("#status .problem")).to_have_text(refused)
+    expect(page.locator("#go .problem")).to_have_text(refused)
 
     page.get_by_role("checkbox", name="Slow").check()
     page.get_by_role("checkbox", name="Behalten").check()
@@ -251,9 +250,9 @@ def what_comes_from_below_is_german(page: Page) -> None:
     expect(tiles(page).nth(1).locator(".tile-message")).to_have_text(
         re.compile("^Wartet auf einen anderen Lauf, etwa ")
     )
-    page.get_by_role("button", name="Abbrechen", exact=True).last.click()
+    page.click("#cancel")
     ended = "Abgebrochen. Es wurde nichts gespeichert; mit „Erzeugen“ beginnst du neu."
-    expect(page.get_by_text(ended)).to_be_visible()
+    expect(page.locator("#wall .tile-said")).to_have_text([ended, ended])
 
     def with_a_file_of_the_servers(route: Route) -> None:
         asked = json.loads(route.request.post_data or "")

@@ -5,6 +5,9 @@ const PLACES = /(\{\w+\}(?: ?\{\w+\})?)/; // two side by side share what is foun
 const PLACE = /(\{\w+\})/;
 const TOO_LONG = 1500; // letters, for a sentence
 const SAYS_LITTLE = 6; // a template with fewer letters of its own means nothing beside unknown words
+const MOST_TOGETHER = 6; // sentences, in one text of the table
+const MOST_STEPS = 1000; // in looking one text up, so that none keeps the page waiting
+const MOST_KNOWN = 5000;
 const SENTENCES = /\S[^]*?(?:[.!?](?= )|$)/g;
 const JOINTS = [/(; )/, /( \(|\))/, /(, )/];
 const AROUND = /^([\s,;]*)([^]*?)([\s,;]*)$/;
@@ -38,11 +41,13 @@ export async function sentences(language) {
   let templates;
   /** @type {Map<string, Reading>} */
   const known = new Map();
+  let steps = 0;
 
   /** @param {string} text @returns {Reading} */
   function read(text) {
-    if (!known.has(text)) known.set(text, readAnew(text));
-    return known.get(text);
+    const reading = known.get(text) ?? readAnew(text);
+    if (steps >= 0) known.set(text, reading);
+    return reading;
   }
 
   function readAnew(text) {
@@ -50,12 +55,14 @@ export async function sentences(language) {
     if (core !== text) return joined([asItIs(before), read(core), asItIs(after)]);
     if (Object.hasOwn(table, text)) return { said: table[text], left: 0 };
     const english = asItIs(text); // nothing is left over of numbers, sizes, and names in capitals
-    if (!english.left || text.length > TOO_LONG) return english;
+    if (!english.left || text.length > TOO_LONG ) return english;
     return best([...asOne(text), ...bySentences(text), ...byJoints(text), english]);
   }
 
   /** By each template that fits, those first which say the most. */
   function asOne(text) {
+    steps -= 1;
+    if (steps < 0) return [];
     templates ??= pairs
       .filter(([english]) => PLACES.test(english))
       .map(template)
@@ -96,7 +103,7 @@ export async function sentences(language) {
     const from = Array.from({ length: parts.length + 1 }, () => []); // the best from each part on
     for (let i = parts.length - 1; i >= 0; i -= 1) {
       const ways = [];
-      for (let end = parts.length; end > i; end -= 1) {
+      for (let end = Math.min(parts.length, i + MOST_TOGETHER); end > i; end -= 1) {
         const some = parts.slice(i, end).join(" ");
         const one = end === i + 1 ? [read(some)] : Object.hasOwn(table, some) ? [read(some)] : asOne(some);
         if (one.length && end - i < parts.length) ways.push([best(one), ...from[end]]);
@@ -111,7 +118,13 @@ export async function sentences(language) {
     return JOINTS.filter((joint) => joint.test(text)).map((joint) => joined(text.split(joint).map(read)));
   }
 
-  return (text) => read(text).said;
+  return (text) => {
+    if (known.size > MOST_KNOWN) known.clear(); // progress says ever new things
+    steps = MOST_STEPS;
+    const reading = read(text);
+    known.set(text, reading);
+    return reading.said;
+  };
 }
 
 /** @param {[string, string]} entry */

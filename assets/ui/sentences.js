@@ -55,7 +55,7 @@ export async function sentences(language) {
     if (core !== text) return joined([asItIs(before), read(core), asItIs(after)]);
     if (Object.hasOwn(table, text)) return { said: table[text], left: 0 };
     const english = asItIs(text); // nothing is left over of numbers, sizes, and names in capitals
-    if (!english.left || text.length > TOO_LONG ) return english;
+    if (!english.left || text.length > TOO_LONG) return english;
     return best([...asOne(text), ...bySentences(text), ...byJoints(text), english]);
   }
 

@@ -1,7 +1,7 @@
 """Every text of the page, in one table: key -> (English, German). One module for each part of the page.
 
-What handlers put into HTML goes through `ui/phrases.py`. Progress, refusals, notes, and what a method says of itself come
-from below this floor, where there is English alone: `ui/words/sentences` has them by their English.
+What handlers put into HTML goes through `ui/phrases.py`. Progress, refusals, notes, and what a method says of itself
+come from below this floor, where there is English alone: `ui/words/sentences` has them by their English.
 """
 
 from functools import cache

@@ -31,6 +31,7 @@ from ui.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
+THREADS = 40  # for handlers, beside one for each run that a program may follow: it waits in it
 CLOSE_S = 2  # connections that do not end by themselves are cut after this
 SAME_S = 1.0  # two signals within this are one: `make` hands its own on, and a service manager signals every process
 SWEEP_S = 600.0  # between two looks at which results are to go
@@ -64,6 +65,7 @@ class Server:
                 **look,
                 server_port=port_from(os.environ),
                 max_file_size=int(settings.max_upload_mb * 1e6),
+                max_threads=THREADS + settings.max_queue,
                 app_kwargs={
                     "routes": self._routes,
                     "lifespan": self._lifespan,

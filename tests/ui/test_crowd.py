@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.ui.hostile.server import ANSWER_S, Running, a_picture, as_json, file_object, serving
 
-ROOM, OWN = 8, 3  # runs there may be at once, of all and of one visitor
+ROOM, OWN = 45, 3  # runs there may be at once, of all and of one visitor: more than Gradio has threads by itself
 HERE = "8.8.4.4"
 HOLDING = {"methods": ["slow"], "options": {"slow": {"steps": 1000}}}  # until its visitor leaves
 COLOURS = [(200, 60, 40), (40, 160, 60), (60, 40, 200), (180, 160, 20), (30, 150, 170)]
@@ -107,16 +107,19 @@ def test_f16_of_fifty_at_once_each_gets_their_own_or_a_sentence_with_how_many_ar
     assert places(told) == list(range(1, ROOM))  # each has a place in the line of their own, and nobody else is in it
     full = f"{ROOM} runs are waiting already. Try again"
     assert sum(full in line for line in told) == len(visits) - (ROOM - 1)
+    assert app.call("methods").ok  # whatever else is asked is answered meanwhile
 
-    first.leave()
     waiting = [visit for visit, line in zip(visits, told, strict=True) if "Waiting for" in line]
+    for impatient in [first, *waiting[10:]]:
+        impatient.leave()
+    waiting = waiting[:10]
     results = results_of(waiting)
-    assert len({result["id"] for result in results}) == ROOM - 1
+    assert len({result["id"] for result in results}) == len(waiting)
     for visit, result in zip(waiting, results, strict=True):
         seed = result["turnarounds"]["inflate"]["seed"]
         assert seed == visit.asked["seed"]
         assert np.abs(colour_of(app, result) - COLOURS[seed % 5]).max() < 10, "somebody got another's object"
-    again = next(visit for visit in visits if visit not in waiting)
+    again = visits[next(i for i, line in enumerate(told) if full in line)]
     again.start()
     assert again.result()["state"] == "done"
     assert app.is_well()

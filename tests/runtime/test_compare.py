@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -232,19 +233,24 @@ def test_f9_cancelling_reaches_a_run_that_still_waits():
 
 
 def test_f10_never_two_heavy_runs_at_once():
-    engine, slow = InProcessEngine(), Slow()
+    engine, slow, held = InProcessEngine(), Slow(), Held()
     slow.step_s = 0.01
     request = dataclasses.replace(REQUEST, options=SlowOptions(steps=5))
     flags = [threading.Event() for _ in range(12)]
     ends: list[Event] = []
-    threads = [
-        threading.Thread(target=compare, args=([(slow, request)], engine, this_machine(Path()), ends.append, flag))
-        for flag in flags
-    ]
-    for thread in threads:
+
+    def begin(method: Method, asked: Request, heard: Callable[[Event], None], flag: threading.Event):
+        task = [(method, asked)], engine, this_machine(Path()), heard, flag
+        thread = threading.Thread(target=compare, args=task)
         thread.start()
+        return thread
+
+    threads = [begin(held, REQUEST, lambda event: None, threading.Event())]
+    assert held.begun.wait(20)
+    threads += [begin(slow, request, ends.append, flag) for flag in flags]
     for flag in flags[::3]:
-        flag.set()
+        flag.set()  # before its turn has come
+    held.released.set()
     for thread in threads:
         thread.join(20)
     assert slow.most_at_once == 1 and slow.running == 0

@@ -47,6 +47,8 @@ class Background(Generic[T]):
         while self._thread.is_alive() and not self.cancelled.is_set():
             self._thread.join(max(0.0, deadline - time.monotonic()))
             deadline = time.monotonic() + QUIET_S
+            if self.cancelled.is_set():  # meanwhile: whoever did it may have told something newer
+                return
             if self._thread.is_alive() and self._step not in (None, told):
                 told = self._step
                 yield told  # type: ignore[misc] - not None here

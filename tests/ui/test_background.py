@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.core.errors import Cancelled
 from pipelines.runtime.method import Report
-from ui.background import Background
+from ui.background import QUIET_S, Background
 
 
 def test_it_reports_and_hands_on_what_it_made():
@@ -33,9 +33,24 @@ def test_it_stops_when_told_without_being_waited_for():
 
     with Background(endless) as running:
         running.cancelled.set()
-        assert list(running) in ([], [running._step])
+        assert list(running) == []
         with pytest.raises(Cancelled):
             running.result()
+
+
+def test_nothing_is_told_of_what_was_stopped_while_it_was_waited_for():
+    held, reported = threading.Event(), threading.Event()
+
+    def work(report: Report) -> None:
+        report(0.9, "nearly")
+        reported.set()
+        held.wait(20)
+
+    with Background(work) as running:
+        assert reported.wait(20)
+        threading.Timer(QUIET_S / 2, running.cancelled.set).start()
+        assert list(running) == []
+        held.set()
 
 
 def test_it_hands_on_what_was_raised():

@@ -137,6 +137,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "Cancelled. Nothing was saved; press Generate to start again.",
         "Abgebrochen. Es wurde nichts gespeichert; mit „Erzeugen“ beginnst du neu.",
     ),
+    ("Cancelled. What had finished before was saved.", "Abgebrochen. Was vorher fertig war, ist gespeichert."),
     (
         "Cancelled. The other methods of this run are not affected.",
         "Abgebrochen. Die anderen Verfahren dieses Laufs betrifft das nicht.",

@@ -139,6 +139,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     ("Cancelled. What had finished before was saved.", "Abgebrochen. Was vorher fertig war, ist gespeichert."),
     (
+        "This result is still being made. Cancel it first, or delete it once it is done.",
+        "Dieses Ergebnis wird noch gemacht. Brich es erst ab, oder lösche es, wenn es fertig ist.",
+    ),
+    (
         "Cancelled. The other methods of this run are not affected.",
         "Abgebrochen. Die anderen Verfahren dieses Laufs betrifft das nicht.",
     ),

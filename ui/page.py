@@ -22,6 +22,7 @@ __all__ = ["build_page", "page_look"]
 
 # Every event but the endpoints is the page's own business.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+EACH = PRIVATE | {"trigger_mode": "multiple"}  # also what comes while the one before is on its way
 
 # A key of this browser's own, by which it may stop and delete what it made. It is in no link.
 VISITOR = """() => {
@@ -116,16 +117,16 @@ def build_page(studio: Studio) -> gr.Blocks:
         begun = [go.click(**run)]
         begun += [chosen.then(None, None, None, js=SHOW_WALL, **PRIVATE).then(**run) for chosen in camera.chosen]
         begun.append(camera.match_on(wall.view).then(**run))
-        begun.append(wall.again(safe(runs.again), [wall, visitor], [wall, status], **PRIVATE))
+        begun.append(wall.again(safe(runs.again), [wall, visitor], [wall, status], **EACH))
         for event in begun:
             event.then(None, wall, None, js=TELL_HISTORY, **PRIVATE)
         wall.idle(None, None, None, js=TELL_IDLE, **PRIVATE)
 
         cancel.click(safe(runs.stop_all), [wall, visitor], None, **PRIVATE)
-        wall.stop(safe(runs.stop), visitor, None, **PRIVATE)
-        wall.taken(safe(runs.taken), None, None, **PRIVATE)
-        wall.forget(safe(runs.forget), [wall, visitor], [wall, status, history], **PRIVATE)
-        history.forget(safe(runs.forget), [wall, visitor], [wall, status, history], **PRIVATE)
+        wall.stop(safe(runs.stop), visitor, None, **EACH)
+        wall.taken(safe(runs.taken), None, None, **EACH)
+        wall.forget(safe(runs.forget), [wall, visitor], [wall, status, history], **EACH)
+        history.forget(safe(runs.forget), [wall, visitor], [wall, status, history], **EACH)
         history.open(None, history, wall, js="(value) => value.open", **PRIVATE).then(
             None, None, None, js=SHOW_WALL, **PRIVATE
         )
@@ -156,6 +157,7 @@ def _keep_prices(
         safe(runs.prices),
         asked,
         [*methods.facts, price],
+        trigger_mode="always_last",
         **PRIVATE,
     )
     wall.idle(safe(runs.prices), asked, [*methods.facts, price], **PRIVATE)

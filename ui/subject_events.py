@@ -60,12 +60,19 @@ class SubjectPanel(NamedTuple):
     remover: Any = gr.skip()
 
 
+class _Preparing(NamedTuple):
+    """What is being cut out for a page."""
+
+    wish: tuple[object, ...]
+    cancelled: threading.Event
+
+
 class SubjectEvents:
     """One for all visitors. What belongs to one of them is in their page, or under an id only they know."""
 
     def __init__(self, photos: Photos) -> None:
         self.photos = photos
-        self._preparing: dict[str, threading.Event] = {}
+        self._preparing: dict[str, _Preparing] = {}
 
     # --- Another photo ------------------------------------------------------------------------------------------------
 
@@ -237,14 +244,14 @@ class SubjectEvents:
 
     def stop_preparing(self, request: gr.Request) -> None:
         if running := self._preparing.get(_session(request)):
-            running.set()
+            running.cancelled.set()
 
     # --- Inside -------------------------------------------------------------------------------------------------------
 
     def _supersede(self, request: gr.Request) -> None:
         """What is being cut out for this page is not wanted any more, finished or not."""
         if running := self._preparing.pop(_session(request), None):
-            running.set()
+            running.cancelled.set()
 
     def _canvas(self, prepared_id: str) -> Canvas | None:
         """What this photo's remover found, and what was painted over it."""
@@ -275,6 +282,9 @@ class SubjectEvents:
         request: gr.Request,
     ) -> Iterator[SubjectPanel]:
         """At what is wanted: at once if it is known just like that, else by cutting out."""
+        if (now := self._preparing.get(_session(request))) and now.wish == _whole_wish(wanted):
+            yield SubjectPanel()  # it is under way: Gradio's dropdown tells of one choice twice
+            return
         self._supersede(request)
         tried = tuple(one for one in tried if one.photo_sha256 == wanted.photo.sha256)
         its_id = next((one.prepared_id for one in tried if known and one.used == _used(known)), prepared_id)
@@ -290,7 +300,7 @@ class SubjectEvents:
         session = _session(request)
         with Background(lambda report: self.photos.prepare(wanted, report)) as running:
             self._supersede(request)
-            self._preparing[session] = running.cancelled
+            mine = self._preparing[session] = _Preparing(_whole_wish(wanted), running.cancelled)
             try:
                 yield SubjectPanel()  # a generator that yields nothing would empty the page
                 for step in running:
@@ -298,15 +308,15 @@ class SubjectEvents:
                         continue
                     yield SubjectPanel(cutout=cutout.at_work(step), stop=gr.Button(visible=True), offer=_hidden())
                 done = running.result()
-                if self._preparing.get(session) is running.cancelled:  # else a newer one has the page now
+                if self._preparing.get(session) is mine:  # else a newer one has the page now
                     yield self._settled(self.photos.shelf.put(done, replaced_id), done, tried)
             except GeneratorExit:
                 raise
             except BaseException as error:
-                if self._preparing.get(session) is running.cancelled:
+                if self._preparing.get(session) is mine:
                     yield self._failed(error, now_id, wanted, tried)
             finally:
-                if self._preparing.get(session) is running.cancelled:
+                if self._preparing.get(session) is mine:
                     del self._preparing[session]
 
     def _failed(self, error: BaseException, now_id: str, wanted: Prepared, tried: tuple[Tried, ...]) -> SubjectPanel:
@@ -361,6 +371,10 @@ def _used(entry: Prepared) -> str | None:
 
 def _wish(entry: Prepared) -> tuple[float, float, int, int]:
     return entry.fill, entry.feather, id(entry.repair), id(entry.depth)
+
+
+def _whole_wish(entry: Prepared) -> tuple[object, ...]:
+    return (entry.photo.sha256, entry.remover, *_wish(entry))
 
 
 def _as_good_as(entry: Prepared, fill: float, feather: float) -> bool:

@@ -330,6 +330,18 @@ def test_a_newer_wish_of_the_same_page_replaces_the_older_one(panel: Page):
     assert panel.events._preparing == {}
 
 
+def test_a_wish_told_twice_is_fulfilled_once(panel: Page):
+    panel.upload()
+    panel.remover = "none"
+    first = panel._prepare_again(panel.prepared)
+    next(first)
+    running = panel.events._preparing.copy()
+    panel._see_all(panel._prepare_again(panel.prepared))
+    assert panel.events._preparing == running and panel.subject.made.remover != "none"
+    panel._see_all(first)
+    assert panel.subject.made.remover == "none"
+
+
 def test_one_visitors_stop_is_not_anothers(panel: Page):
     panel.upload()
     panel.remover = "none"

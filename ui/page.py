@@ -22,7 +22,7 @@ __all__ = ["build_page", "page_look"]
 
 # Every event but the endpoints is the page's own business.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-EACH = PRIVATE | {"trigger_mode": "multiple"}  # also what comes while the one before is on its way
+EACH: dict[str, Any] = PRIVATE | {"trigger_mode": "multiple"}  # also what comes while the one before is on its way
 
 # A key of this browser's own, by which it may stop and delete what it made. It is in no link.
 VISITOR = """() => {

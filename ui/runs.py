@@ -116,11 +116,11 @@ class Runs:
         try:
             id = str(said(event).get("id"))
             if (job := self.studio.jobs.find(id)) and job.working:
-                raise TurnaroundError(STILL_MADE)
+                raise TurnaroundError(STILL_MADE if job.visitor == visitor else NOT_YOURS)
             if not self.studio.archive.owned_by(id, visitor):
                 raise TurnaroundError(NOT_YOURS)
             self.studio.archive.delete(id)
-            return without(spec, id), status.said(phrase("run.deleted")), {"forgotten": id}
+            return self._what_is_left(spec, id), status.said(phrase("run.deleted")), {"forgotten": id}
         except BaseException as error:
             return gr.skip(), status.outcome([sentence_of(error)]), gr.skip()
 
@@ -159,6 +159,16 @@ class Runs:
         except BaseException as error:
             priced, sums = {}, status.outcome([sentence_of(error)])
         return *(facts(method, machine, priced.get(method.card.key)) for method in self.studio.methods), sums
+
+    def _what_is_left(self, spec: str, id: str) -> str:
+        """Of the wall without this result. Another may have been deleted a moment ago, which its page does not know."""
+        left = without(spec, id)
+        for other in ids_in(left):
+            try:
+                shown(self.studio, other)
+            except TurnaroundError:
+                left = without(left, other)
+        return left
 
     # --- Inside -------------------------------------------------------------------------------------------------------
 

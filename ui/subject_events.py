@@ -282,7 +282,8 @@ class SubjectEvents:
         request: gr.Request,
     ) -> Iterator[SubjectPanel]:
         """At what is wanted: at once if it is known just like that, else by cutting out."""
-        if (now := self._preparing.get(_session(request))) and now.wish == _whole_wish(wanted):
+        now = self._preparing.get(_session(request))
+        if now and now.wish == _whole_wish(wanted) and not now.cancelled.is_set():
             yield SubjectPanel()  # it is under way: Gradio's dropdown tells of one choice twice
             return
         self._supersede(request)
@@ -301,6 +302,11 @@ class SubjectEvents:
         with Background(lambda report: self.photos.prepare(wanted, report)) as running:
             self._supersede(request)
             mine = self._preparing[session] = _Preparing(_whole_wish(wanted), running.cancelled)
+
+            def at_it() -> bool:
+                """Otherwise a newer one has the page, and the last word is to be an empty one: Gradio says it twice."""
+                return self._preparing.get(session) is mine
+
             try:
                 yield SubjectPanel()  # a generator that yields nothing would empty the page
                 for step in running:
@@ -308,15 +314,14 @@ class SubjectEvents:
                         continue
                     yield SubjectPanel(cutout=cutout.at_work(step), stop=gr.Button(visible=True), offer=_hidden())
                 done = running.result()
-                if self._preparing.get(session) is mine:  # else a newer one has the page now
-                    yield self._settled(self.photos.shelf.put(done, replaced_id), done, tried)
+                kept = self.photos.shelf.put(done, replaced_id) if at_it() else None
+                yield self._settled(kept, done, tried) if kept else SubjectPanel()
             except GeneratorExit:
                 raise
             except BaseException as error:
-                if self._preparing.get(session) is mine:
-                    yield self._failed(error, now_id, wanted, tried)
+                yield self._failed(error, now_id, wanted, tried) if at_it() else SubjectPanel()
             finally:
-                if self._preparing.get(session) is mine:
+                if at_it():
                     del self._preparing[session]
 
     def _failed(self, error: BaseException, now_id: str, wanted: Prepared, tried: tuple[Tried, ...]) -> SubjectPanel:

@@ -28,6 +28,7 @@ from ui.words import T
 # Every event is the page's own business. Those that cut out share a line of their own.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 CUT_OUT: dict[str, Any] = PRIVATE | {"concurrency_limit": 4, "concurrency_id": "cut out"}
+EACH: dict[str, Any] = CUT_OUT | {"trigger_mode": "multiple"}  # or what comes while one is on its way would be lost
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,7 @@ class SubjectParts:
             "fn": safe(events.prepare_again),
             "inputs": wish,
             "outputs": self.subject_panel,
-            "trigger_mode": "multiple",  # or what is chosen meanwhile would not be heard
-            **CUT_OUT,
+            **EACH,
         }
         self._show_mask(self.remover.input(**again))
         self.offer.click(safe(offered_remover), None, self.remover, **PRIVATE).then(**again)
@@ -165,7 +165,7 @@ class SubjectParts:
         )
         for event in (taken, self.depth_away.click(safe(own.drop), self.prepared, self.brought, **CUT_OUT)):
             seen = [self.depth_said, *self.subject_panel]
-            self._show_mask(event.then(safe(own.frame_with), [self.brought, *wish], seen, **CUT_OUT))
+            self._show_mask(event.then(safe(own.frame_with), [self.brought, *wish], seen, **EACH))
         self.depth_said.too_large(safe(own.refuse_large), None, self.depth_said, **PRIVATE)
         for over in (self.prepared.change, taken.failure):  # a toast says why it failed
             over(None, None, self.depth_said, js="() => ''", **PRIVATE)
@@ -179,7 +179,7 @@ class SubjectParts:
 
     def _cut_out(self, event: Any) -> None:
         wish = [self.unprepared, self.remover, self.fill, self.feather, self.tried]
-        self._show_mask(event.then(safe(self.events.prepare_next), wish, self.subject_panel, **CUT_OUT))
+        self._show_mask(event.then(safe(self.events.prepare_next), wish, self.subject_panel, **EACH))
 
     def _show_mask(self, event: Any) -> None:
         shown = [self.editor, self.stale]
@@ -188,7 +188,7 @@ class SubjectParts:
     @property
     def _beside_editor(self) -> dict[str, Any]:
         """Gradio keeps asking whatever shows an event's progress for its value, and the editor for all its pixels."""
-        return PRIVATE | {"show_progress_on": self.start_over}
+        return PRIVATE | {"trigger_mode": "multiple", "show_progress_on": self.start_over}
 
 
 class HoldsBack(gr.HTML):

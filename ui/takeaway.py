@@ -38,7 +38,7 @@ from pipelines.core.video import WHITE, write_gif, write_webp
 from pipelines.runtime.compare import apology
 from pipelines.runtime.credit import credit_line
 from pipelines.runtime.manifest import DAMAGED
-from pipelines.runtime.stored import StoredTurnaround, pack, read_plain
+from pipelines.runtime.stored import StoredResult, StoredTurnaround, pack, read_plain
 from ui.open_graph import base_of
 from ui.opened import forget
 from ui.stored_frames import NO_SUCH_METHOD, Frames, fps_of, in_wall_order, picture_of, strips_of
@@ -54,6 +54,7 @@ T = TypeVar("T")
 GIF_PX = 480  # side at most: larger ones are no better in 255 colours, and too heavy for where GIFs are put
 THUMB_PX = 256
 CARD_QUALITY, THUMB_QUALITY = 88, 80
+MOST_ZIPPED_BYTES = 10**9  # a copy of all, for as long as it takes to be sent
 AT_ONCE = 2  # large things, and as many small ones
 WAITING = 24  # behind those, for each of the two
 WAIT_S = 20.0
@@ -62,6 +63,7 @@ BUSY = "The server is busy making files for others. Try again in a moment."
 ONE_VIEW = "This turnaround has a single view, so there is nothing to play. Take its picture instead."
 NO_PICTURES = "This method made a 3D model only. Take that instead."
 NO_MODEL = "This method made no 3D model here. Take its pictures instead."
+TOO_MUCH = "All of this together is more than 1 GB. Take the results away one by one."
 NO_RESULT = "There is nothing to take away yet: this run has not finished a turnaround."
 _TYPES = {
     ".gif": "image/gif",
@@ -260,8 +262,11 @@ def _wall_zip(studio: Studio) -> Work:
 
     def work(request: Request) -> Made:
         wall = _wall(studio, request)
-        if not any(found.result and found.result.turnarounds for found, _ in wall):
+        sizes = [size for found, keys in wall if found.result for size in _sizes(found.result, keys)]
+        if not sizes:
             raise TurnaroundError(NO_RESULT)
+        if sum(sizes) > MOST_ZIPPED_BYTES:
+            raise TurnaroundError(TOO_MUCH)
 
         def write(path: Path) -> None:
             with (
@@ -272,9 +277,19 @@ def _wall_zip(studio: Studio) -> Work:
                     if found.result:
                         pack(packed, found.result, f"turnaround-{found.id[-8:]}", keys)
 
-        return Made(_written(write), wall[0][0].id, _kept(*(found for found, _ in wall)))
+        try:
+            path = _written(write)
+        except StorageError:  # a run may have ended meanwhile, and its files moved
+            wall = _wall(studio, request)
+            path = _written(write)
+        return Made(path, wall[0][0].id, _kept(*(found for found, _ in wall)))
 
     return work
+
+
+def _sizes(result: StoredResult, keys: tuple[str, ...]) -> list[int]:
+    made = [turnaround for turnaround in result.turnarounds if not keys or turnaround.key in keys]
+    return [record.bytes for turnaround in made for record in turnaround.manifest.files.values()]
 
 
 def _wall(studio: Studio, request: Request) -> list[tuple[Shown, tuple[str, ...]]]:

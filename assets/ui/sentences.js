@@ -8,6 +8,7 @@ const SAYS_LITTLE = 6; // a template with fewer letters of its own means nothing
 const MOST_TOGETHER = 6; // sentences, in one text of the table
 const MOST_STEPS = 1000; // in looking one text up, so that none keeps the page waiting
 const MOST_KNOWN = 5000;
+const PATIENCE_MS = 5000;
 const SENTENCES = /\S[^]*?(?:[.!?](?= )|$)/g;
 const JOINTS = [/(; )/, /( \(|\))/, /(, )/];
 const AROUND = /^([\s,;]*)([^]*?)([\s,;]*)$/;
@@ -35,7 +36,9 @@ const best = (readings) => readings.reduce((one, other) => (other.left < one.lef
  */
 export async function sentences(language) {
   /** @type {Record<string, string>} */
-  const table = await fetch(new URL(`./sentences-${language}.json`, import.meta.url)).then((answer) => answer.json());
+  const table = await fetch(new URL(`./sentences-${language}.json`, import.meta.url), {
+    signal: AbortSignal.timeout(PATIENCE_MS), // the page waits for it
+  }).then((answer) => answer.json());
   const pairs = Object.entries(table);
   /** @type {ReturnType<typeof template>[] | undefined} */
   let templates;

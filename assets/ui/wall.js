@@ -54,6 +54,8 @@ class Wall {
     this._taken = new Set();
     /** @type {Set<(doing: string | null) => void>} */
     this._pressed = new Set();
+    /** @type {{ id: string, key: string, seed: number | null }[]} to be run again; the first is on its way */
+    this._asked = [];
     this._heard = new Map(); // tile -> how much of its progress was announced
     this._results = new Results({
       changed: () => this._arrange(),
@@ -153,8 +155,19 @@ class Wall {
     busy(say("wall.starting"));
     this._say(say("wall.starting"));
     this._pressed.add(busy);
-    setTimeout(() => this._calm(), STARTING_MS);
-    this.send("again", { id: tile.id, key: tile.key, seed });
+    const asked = { id: tile.id, key: tile.key, seed };
+    setTimeout(() => {
+      this._calm();
+      if (this._asked[0] === asked) this._askNext();
+    }, STARTING_MS);
+    this._asked.push(asked);
+    if (this._asked.length === 1) this.send("again", asked);
+  }
+
+  /** One after another: what comes of each hangs beside what the wall has by then. */
+  _askNext() {
+    this._asked.shift();
+    if (this._asked.length) this.send("again", this._asked[0]);
   }
 
   _calm() {
@@ -236,6 +249,7 @@ class Wall {
     this._told = told;
     this._follow();
     this._arrange();
+    this._askNext();
   }
 
   /**

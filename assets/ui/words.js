@@ -2,6 +2,7 @@
 
 const table = await fetch(new URL("./words.json", import.meta.url)).then((answer) => answer.json());
 export const language = navigator.languages.map((tag) => tag.slice(0, 2)).find((tag) => tag in table) ?? "en";
+document.documentElement.lang = language;
 const words = { ...table.en, ...table[language] };
 
 /**

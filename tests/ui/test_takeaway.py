@@ -26,7 +26,7 @@ from pipelines.runtime.stored import StoredResult
 from tests.toy_methods import Slow, a_subject
 from tests.ui.painted import COUNT, Fixed, Painted, colour_of, got, painted_rooms, picture, refused
 from tests.ui.rooms import Rooms, until
-from ui import recorded
+from ui import recorded, takeaway
 from ui.stored_frames import Frames
 from ui.takeaway import BUSY, NO_MODEL, ONE_VIEW, Busy, Gate, takeaway_routes
 from ui.temp import ARRIVING
@@ -264,7 +264,9 @@ def folders(packed: bytes) -> set[str]:
     return {f"{name[0].removeprefix('turnaround-')}/{name[1]}" for name in names if len(name) > 2}
 
 
-def test_a_wall_of_several_results_is_taken_away_as_one_file(rooms: Rooms, result: StoredResult):
+def test_a_wall_of_several_results_is_taken_away_as_one_file(
+    rooms: Rooms, result: StoredResult, monkeypatch: pytest.MonkeyPatch
+):
     other = rooms.make(Painted(), views=2)
     answer = got(rooms, f"/wall.zip?r={result.id}.painted,{other.id}&download", "application/zip")
     assert f"turnaround-{result.id[-8:]}-wall.zip" in answer.headers["content-disposition"]
@@ -277,8 +279,10 @@ def test_a_wall_of_several_results_is_taken_away_as_one_file(rooms: Rooms, resul
             views = [name for name in packed.namelist() if re.fullmatch(rf"{place}/painted/view_\d+\.png", name)]
             assert len(views) == count
             assert {f"{place}/painted/cameras.json", f"{place}/manifest.json"} <= set(packed.namelist())
-    for nothing in ("/wall.zip", f"/wall.zip?r={'0' * 44}", "/wall.zip?r=x"):
+    for nothing in ("/wall.zip", f"/wall.zip?r={'0' * 44}", "/wall.zip?r=x", f"/wall.zip?r={other.id}.fixed"):
         assert refused(rooms, nothing, 404)
+    monkeypatch.setattr(takeaway, "MOST_ZIPPED_BYTES", 1000)
+    assert refused(rooms, f"/wall.zip?r={result.id},{other.id}", 404) == takeaway.TOO_MUCH
     until(lambda: not left_behind())
 
 

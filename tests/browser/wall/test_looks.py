@@ -80,15 +80,16 @@ def test_models_side_by_side_are_seen_by_one_camera_in_one_light_and_a_lost_one_
     drag(page, canvas(page, 0), -60, 50)
     first = camera(page)
     assert first.azimuth_deg > 20 and first.elevation_deg > 20
+    canvases = [canvas(page, i).element_handle() for i in range(2)]
     share = canvas(page, 1).evaluate(SEEN)
     canvas(page, 1).hover()
     page.keyboard.down("Control")
     page.mouse.wheel(0, -200)
     page.keyboard.up("Control")
     expect(page.locator(".wall-readout")).to_contain_text("0.51×")
-    assert canvas(page, 1).evaluate(SEEN) > 3 * share > 0.03
-    left, right = (canvas(page, i).evaluate("canvas => canvas.toDataURL()") for i in range(2))
-    assert left == right
+    assert share > 0.01
+    page.wait_for_function(f"([canvas, share]) => ({SEEN})(canvas) > 3 * share", arg=[canvases[1], share])
+    page.wait_for_function("([one, other]) => one.toDataURL() === other.toDataURL()", arg=canvases)
     assert angle(page, 0) == angle(page, 1)
 
 

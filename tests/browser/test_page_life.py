@@ -14,7 +14,7 @@ from tests.ui.house import a_photo
 
 pytestmark = pytest.mark.browser
 FLAGS = FLAT_FLAGS
-SETTINGS = {"TURNAROUND_MAX_QUEUE": 2, "TURNAROUND_GRACE_S": 6}
+SETTINGS = {"TURNAROUND_MAX_QUEUE": 2, "TURNAROUND_GRACE_S": 20}  # longer than a busy machine takes to begin following
 
 
 def in_state(page: Page, state: str) -> Locator:
@@ -64,7 +64,7 @@ def test_who_waits_learns_behind_whom_and_who_finds_the_queue_full_keeps_the_set
     delete(in_state(first, "done"))
     expect(first.locator("#status .problem")).to_contain_text("still being made")
     generate(second)
-    expect(in_state(second, "waiting")).to_contain_text(re.compile(r"Waiting for 1 other run, about \d+ minutes"))
+    expect(in_state(second, "waiting")).to_contain_text("Waiting for 1 other run")
 
     third.get_by_role("button", name="Repair and edges").click()  # which needs WebGL, and these browsers have none
     expect(third.locator(".brushes")).to_contain_text(

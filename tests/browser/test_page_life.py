@@ -1,7 +1,6 @@
 """What becomes of runs and results while people come and go, in Chromium: queues, closed tabs, damage, deleting."""
 
 import json
-import re
 
 import pytest
 from playwright.sync_api import Locator, Page, expect

@@ -1,6 +1,7 @@
 """What becomes of runs and results while people come and go, in Chromium: queues, closed tabs, damage, deleting."""
 
 import json
+import re
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -63,7 +64,7 @@ def test_who_waits_learns_behind_whom_and_who_finds_the_queue_full_keeps_the_set
     delete(in_state(first, "done"))
     expect(first.locator("#status .problem")).to_contain_text("still being made")
     generate(second)
-    expect(in_state(second, "waiting")).to_contain_text("Waiting for 1 other run")
+    expect(in_state(second, "waiting")).to_contain_text(re.compile(r"Waiting for 1 other run, about \d+ minutes"))
 
     third.get_by_role("button", name="Repair and edges").click()  # which needs WebGL, and these browsers have none
     expect(third.locator(".brushes")).to_contain_text(

@@ -2,6 +2,7 @@
 // is only told what it has to do.
 
 import { Tile } from "./tile.js";
+import { Again } from "./wall-again.js";
 import { bar } from "./wall-bar.js";
 import { onlyWhenSeen, SharedCamera } from "./wall-camera.js";
 import { iconButton, keepTop, made } from "./wall-dom.js";
@@ -12,7 +13,6 @@ import { differences, lead, nextSeed, restingView, severalElevations, stepFrom, 
 import { openWipe } from "./wipe.js";
 import { say } from "./words.js";
 
-const STARTING_MS = 5000; // how long a pressed button says so, should no run come of it
 const STILL = window.matchMedia("(prefers-reduced-motion: reduce)");
 /** @type {Set<object>} walls of this page on which something is being made */
 const running = new Set();
@@ -52,10 +52,7 @@ class Wall {
     this._busy = false;
     this._heardOf = undefined; // the component's value as it was last shown
     this._taken = new Set();
-    /** @type {Set<(doing: string | null) => void>} */
-    this._pressed = new Set();
-    /** @type {{ id: string, key: string, seed: number | null }[]} to be run again; the first is on its way */
-    this._asked = [];
+    this._again = new Again((asked) => this.send("again", asked));
     this._heard = new Map(); // tile -> how much of its progress was announced
     this._results = new Results({
       changed: () => this._arrange(),
@@ -152,27 +149,8 @@ class Wall {
 
   /** @param {(doing: string | null) => void} busy shows that it was heard, until something comes of it */
   again(tile, seed, busy) {
-    busy(say("wall.starting"));
     this._say(say("wall.starting"));
-    this._pressed.add(busy);
-    const asked = { id: tile.id, key: tile.key, seed };
-    setTimeout(() => {
-      this._calm();
-      if (this._asked[0] === asked) this._askNext();
-    }, STARTING_MS);
-    this._asked.push(asked);
-    if (this._asked.length === 1) this.send("again", asked);
-  }
-
-  /** One after another: what comes of each hangs beside what the wall has by then. */
-  _askNext() {
-    this._asked.shift();
-    if (this._asked.length) this.send("again", this._asked[0]);
-  }
-
-  _calm() {
-    this._pressed.forEach((busy) => busy(null));
-    this._pressed.clear();
+    this._again.ask({ id: tile.id, key: tile.key, seed }, busy);
   }
 
   remove(tile) {
@@ -243,13 +221,12 @@ class Wall {
       if (before.size) this._fixed = null;
     }
     this._notices.replaceChildren();
-    this._calm();
     if (refused) this._notice(say("wall.bad_link"));
     this._entries = entries;
     this._told = told;
     this._follow();
     this._arrange();
-    this._askNext();
+    this._again.answered();
   }
 
   /**

@@ -122,12 +122,7 @@ class SubjectParts:
         for example_id, tap in zip(EXAMPLE_IDS, self.taps, strict=True):
             self._cut_out(tap.click(safe(events.tapped(example_id)), None, self.photo_panel, **CUT_OUT))
 
-        again = {
-            "fn": safe(events.prepare_again),
-            "inputs": wish,
-            "outputs": self.subject_panel,
-            **EACH,
-        }
+        again = {"fn": safe(events.prepare_again), "inputs": wish, "outputs": self.subject_panel, **EACH}
         self._show_mask(self.remover.input(**again))
         self.offer.click(safe(offered_remover), None, self.remover, **PRIVATE).then(**again)
         for slider in (self.fill, self.feather):

@@ -93,6 +93,16 @@ def hindrances(page: Page) -> list[Any]:
     ]
 
 
+def unfold(page: Page | Locator, fold: str, field: str) -> Locator:
+    """Opens a fold and finds a number in it. Gradio gives fields their values once more a frame after they are drawn;
+    what was typed before is lost, which takes a hand as quick as a test's."""
+    page.get_by_role("button", name=fold).click()
+    number = page.get_by_role("spinbutton", name=field)
+    expect(number).to_be_visible()
+    number.evaluate("() => new Promise((then) => requestAnimationFrame(() => requestAnimationFrame(then)))")
+    return number
+
+
 def one_view(page: Page) -> None:
     page.get_by_role("radio", name="One view").check()
 

@@ -23,6 +23,7 @@ from tests.browser.page_parts import (
     result_shown,
     share_of,
     tiles,
+    unfold,
     upload,
 )
 from tests.ui.hostile.server import Running
@@ -90,7 +91,7 @@ def test_a_visitor_goes_all_the_way_on_every_screen_in_light_and_dark(visitor: V
 
     # 3. Methods: two of them, one with an option of its own
     page.get_by_role("checkbox", name="Rude").click()
-    page.locator("#method-inflate").get_by_role("button", name="Options").click()
+    unfold(page.locator("#method-inflate"), "Options", "Thickness")
     enter(page, "Thickness", 0.6)
     well()
 

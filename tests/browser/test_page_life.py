@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import FLAT_FLAGS, Visitors
-from tests.browser.page_parts import choose_only, cutout_shown, generate, one_view, result_shown, tiles
+from tests.browser.page_parts import choose_only, cutout_shown, generate, one_view, result_shown, tiles, unfold
 from tests.browser.wall_house import until
 from tests.ui.hostile.server import Running, file_object
 from tests.ui.house import a_photo
@@ -32,8 +32,7 @@ def manifest(house: Running, id: str, key: str) -> dict:
 
 def last(page: Page, steps: int) -> None:
     """Slow takes half a second for each."""
-    page.locator("#method-slow").get_by_role("button", name="Options").click()
-    page.get_by_role("spinbutton", name="Steps").fill(str(steps))
+    unfold(page.locator("#method-slow"), "Options", "Steps").fill(str(steps))
     page.keyboard.press("Tab")
 
 
@@ -70,12 +69,13 @@ def test_who_waits_learns_behind_whom_and_who_finds_the_queue_full_keeps_the_set
     expect(third.locator(".brushes")).to_contain_text(
         "The mask editor needs WebGL, which this browser has switched off"
     )
-    third.get_by_role("button", name="Size and seed").click()
-    third.get_by_role("spinbutton", name="Seed").fill("7")
+    seed = unfold(third, "Size and seed", "Seed")
+    seed.fill("7")
     generate(third)
     refusal = third.locator("#status .problem")
     expect(refusal).to_contain_text("2 runs are waiting already. Try again in a few minutes.")
     expect(refusal).to_be_in_viewport()
+    expect(seed).to_have_value("7")
 
     first.click("#cancel")
     expect(in_state(first, "cancelled")).to_contain_text("What had finished before was saved")

@@ -23,6 +23,7 @@ from tests.browser.page_parts import (
     result_shown,
     share_of,
     tiles,
+    unfold,
     upload,
 )
 from tests.ui.hostile.server import start
@@ -84,7 +85,7 @@ def test_after_a_restart_the_object_shown_is_rendered_or_nothing_is(browser: Bro
             expect(rendered.locator("#wall .tile-angle")).to_have_text(re.compile(f"^{degrees}°"))
         seen = rendered.locator("#wall canvas").evaluate(DRAWN)
         moment = "?r={}&az={:g}&el={:g}".format(id, *angle(rendered))
-        left.get_by_role("button", name="Repair and edges").click()
+        unfold(left, "Repair and edges", FILL)
         slide(left, FILL, 80)
         left.get_by_role("button", name="Duck").click()
         expect(left.locator("#photo-elevation").get_by_role("spinbutton")).to_have_value("12")
@@ -99,7 +100,7 @@ def test_after_a_restart_the_object_shown_is_rendered_or_nothing_is(browser: Bro
         generate(only_chosen)
         expect(only_chosen.locator("#status .problem")).to_contain_text("no longer held here")
         expect(only_chosen).not_to_have_url(re.compile("r="))
-        only_chosen.get_by_role("button", name="Repair and edges").click()
+        unfold(only_chosen, "Repair and edges", FILL)
         slide(only_chosen, FILL, 60)
         expect(only_chosen.locator("#cutout .problem")).to_contain_text("no longer held here")
         generate(only_chosen)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import FLAT_FLAGS, PATIENCE_MS, Visitors
-from tests.browser.page_parts import give_large
+from tests.browser.page_parts import give_large, unfold
 from tests.browser.subject_parts import after, opened, solid, upload
 from tests.ui.hostile.server import Running
 from tests.ui.house import BLUE, ORANGE, a_photo
@@ -35,7 +35,7 @@ def test_removers_are_compared_and_edges_are_live(visitor: Visitors):
     assert np.array_equal(after(page, page.locator(".tried button").first.click), cut)
     expect(page.get_by_role("combobox", name="Background remover")).to_have_value("Automatic (nothing to download)")
 
-    page.get_by_role("button", name="Repair and edges").click()
+    unfold(page, "Repair and edges", "Soft edge (%)")
     soft = after(page, lambda: slide(page, "Soft edge (%)", "4"))
     middling = (soft[..., 3] > 20) & (soft[..., 3] < 235)
     assert middling.mean() > 0.02 > ((cut[..., 3] > 20) & (cut[..., 3] < 235)).mean()

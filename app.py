@@ -1,7 +1,6 @@
 """The front door: read the settings, build the page, serve it. `python app.py`"""
 
 import logging
-import os
 import sys
 
 from pipelines.core.errors import TurnaroundError
@@ -14,7 +13,6 @@ from ui.temp import claim_folder, give_up_folder
 def main() -> int:
     """Serves until stopped, which ends the process; returns only when it cannot start."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is sent anywhere
     keep_little()
     starting()  # until `serve_until_told` has
     folder = None

@@ -4,12 +4,11 @@ import os
 
 import pytest
 
+import ui  # noqa: F401 - before a test imports Gradio
 from pipelines.runtime.memory import started, starting
 from tools import browser
 
-# Before Gradio is imported anywhere: tests open no connection to anyone.
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests open no connection to anyone
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # as the app does before it imports rembg
 

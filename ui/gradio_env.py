@@ -1,16 +1,35 @@
-"""Gradio's own settings: checked before Gradio is imported, which stumbles over a bad one without a word of help."""
+"""What has to be settled before Gradio is imported: its own settings, over which it stumbles without a word of help,
+and what it does for nobody here."""
 
+import inspect
 import os
 import re
 from collections.abc import MutableMapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from pipelines.core.errors import TurnaroundError
 from ui.door import port_from
 
+_SUMMARY_EVERY = "GRADIO_ANALYTICS_CACHE_FREQUENCY"
 _COUNT = re.compile(r"[0-9]{1,6}")
-_COUNTS = ("GRADIO_NUM_PORTS", "GRADIO_NUM_WORKERS", "GRADIO_ANALYTICS_MAX_EVENTS")
+_COUNTS = ("GRADIO_NUM_PORTS", "GRADIO_NUM_WORKERS", "GRADIO_ANALYTICS_MAX_EVENTS", _SUMMARY_EVERY)
 _LIMIT = "GRADIO_DEFAULT_CONCURRENCY_LIMIT"
+
+
+def lighten_gradio(environment: MutableMapping[str, str] = os.environ) -> None:
+    """A third of its import is writing a stub for editors beside each component's source, ours included; and after
+    each call it makes a table of up to 10,000 earlier ones, in up to 15 ms, for a page that nobody is shown."""
+    environment.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is sent anywhere
+    environment.setdefault(_SUMMARY_EVERY, "999999")
+    find = inspect.getfile
+
+    def getfile(thing: Any) -> str:
+        if type(thing).__name__ == "ComponentMeta":
+            raise OSError("No stub is wanted.")  # as for a class that was made at a prompt
+        return find(thing)
+
+    inspect.getfile = getfile
 
 
 def check_gradio_settings(environment: MutableMapping[str, str] = os.environ) -> None:

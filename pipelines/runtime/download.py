@@ -9,10 +9,12 @@ import os
 import queue
 import secrets
 import shutil
+import ssl
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -109,7 +111,8 @@ def receive(url: str, headers: Mapping[str, str], patience_s: float, put: Put, a
 
     def listen() -> None:
         try:
-            with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=patience_s) as answer:
+            asked = {"headers": headers, "follow_redirects": True, "timeout": patience_s, "verify": _certificates()}
+            with httpx.stream("GET", url, **asked) as answer:
                 answer.raise_for_status()
                 if say(answer):
                     for piece in answer.iter_raw():
@@ -120,6 +123,12 @@ def receive(url: str, headers: Mapping[str, str], patience_s: float, put: Put, a
             say(problem)
 
     threading.Thread(target=listen, daemon=True, name="download").start()
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: it takes longer than asking for a small file."""
+    return httpx.create_ssl_context()
 
 
 def _store(

@@ -59,9 +59,9 @@ class Runs:
         """Begin a run. The wall then shows it: beside what is there or alone; what was there is then wanted no more."""
         try:
             on_wall = ids_in(spec)
-            subject = self.photos.subject(prepared_id, photo_elevation_deg, on_wall)
             views = chosen_views(kind, azimuth_deg, elevation_deg, distance, count)
             chosen = read_method_cards(self.studio.methods, method_values)
+            subject = self.photos.subject(prepared_id, photo_elevation_deg, on_wall)  # last: it may have to be cut out
             tasks = [(method, Request(subject, views, seed, options, size_px)) for method, options in chosen]  # type: ignore[arg-type] - Request checks
             if beside:
                 return self._begin(tasks, visitor, request, spec)

@@ -27,7 +27,7 @@ from tests.browser.page_parts import (
     upload,
 )
 from tests.ui.hostile.server import start
-from tests.ui.house import BLUE, ORANGE, a_photo
+from tests.ui.house import ORANGE, a_photo
 from tests.ui.subject_helpers import NOBODY, a_cut_out
 
 pytestmark = pytest.mark.browser
@@ -153,24 +153,26 @@ def slide(page: Page, label: str, percent: int) -> None:
     number.blur()
 
 
-@pytest.mark.parametrize("cancel", [False, True], ids=["mid-run", "cancelled"])
-def test_a_reloaded_page_still_has_the_photo_of_its_run(visitor: Visitors, cancel: bool):
+def test_f13_a_reloaded_page_finds_its_run_and_its_photo_again_and_can_still_cancel_it(visitor: Visitors):
     page = visitor()
     own_photo(page)
     choose_only(page, "Slow")
+    working, cancelled = (page.locator(f"#wall .tile[data-state={state}]") for state in ("working", "cancelled"))
+
+    def reloaded() -> None:
+        page.reload()
+        cutout_shown(page)
+        expect(page.locator("#photo-elevation").get_by_role("spinbutton")).to_have_value("0")  # the robot's is 10
+        page.wait_for_function("document.querySelector('#cutout .board img')?.complete")
+        assert shows_the_ball(page, "#cutout .board img")
+
     generate(page)
-    expect(page.locator("#wall .tile[data-state=working]")).to_contain_text("Step")
-    if cancel:
-        page.click("#cancel")
-        expect(page.locator("#wall .tile[data-state=cancelled]")).to_be_visible()
-    page.reload()
-    cutout_shown(page)
-    expect(page.locator("#photo-elevation").get_by_role("spinbutton")).to_have_value("0")  # the robot's is 10
-    page.wait_for_function("document.querySelector('#cutout .board img')?.complete")
-    assert shows_the_ball(page, "#cutout .board img")
-    if cancel:
-        return
+    expect(working).to_contain_text("Step")
+    reloaded()
+    expect(working).to_contain_text("Step")
     page.click("#cancel")
+    expect(cancelled).to_contain_text("Cancelled")
+    reloaded()
     choose_only(page, "Inflate")
     one_view(page)
     generate(page)
@@ -230,32 +232,6 @@ def test_of_presets_tapped_in_a_row_the_last_one_wins(visitor: Visitors):
     expect(page.locator("#status .problem")).to_have_count(0)
 
 
-def test_a_long_choice_of_remover_ends_before_the_arrow(visitor: Visitors):
-    page = visitor()
-    cutout_shown(page)
-    remover = page.get_by_role("combobox", name="Background remover")
-    text_ends = remover.evaluate(
-        "input => input.getBoundingClientRect().right - parseFloat(getComputedStyle(input).paddingRight)"
-    )
-    arrow = page.locator("#remover .dropdown-arrow").bounding_box()
-    assert arrow and text_ends <= arrow["x"]
-
-
-def test_what_a_refusal_under_generate_says_already_is_not_said_twice(visitor: Visitors):
-    page = visitor()
-    cutout_shown(page)
-    page.get_by_role("checkbox", name="Inflate").uncheck()
-    problems = page.locator("#go .problem")
-    expect(problems).to_have_count(1)
-    with page.expect_response(lambda answer: "queue/join" in answer.url):
-        generate(page)
-    page.get_by_role("button", name="Duck").click()  # which is heard after it
-    expect(page.locator("#photo-elevation").get_by_role("spinbutton")).to_have_value("12")
-    expect(problems).to_have_count(1)
-    page.get_by_role("checkbox", name="Inflate").check()
-    expect(problems).to_have_count(0)
-
-
 def test_all_that_arrives_with_the_page_is_little(visitor: Visitors):
     page = visitor()
     address = page.url
@@ -281,29 +257,3 @@ def test_all_that_arrives_with_the_page_is_little(visitor: Visitors):
     assert not any("sentences" in url for url in asked.values())  # of other languages
     assert sum(streamed) < 100_000
     assert sum(whole) + sum(streamed) < 1_500_000, (sum(whole), sum(streamed))  # Gradio's own 340 kB included
-
-
-def test_two_tabs_have_a_photo_and_a_result_each_and_one_history(visitor: Visitors):
-    first = visitor()
-    second = first.context.new_page()
-    second.add_init_script(
-        "addEventListener('storage', (event) => event.stopImmediatePropagation(), true)"
-    )  # yet to hear
-    second.set_default_timeout(PATIENCE_MS)
-    second.goto(first.url)
-    results = []
-    for page, colour in ((first, ORANGE), (second, (60, 150, 60))):
-        cutout_shown(page)
-        before = cutout_source(page)
-        upload(page, a_photo(colour))
-        cutout_changed(page, before)
-        one_view(page)
-    for page in (first, second):
-        generate(page)
-    for page in (first, second):
-        results.append(result_shown(page))
-    assert results[0] != results[1]
-    assert share_of(ORANGE, pixels(first, "#wall canvas")) > 0.08
-    assert share_of(ORANGE, pixels(second, "#wall canvas")) < 0.01 < share_of(BLUE, pixels(second, "#wall canvas"))
-    second.reload()
-    expect(second.locator("#history li")).to_have_count(2)

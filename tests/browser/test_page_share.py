@@ -74,17 +74,7 @@ def address(page: Page) -> str:
     return page.evaluate("new URLSearchParams(location.search).get('r')")
 
 
-def test_a_preset_sets_the_camera_and_runs_at_once(visitor: Visitors):
-    page = visitor()
-    cutout_shown(page)
-    page.locator("#camera").get_by_role("button", name="Right", exact=True).click()
-    result_shown(page)
-    assert angle(page) == (90, 0)
-    assert (slider(page, "Azimuth"), slider(page, "Elevation")) == (90, 0)
-    expect(page.get_by_role("radio", name="One view")).to_be_checked()
-
-
-def test_the_wall_stands_where_the_run_was_asked_for_and_its_view_is_the_one_that_is_matched(
+def test_the_wall_stands_where_the_run_was_asked_for_and_its_view_can_be_linked_to_and_matched(
     visitor: Visitors, house: Running
 ):
     page = visitor()
@@ -106,6 +96,12 @@ def test_the_wall_stands_where_the_run_was_asked_for_and_its_view_is_the_one_tha
     page.get_by_role("button", name="Copy link to this moment").click()
     page.wait_for_function("navigator.clipboard.readText().then(text => text.endsWith('&az=51.4&el=60'))")
     page.keyboard.press("Escape")
+    other = visitor(f"?r={address(page)}&az=51.4&el=60", reduced_motion="no-preference")
+    result_shown(other)
+    for _ in range(2):
+        expect(tiles(other).locator(".tile-angle")).to_have_text("51° / 60°")
+        other.wait_for_timeout(1000)  # a moment does not turn
+
     before = page.url
     page.locator("#camera").get_by_role("button", name="The wall's view").click()
     expect(page).not_to_have_url(before)
@@ -116,13 +112,15 @@ def test_the_wall_stands_where_the_run_was_asked_for_and_its_view_is_the_one_tha
     assert made["tiles"][0]["frames"][0]["asked"]["azimuth_deg"] == 51.43
 
 
-def test_keep_what_is_on_the_wall_hangs_the_next_run_beside(visitor: Visitors):
+def test_a_preset_sets_the_camera_and_runs_at_once_and_keep_hangs_the_next_beside(visitor: Visitors):
     page = visitor()
     cutout_shown(page)
-    one_view(page)
     page.get_by_role("checkbox", name="Keep what is on the wall").check()
-    generate(page)
+    page.locator("#camera").get_by_role("button", name="Right", exact=True).click()
     first = result_shown(page)
+    assert angle(page) == (90, 0)
+    assert (slider(page, "Azimuth"), slider(page, "Elevation")) == (90, 0)
+    expect(page.get_by_role("radio", name="One view")).to_be_checked()
     page.locator("#camera").get_by_role("button", name="Back", exact=True).click()
     expect(page).to_have_url(re.compile(rf"r={first}(,|%2C)"))
     result_shown(page, 2)
@@ -130,7 +128,9 @@ def test_keep_what_is_on_the_wall_hangs_the_next_run_beside(visitor: Visitors):
     result_shown(page, 2)  # and the link shows both
 
 
-def test_a_result_is_in_the_history_is_reopened_and_deleted_with_a_tap(visitor: Visitors, house: Running):
+def test_a_result_is_in_the_history_is_reopened_and_deleted_with_a_tap_by_who_made_it(
+    visitor: Visitors, house: Running
+):
     page = visitor()
     cutout_shown(page)
     expect(page.locator("#history")).to_contain_text("listed here")
@@ -149,6 +149,11 @@ def test_a_result_is_in_the_history_is_reopened_and_deleted_with_a_tap(visitor: 
     stranger = visitor(f"?r={id}")
     assert result_shown(stranger) == id
     expect(stranger.locator("#history li")).to_have_count(0)  # history is each browser's own
+    stranger.locator("#wall .tile").get_by_role("button", name="More").click()
+    stranger.get_by_role("button", name=re.compile("Delete")).first.click()
+    stranger.get_by_role("button", name=re.compile("^(Yes, d|D)elete", re.IGNORECASE)).last.click()
+    expect(stranger.locator("#status .problem")).to_contain_text("Only the browser that made")
+    assert house.client.get(f"/r/{id}/wall.json").status_code == 200
 
     page.locator("#history .forget").click()
     page.locator("#history").get_by_role("button", name="Keep").click()
@@ -161,33 +166,11 @@ def test_a_result_is_in_the_history_is_reopened_and_deleted_with_a_tap(visitor: 
     assert house.client.get(f"/r/{id}/wall.json").status_code == 404
     stranger.reload()
     expect(stranger.locator("#wall .wall-notice")).to_contain_text("no result behind this link")
-
-
-def test_only_who_made_a_result_may_delete_it(visitor: Visitors, house: Running):
-    page = visitor()
-    cutout_shown(page)
-    one_view(page)
-    generate(page)
-    id = result_shown(page)
-    stranger = visitor(f"?r={id}")
+    expect(stranger).not_to_have_url(re.compile("r="))
+    cutout_shown(stranger)
+    one_view(stranger)
+    generate(stranger)
     result_shown(stranger)
-    stranger.locator("#wall .tile").get_by_role("button", name="More").click()
-    stranger.get_by_role("button", name=re.compile("Delete")).first.click()
-    stranger.get_by_role("button", name=re.compile("^(Yes, d|D)elete", re.IGNORECASE)).last.click()
-    expect(stranger.locator("#status .problem")).to_contain_text("Only the browser that made")
-    assert house.client.get(f"/r/{id}/wall.json").status_code == 200
-
-
-def test_a_link_to_one_moment_opens_at_that_camera(visitor: Visitors):
-    page = visitor()
-    cutout_shown(page)
-    generate(page)
-    id = result_shown(page)
-    other = visitor(f"?r={id}&az=120&el=10", reduced_motion="no-preference")
-    result_shown(other)
-    for _ in range(2):
-        expect(tiles(other).locator(".tile-angle")).to_have_text("120° / 10°")
-        other.wait_for_timeout(1000)  # a moment does not turn
 
 
 def test_change_one_thing_brings_photo_and_settings_back(visitor: Visitors, house: Running):
@@ -278,9 +261,12 @@ def filled(template: str) -> str:
     return re.sub(r"\{_?(\w+)\}", lambda place: place[1].upper(), template)
 
 
-def test_the_keyboard_reaches_every_control(visitor: Visitors):
+def test_who_wants_no_motion_has_a_wall_at_rest_and_the_keyboard_reaches_every_control(visitor: Visitors):
     page = visitor()
     cutout_shown(page)
+    for _ in range(2):
+        expect(tiles(page).locator(".tile-angle")).to_have_text("0° / 12°")
+        page.wait_for_timeout(800)
     assert page.evaluate("[...document.images].filter(i => i.offsetParent && !i.hasAttribute('alt')).length") == 0
     for fold in ("Repair and edges", "Size and seed"):
         page.get_by_role("button", name=fold).click()
@@ -293,10 +279,3 @@ def test_the_keyboard_reaches_every_control(visitor: Visitors):
         left.discard(page.evaluate(number))
         page.keyboard.press("Tab")
     assert not left, [name for name, number in controls if number in left]
-
-
-def test_the_wall_stays_at_rest_for_who_wants_no_motion(visitor: Visitors):
-    page = visitor()
-    for _ in range(2):
-        expect(tiles(page).locator(".tile-angle")).to_have_text("0° / 12°")
-        page.wait_for_timeout(800)

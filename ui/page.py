@@ -71,8 +71,9 @@ def build_page(studio: Studio) -> gr.Blocks:
                     methods = draw_method_cards(studio.methods, studio.machine())
                     beside = gr.Checkbox(False, label=T("page.beside"), info=T("page.beside_info"), container=False)
                     with gr.Accordion(T("page.size_and_seed"), open=False):
+                        begin = studio.settings.size_px
                         size = gr.Slider(
-                            *SIZES_PX, 576, step=32, label=T("page.size"), info=T("page.size_info"), buttons=[]
+                            *SIZES_PX, begin, step=32, label=T("page.size"), info=T("page.size_info"), buttons=[]
                         )
                         seed = gr.Number(0, label=T("page.seed"), info=T("page.seed_info"))
                 with gr.Column(elem_id="go"):

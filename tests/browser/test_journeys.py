@@ -30,6 +30,7 @@ from tests.ui.hostile.server import Running
 from tests.ui.house import ORANGE, a_photo
 
 pytestmark = pytest.mark.browser
+SETTINGS = {"TURNAROUND_SIZE_PX": 576}  # as visitors have it
 
 SCREENS: dict[str, dict[str, Any]] = {
     "desktop": {"width": 1280, "height": 900},

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.conftest import FLAT_FLAGS, Visitors
+from tests.browser.conftest import FLAT_FLAGS, SMALL_PX, Visitors
 from tests.browser.page_parts import (
     angle,
     choose_only,
@@ -51,6 +51,8 @@ def test_generate_is_the_only_tap_a_first_visit_needs(visitor: Visitors, house: 
     cutout_shown(page)
     generate(page)
     link = result_shown(page)
+    view = Image.open(io.BytesIO(house.client.get(f"/r/{link}/inflate/view_000.png").content))
+    assert view.size == (SMALL_PX, SMALL_PX)  # as this server's settings say
     still(page)
     assert pixels(page, "#wall canvas").std() > 12
     expect(tiles(page)).to_contain_text("guess")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import FLAT_FLAGS, PATIENCE_MS, Visitors
+from tests.browser.conftest import FLAT_FLAGS, PATIENCE_MS, SMALL_PX, Visitors
 from tests.browser.page_parts import (
     TOO_LARGE,
     angle,
@@ -58,7 +58,8 @@ def slider(page: Page, name: str) -> float:
 
 
 def test_after_a_restart_the_object_shown_is_rendered_or_nothing_is(browser: Browser, tmp_path: Path):
-    house = start(tmp_path / "data", "tests.ui.house", TURNAROUND_REMBG_URL=NOBODY)
+    settings = {"TURNAROUND_REMBG_URL": NOBODY, "TURNAROUND_SIZE_PX": SMALL_PX}
+    house = start(tmp_path / "data", "tests.ui.house", **settings)
     port = house.url.rsplit(":", 1)[1]
     asked: list[str] = []
 
@@ -94,7 +95,7 @@ def test_after_a_restart_the_object_shown_is_rendered_or_nothing_is(browser: Bro
             before = len(asked)
             left.wait_for_timeout(1500)
         house.stop()
-        house = start(house.data, "tests.ui.house", TURNAROUND_REMBG_URL=NOBODY, GRADIO_SERVER_PORT=port)
+        house = start(house.data, "tests.ui.house", **settings, GRADIO_SERVER_PORT=port)
 
         # 1. A photo that nobody has any more is asked for, and nothing goes on with another one
         generate(only_chosen)

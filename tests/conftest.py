@@ -1,12 +1,17 @@
 """What every test may use."""
 
 import os
+import sys
 
 import pytest
 
 import ui  # noqa: F401 - before a test imports Gradio
 from pipelines.runtime.memory import started, starting
 from tools import browser
+
+# Tests start a hundred processes: what one has compiled the others read, whatever the environment says about keeping it
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests open no connection to anyone
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores

@@ -45,8 +45,11 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @cache
-def rendered(key: str) -> Turnaround:
-    return find_method(key)(shortest(find_method(key)), Report())
+def rendered(key: str) -> tuple[Turnaround, list[tuple[float, str]]]:
+    """What came of the shortest run, and what it told on the way."""
+    told: list[tuple[float, str]] = []
+    report = Report(lambda fraction, message, preview: told.append((fraction, message)))
+    return find_method(key)(shortest(find_method(key)), report), told
 
 
 def shortest(method: Method) -> Request:
@@ -121,7 +124,7 @@ def test_blockers_and_estimate_are_words_and_numbers(method: Method):
 
 @each_able
 def test_it_renders_what_was_asked(method: Method):
-    made = rendered(method.card.key)
+    made, _ = rendered(method.card.key)
     assert [frame.asked for frame in made.frames] == list(REQUEST.views) or "any view" not in method.card.renders
     for frame in made.frames:
         assert frame.rgba.dtype == np.uint8 and frame.rgba.shape[2] == 4
@@ -137,22 +140,22 @@ def test_it_renders_what_was_asked(method: Method):
 
 @each_able
 def test_the_same_request_gives_the_same_bytes(method: Method):
+    made, _ = rendered(method.card.key)
     again = type(method)()(shortest(method), Report())
-    for first, second in zip(rendered(method.card.key).frames, again.frames, strict=True):
+    for first, second in zip(made.frames, again.frames, strict=True):
         assert np.array_equal(first.rgba, second.rgba)
 
 
 @each_able
 def test_requests_and_results_travel_between_processes(method: Method):
-    made = rendered(method.card.key)
+    made, _ = rendered(method.card.key)
     request, copy = pickle.loads(pickle.dumps((REQUEST, made)))
     assert np.array_equal(copy.frames[0].rgba, made.frames[0].rgba) and request.views == REQUEST.views
 
 
 @each_able
 def test_progress_only_grows_and_says_something(method: Method):
-    told: list[tuple[float, str]] = []
-    method(shortest(method), Report(lambda fraction, message, preview: told.append((fraction, message))))
+    _, told = rendered(method.card.key)
     fractions = [fraction for fraction, _ in told]
     assert len(told) >= 3 and fractions == sorted(fractions) and fractions[0] >= 0 and fractions[-1] <= 1
     assert all(message for _, message in told)

@@ -356,22 +356,24 @@ def _hidden(depth: "Tensor", source: Pinhole, camera: Pinhole, radius: float, th
     enter, leave = (middle[hits] - half).clamp_min(NEAR), (middle[hits] + half).clamp_min(NEAR)
     share = (torch.arange(RAY_SAMPLES, dtype=depth.dtype, device=depth.device) + 0.5) / RAY_SAMPLES
     way = enter[:, None] + (leave - enter)[:, None] * share  # [N, K]
-    places = eye + way[..., None] * rays[hits][:, None]  # [N, K, 3]
-    # 2. Which of those places the source's picture hides
+    # 2. Which of those places the source's picture hides; each in the source's axes, where they are a line as well
     to_source = tensor(np.linalg.inv(source.world_from_camera))
-    there = places @ to_source[:3, :3].T + to_source[:3, 3]
-    matrix, z = tensor(source.intrinsics), there[..., 2].clamp_min(NEAR)
-    height, width = depth.shape
-    column = torch.floor(matrix[0, 0] * there[..., 0] / z + matrix[0, 2]).long()
-    row = torch.floor(matrix[1, 1] * there[..., 1] / z + matrix[1, 2]).long()
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (there[..., 2] > NEAR)
-    surface = depth[row.clamp(0, height - 1), column.clamp(0, width - 1)]
-    behind = inside & (surface > 0) & (z >= surface)
+    begin, towards = to_source[:3, :3] @ eye + to_source[:3, 3], rays[hits] @ to_source[:3, :3].T
+    x, y, z = (begin[axis] + way * towards[:, axis, None] for axis in range(3))
+    ahead = z > NEAR
+    z.clamp_min_(NEAR)
+    matrix, (height, width) = tensor(source.intrinsics), depth.shape
+    framed = torch.nn.functional.pad(depth, (1, 1, 1, 1))  # nothing is there, nor anywhere further out
+    column = torch.floor(matrix[0, 0] * x / z + (matrix[0, 2] + 1)).clamp_(0, width + 1)
+    row = torch.floor(matrix[1, 1] * y / z + (matrix[1, 2] + 1)).clamp_(0, height + 1)
+    place = (row.int() * (width + 2) + column.int()).flatten()
+    surface = framed.flatten().index_select(0, place).view_as(z)
+    behind = ahead & (surface > 0) & (z >= surface)
     # 3. At the nearest, the angle between both directions
     found, first = behind.max(dim=1)
-    nearest = places[torch.arange(len(first), device=first.device), first]
-    one = torch.nn.functional.normalize(nearest - source_eye, dim=-1)
     other = rays[hits]
+    nearest = eye + way.gather(1, first[:, None]) * other
+    one = torch.nn.functional.normalize(nearest - source_eye, dim=-1)
     # Not the arc cosine: near 0 it loses half of the digits
     turn = torch.atan2(torch.linalg.cross(one, other).norm(dim=-1), (one * other).sum(-1)) / math.pi
     mask = torch.zeros(size * size, dtype=depth.dtype, device=depth.device)

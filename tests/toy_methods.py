@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 
 from pipelines.core.cameras import View, angle_between, photo_distance, world_from_camera
@@ -43,7 +44,7 @@ def a_card(key: str, **changes: Any) -> Card:
 
 
 class Flat(Method):
-    """Every view is the subject itself."""
+    """Every view is the subject itself, no larger than was asked for: to write what nobody asked for takes long."""
 
     card: ClassVar[Card] = a_card("flat")
     seconds: float = 0.1
@@ -53,9 +54,12 @@ class Flat(Method):
 
     def _run(self, request: Request, report: Report) -> Turnaround:
         frames: list[Frame] = []
+        picture = request.subject.rgba
+        if len(picture) > request.size_px:
+            picture = np.asarray(cv2.resize(picture, (request.size_px,) * 2, interpolation=cv2.INTER_AREA), np.uint8)
         for i, view in enumerate(request.views):
             report(i / len(request.views), f"View {i + 1} of {len(request.views)}", request.subject.rgba)
-            frames.append(Frame(view, request.subject.rgba, view))
+            frames.append(Frame(view, picture, view))
         return Turnaround(tuple(frames), notes=("Flat as a photo.",))
 
 

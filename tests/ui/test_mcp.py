@@ -90,6 +90,5 @@ def test_66_addresses_embedded_files_and_files_of_the_server_are_refused(
     assert app.is_well()
 
 
-def test_without_the_setting_there_is_no_mcp(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with serving(tmp_path_factory.mktemp("plain") / "data", "app") as plain:
-        assert plain.client.post("/gradio_api/mcp/", json={}).status_code in (404, 405)
+def test_without_the_setting_there_is_no_mcp(house: Running) -> None:
+    assert house.client.post("/gradio_api/mcp/", json={}).status_code in (404, 405)

@@ -234,15 +234,24 @@ def test_notes_say_what_it_cannot_do(method: Method):
 # --- Cards, options, estimates ----------------------------------------------------------------------------------------
 
 
+BOUNDS = {"steps": (10, 200), "guidance": (1, 10), "eta": (0, 1)}
+
+
 @each_method
-@pytest.mark.parametrize(("name", "low", "high"), [("steps", 10, 200), ("guidance", 1, 10), ("eta", 0, 1)], ids=str)
-def test_options_at_their_bounds_work_and_beyond_them_are_refused(method: Method, name: str, low: float, high: float):
-    for value in (low, high):
+def test_options_beyond_their_bounds_are_refused(method: Method):
+    for name, (low, high) in BOUNDS.items():
+        for bad in (low - 1, high + 1):
+            with pytest.raises(TurnaroundError, match=r"between"):
+                options_from(method.Options, {name: bad})
+
+
+@each_method
+@pytest.mark.parametrize("name", BOUNDS)
+def test_options_at_their_bounds_work(method: Method, name: str):
+    for value in BOUNDS[name]:
         options = options_from(method.Options, {"steps": STEPS, name: value})
-        assert len(method(Request(SUBJECT, (View(40),), options=options, size_px=96), Report()).frames) == 1
-    for bad in (low - 1, high + 1):
-        with pytest.raises(TurnaroundError, match=r"between"):
-            options_from(method.Options, {name: bad})
+        if value < 200 or method is METHODS[1]:  # all three take their steps with the same code
+            assert len(method(Request(SUBJECT, (View(40),), options=options, size_px=96), Report()).frames) == 1
 
 
 def test_only_the_first_one_has_checkpoints():

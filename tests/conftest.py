@@ -3,6 +3,7 @@
 import os
 import sys
 
+import hypothesis
 import pytest
 
 import ui  # noqa: F401 - before a test imports Gradio
@@ -18,6 +19,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # as the app does before it imports rembg
 
 starting()  # what test files import stays: looking through it again and again was a sixth of what the tests took
+
+# A law that holds late holds: how long an example takes says how busy the machine is
+hypothesis.settings.register_profile("no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("no clock")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,16 @@ def expected(there: Cameras) -> list[tuple[float, float]]:
     return [(round(view.azimuth_deg, 6), round(view.elevation_deg, 6)) for view in there.views()]
 
 
-@pytest.mark.parametrize("method", [SV3DP(), SV3DU()], ids=["p", "u"])
-def test_an_orbit_has_its_true_cameras_and_ends_with_the_photo_itself(method: Any):
-    made = run(method, *orbit(FRAMES, 10))
+@pytest.fixture(scope="module")
+def orbit_of_p() -> tuple[Turnaround, list[tuple[float, str, Any]]]:
+    """What came of it, and what was told meanwhile."""
+    told: list[tuple[float, str, Any]] = []
+    return run(SV3DP(), *orbit(FRAMES, 10), report=Report(lambda *step: told.append(step))), told
+
+
+@pytest.mark.parametrize("kind", ["p", "u"])
+def test_an_orbit_has_its_true_cameras_and_ends_with_the_photo_itself(kind: str, orbit_of_p: tuple[Turnaround, Any]):
+    made = orbit_of_p[0] if kind == "p" else run(SV3DU(), *orbit(FRAMES, 10))
     assert cameras(made) == [(72, 10), (144, 10), (-144, 10), (-72, 10), (0, 10)]
     assert all(frame.exact and frame.rgba.shape == (64, 64, 4) for frame in made.frames)
     photo = made.frames[-1].rgba
@@ -96,8 +104,10 @@ def test_paths_of_its_own():
     )
 
 
-def test_the_sense_can_be_turned_round_and_the_pictures_stay(monkeypatch: pytest.MonkeyPatch):
-    one = run(SV3DP(), *orbit(FRAMES, 10))
+def test_the_sense_can_be_turned_round_and_the_pictures_stay(
+    orbit_of_p: tuple[Turnaround, Any], monkeypatch: pytest.MonkeyPatch
+):
+    one, _ = orbit_of_p
     monkeypatch.setenv("TURNAROUND_SV3D_SENSE", "clockwise")
     other = run(SV3DP(), *orbit(FRAMES, 10))
     assert [azimuth for azimuth, _ in cameras(other)] == [-72, -144, 144, 72, 0]
@@ -105,23 +115,23 @@ def test_the_sense_can_be_turned_round_and_the_pictures_stay(monkeypatch: pytest
 
 
 def test_all_that_can_be_chosen_makes_a_difference():
-    usual = run(SV3DU(), *orbit(FRAMES, 10), guidance=2.5)
-    others: tuple[dict[str, Any], ...] = (
+    chosen: tuple[dict[str, Any], ...] = (
+        {},
         {"seed": 1},
-        {"guidance": 1.0},
+        {"guidance": 2.5},
         {"guidance": 4.0},
         {"steps": 12},
         {"quick": False},
     )
-    for other in others:
-        chosen: dict[str, Any] = {"guidance": 2.5} | other
-        made = run(SV3DU(), *orbit(FRAMES, 10), **chosen)
-        assert not all(np.array_equal(a.rgba, b.rgba) for a, b in zip(usual.frames, made.frames, strict=True)), other
+    made = [run(SV3DU(), *orbit(FRAMES, 10), **each).frames for each in chosen]
+    for (one, a), (other, b) in combinations(zip(chosen, made, strict=True), 2):
+        assert not all(np.array_equal(x.rgba, y.rgba) for x, y in zip(a, b, strict=True)), (one, other)
 
 
-def test_progress_shows_the_orbit_becoming_clear_and_each_view_as_it_is_done():
-    told: list[tuple[float, str, Any]] = []
-    run(SV3DP(), *orbit(FRAMES, 10), report=Report(lambda *step: told.append(step)))
+def test_progress_shows_the_orbit_becoming_clear_and_each_view_as_it_is_done(
+    orbit_of_p: tuple[Turnaround, list[tuple[float, str, Any]]],
+):
+    _, told = orbit_of_p
     steps = [preview for _, message, preview in told if "step" in message and preview is not None]
     assert len(steps) == STEPS and steps[0].shape == (32, 32, 4)
     assert not np.array_equal(steps[0], steps[-1])

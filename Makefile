@@ -45,7 +45,6 @@ test: env-dev
 	@echo "2/4 ruff: formatting ..."
 	@$(BIN)/ruff format --check .
 	@echo "3/4 pyright: types ..."
-	@rm -f ui/*.pyi # Gradio's own, written when a component is imported; pyright would read them instead of our files
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 	@echo "4/4 pytest: the tests ..."
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)

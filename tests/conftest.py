@@ -20,7 +20,7 @@ os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # as the app does before it imp
 
 starting()  # what test files import stays: looking through it again and again was a sixth of what the tests took
 
-# A law that holds late holds: how long an example takes says how busy the machine is
+# No deadline: how long an example takes says what else the machine does
 hypothesis.settings.register_profile("no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("no clock")
 

@@ -136,6 +136,7 @@ def test_it_ends_with_0_having_asked_nobody_and_loaded_nothing_heavy(app: Runnin
         ({"TURNAROUND_MAX_UPLAOD_MB": "1"}, "TURNAROUND_MAX_UPLAOD_MB is not a setting."),
         ({"GRADIO_SERVER_PORT": "abc"}, "GRADIO_SERVER_PORT='abc': it must be a whole number"),
         ({"GRADIO_NUM_PORTS": "abc"}, "GRADIO_NUM_PORTS='abc': it must be a whole number."),
+        ({"GRADIO_ANALYTICS_CACHE_FREQUENCY": "x"}, "GRADIO_ANALYTICS_CACHE_FREQUENCY='x': it must be a whole number."),
         ({"GRADIO_DEFAULT_CONCURRENCY_LIMIT": "all"}, "GRADIO_DEFAULT_CONCURRENCY_LIMIT='all': it must be a whole"),
         ({"GRADIO_ROOT_PATH": "not a url"}, "GRADIO_ROOT_PATH='not a url': it must be the app's public address"),
     ],

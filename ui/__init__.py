@@ -1,5 +1,5 @@
-"""Everything that knows Gradio or the browser."""
+"""Everything that knows Gradio or the browser. To be imported before Gradio."""
 
 from ui.gradio_env import lighten_gradio
 
-lighten_gradio()  # before anything here imports it
+lighten_gradio()

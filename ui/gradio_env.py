@@ -17,17 +17,17 @@ _COUNTS = ("GRADIO_NUM_PORTS", "GRADIO_NUM_WORKERS", "GRADIO_ANALYTICS_MAX_EVENT
 _LIMIT = "GRADIO_DEFAULT_CONCURRENCY_LIMIT"
 
 
-def lighten_gradio(environment: MutableMapping[str, str] = os.environ) -> None:
+def lighten_gradio() -> None:
     """A third of its import is writing a stub for editors beside each component's source, ours included; and after
     each call it makes a table of up to 10,000 earlier ones, in up to 15 ms, for a page that nobody is shown."""
-    environment.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is sent anywhere
-    environment.setdefault(_SUMMARY_EVERY, "999999")
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is sent anywhere
+    os.environ.setdefault(_SUMMARY_EVERY, "999999")  # calls: the most that is allowed below
     find = inspect.getfile
 
-    def getfile(thing: Any) -> str:
-        if type(thing).__name__ == "ComponentMeta":
+    def getfile(object: Any) -> str:
+        if type(object).__name__ == "ComponentMeta":
             raise OSError("No stub is wanted.")  # as for a class that was made at a prompt
-        return find(thing)
+        return find(object)
 
     inspect.getfile = getfile
 

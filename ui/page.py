@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from pipelines.runtime.settings import SIZES_PX
 from ui.assets import asset
 from ui.camera_pad import CameraPanel, draw_camera_panel
 from ui.endpoints import add_endpoints
@@ -11,7 +12,7 @@ from ui.history import History
 from ui.look import page_look
 from ui.method_cards import MethodCards, draw_method_cards
 from ui.photos import Photos
-from ui.runs import SIZES_PX, Runs
+from ui.runs import Runs
 from ui.safe import safe
 from ui.studio import Studio
 from ui.subject_panel import draw_subject_panel

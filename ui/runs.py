@@ -13,6 +13,7 @@ from pipelines.runtime.camera_kind import kind_of
 from pipelines.runtime.compare import Task, sentence_of
 from pipelines.runtime.job import Job
 from pipelines.runtime.method import Request, options_from
+from pipelines.runtime.settings import SIZES_PX
 from pipelines.runtime.shelf import GONE
 from ui import status
 from ui.camera_pad import FEWEST, MOST, ONE_VIEW
@@ -21,8 +22,6 @@ from ui.photos import NO_PHOTO, NOT_CUT_OUT, Photos
 from ui.phrases import phrase
 from ui.visitors import address_of
 from ui.wall_data import Shown, parse_spec, shown, spec_text
-
-SIZES_PX = (128, 1024)  # that the page offers
 
 NO_SUCH_TILE = "This result is no longer here, so it cannot be run again. Start a new run from the photo."
 NO_SUCH_CAMERA = "This result has cameras that the controls cannot express. It can be run again exactly, though."
@@ -61,7 +60,7 @@ class Runs:
             on_wall = ids_in(spec)
             views = chosen_views(kind, azimuth_deg, elevation_deg, distance, count)
             chosen = read_method_cards(self.studio.methods, method_values)
-            subject = self.photos.subject(prepared_id, photo_elevation_deg, on_wall)  # last: it may have to be cut out
+            subject = self.photos.subject(prepared_id, photo_elevation_deg, on_wall)  # it may have to be cut out
             tasks = [(method, Request(subject, views, seed, options, size_px)) for method, options in chosen]  # type: ignore[arg-type] - Request checks
             if beside:
                 return self._begin(tasks, visitor, request, spec)

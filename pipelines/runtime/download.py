@@ -111,8 +111,9 @@ def receive(url: str, headers: Mapping[str, str], patience_s: float, put: Put, a
 
     def listen() -> None:
         try:
-            asked = {"headers": headers, "follow_redirects": True, "timeout": patience_s, "verify": _certificates()}
-            with httpx.stream("GET", url, **asked) as answer:
+            with httpx.stream(
+                "GET", url, headers=headers, follow_redirects=True, timeout=patience_s, verify=_certificates()
+            ) as answer:
                 answer.raise_for_status()
                 if say(answer):
                     for piece in answer.iter_raw():
@@ -127,7 +128,7 @@ def receive(url: str, headers: Mapping[str, str], patience_s: float, put: Put, a
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Read once: it takes longer than asking for a small file."""
+    """Read once, until a restart: it takes longer than asking for a small file."""
     return httpx.create_ssl_context()
 
 

@@ -19,6 +19,7 @@ MOVES = "none or repositories"
 NO_METHODS = "none"
 PRELOADS = "none or methods"
 ENGINES = "auto, here, zerogpu, ray"
+SIZES_PX = (128, 1024)  # that the page offers
 ZERO_GPU_SIZES = "large, xlarge"
 SENSES = "counter-clockwise, clockwise"
 RAY_HERE = "local"
@@ -48,7 +49,9 @@ class Settings:
     keep_gb: float = _setting(5.0, "When results take more than this, the oldest leave; 0 sets no limit", 0, 100_000)
     free_disk_mb: float = _setting(200.0, "New runs are refused while the disk has less free space than this", 0, 1e6)
     temp_hours: float = _setting(1.0, "Uploads and previews left in the temporary folder go after this time", 0.01, 720)
-    size_px: int = _setting(576, "Side of the pictures a page begins with; a slow machine may want less", 128, 1024)
+    size_px: int = _setting(
+        576, "Size of the pictures that the page suggests, in pixels; less suits a slow machine", *SIZES_PX
+    )
     max_queue: int = _setting(20, "Runs that may wait at once; further visitors are asked to come back", 1, 1000)
     max_queue_per_visitor: int = _setting(3, "Runs one visitor may have waiting or running at once", 1, 1000)
     grace_s: float = _setting(

@@ -15,10 +15,10 @@ from tests.ui.subject_helpers import NOBODY
 COMMON = [
     "--no-sandbox",
     "--disable-background-networking",
-    # What a page asks others for fails, and is an error in its console
+    # What a page asks others for fails, and is seen
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]
-# Software rendering, so that the 3D viewer works on machines without a GPU; the rest of the page goes quicker without.
+# Software rendering, so that the 3D viewer works on machines without a GPU; all but that is drawn quicker without.
 FLAGS = [
     *COMMON,
     "--use-gl=angle",
@@ -58,6 +58,7 @@ def visitor(browser: Browser, house: Running) -> Iterator["Visitors"]:
     yield visitors
     visitors.leave()
     assert visitors.complaints == [], "the page complained in the browser's console"
+    assert visitors.foreign == [], "the page asked another host for something"
 
 
 class Visitors:
@@ -65,6 +66,7 @@ class Visitors:
         self._browser, self._house = browser, house
         self._contexts: list[Any] = []
         self.complaints: list[str] = []
+        self.foreign: list[str] = []
 
     def __call__(self, path: str = "", width: int = 1280, height: int = 900, **look: Any) -> Page:
         # A wall that turns by itself keeps a machine without a GPU busy: only where that is what is tested
@@ -76,6 +78,7 @@ class Visitors:
         page.on("console", lambda message: self._hear(message.type, message.text, message.location.get("url", "")))
         page.on("pageerror", lambda error: self._hear("error", str(error), ""))
         page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        page.on("requestfailed", lambda request: self._watch(request.url))
         page.goto(f"{self._house.url}/{path}")
         page.wait_for_selector("#generate, #cancel")
         return page
@@ -95,3 +98,7 @@ class Visitors:
         )
         if kind == "error" and not expected:
             self.complaints.append(f"{text} {url}")
+
+    def _watch(self, url: str) -> None:
+        if not url.startswith((f"{self._house.url}/", "data:", "blob:")):
+            self.foreign.append(url)

@@ -85,7 +85,10 @@ def hindrances(page: Page) -> list[Any]:
     """What axe finds that would keep someone from using it."""
     from axe_playwright_python.sync_playwright import Axe
 
-    options = {"resultTypes": ["violations"], "preload": False}  # of style sheets, for rules that are off anyway
+    options = {
+        "resultTypes": ["violations"],
+        "preload": False,
+    }  # of style sheets and media, for rules that are off or minor
     found = Axe().run(page, options=options).response["violations"]
     return [
         (problem["id"], [node["target"] for node in problem["nodes"]][:5])
@@ -95,8 +98,8 @@ def hindrances(page: Page) -> list[Any]:
 
 
 def unfold(page: Page | Locator, fold: str, field: str) -> Locator:
-    """Opens a fold and finds a number in it. Gradio gives fields their values once more a frame after they are drawn;
-    what was typed before is lost, which takes a hand as quick as a test's."""
+    """Opens a fold and finds a number in it. Gradio gives new fields their values twice, the second time a frame after
+    they are drawn: what is typed before that, as only a script can, is lost."""
     page.get_by_role("button", name=fold).click()
     number = page.get_by_role("spinbutton", name=field)
     expect(number).to_be_visible()

@@ -173,12 +173,20 @@ def test_f13_a_reloaded_page_finds_its_run_and_its_photo_again_and_can_still_can
     expect(working).to_contain_text("Step")
     page.click("#cancel")
     expect(cancelled).to_contain_text("Cancelled")
-    reloaded()
+    expect(page.locator("#generate")).to_be_visible()
     choose_only(page, "Inflate")
     one_view(page)
     generate(page)
     result_shown(page)
     assert shows_the_ball(page, "#wall canvas")
+
+    page.get_by_role("checkbox", name="Inflate").uncheck()
+    page.get_by_role("checkbox", name="Slow").check()
+    generate(page)
+    expect(working).to_contain_text("Step")
+    page.click("#cancel")
+    expect(cancelled).to_contain_text("Cancelled")
+    reloaded()
 
 
 def test_a_photo_over_the_limit_is_refused_where_it_came_in_and_never_sent_and_a_smaller_one_is_taken(
@@ -258,3 +266,10 @@ def test_all_that_arrives_with_the_page_is_little(visitor: Visitors):
     assert not any("sentences" in url for url in asked.values())  # of other languages
     assert sum(streamed) < 100_000
     assert sum(whole) + sum(streamed) < 1_500_000, (sum(whole), sum(streamed))  # Gradio's own 340 kB included
+
+    assert visitor.foreign == []  # nor would it go unseen
+    with page.expect_event("requestfailed"):
+        page.evaluate("fetch('https://example.org/').catch(() => 0)")
+    assert visitor.foreign == ["https://example.org/"]
+    visitor.foreign.clear()
+    visitor.complaints.clear()

@@ -238,7 +238,7 @@ def test_a_repair_is_two_planes_of_one_size_that_share_no_pixel_and_never_change
         a_repair(spot()).added[0, 0] = True
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(x=st.floats(0, 300), y=st.floats(0, 200), radius=st.floats(4, 80), level=st.floats(0, 1), adds=st.booleans())
 def test_painted_areas_become_whole_and_nothing_else_changes_but_their_rim(x, y, radius, level, adds) -> None:
     stroke = spot(x=x, y=y, radius=radius)
@@ -321,7 +321,7 @@ def test_no_feather_changes_no_bit() -> None:
     assert feathered(alpha, 0.0) is alpha
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(share=st.floats(0.001, FEATHER_RANGE[1]), soft=st.floats(0.3, 4), opacity=st.floats(0.2, 1))
 def test_a_feather_only_ever_takes_away_and_only_near_the_edge(share, soft, opacity) -> None:
     alpha = cv2.GaussianBlur(disc(300, 300, 150, 150, 120), (0, 0), soft) * np.float32(opacity)

@@ -30,7 +30,7 @@ def contour_box(alpha: np.ndarray) -> tuple[int, int, int, int]:
 # --- The frame --------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     x=st.floats(0.3, 0.7),
     y=st.floats(0.3, 0.7),

@@ -1,6 +1,6 @@
-"""Training on two processes, as `torchrun --standalone --nproc-per-node=2 -m pipelines.invs.train ...` begins it.
+"""Training on two processes, as `torchrun --nproc-per-node=2 -m pipelines.invs.train ...` begins it.
 
-By torchrun's own launcher, which is told to fork: what both import, they import once.
+By torchrun's own launcher behind its command line, which is told to fork: what both import, they import once.
 """
 
 import runpy

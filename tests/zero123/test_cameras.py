@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.core.cameras import View, angle_between, photo_distance, world_from_camera
@@ -75,7 +75,6 @@ def spherical(position: np.ndarray) -> tuple[float, float, float]:
     return math.atan2(math.hypot(x, y), z), math.atan2(y, x), float(np.linalg.norm(position))
 
 
-@settings(deadline=None)
 @given(
     azimuth=st.floats(-179, 180),
     elevation=st.floats(-80, 80),
@@ -100,7 +99,6 @@ def test_the_cameras_right_in_blender_is_a_growing_azimuth():
     assert zero123_camera(View(1), 0).pose[1] > 0
 
 
-@settings(deadline=None)
 @given(azimuth=st.floats(-179, 180), elevation=st.floats(-89, 89), photo_elevation=st.floats(-89, 89))
 def test_and_back(azimuth, elevation, photo_elevation):
     view = View(azimuth, elevation)

@@ -29,6 +29,7 @@ FLAGS = [
 # Without 3D, for tests that read none: where there is no GPU, its imitation takes most of the machine.
 FLAT_FLAGS = [*COMMON, "--disable-gpu", "--disable-3d-apis"]
 SMALL_PX = 192  # pictures of the page's usual size are made where that is tested
+USUAL: dict[str, Any] = {"TURNAROUND_REMBG_URL": NOBODY, "TURNAROUND_SIZE_PX": SMALL_PX}
 PATIENCE_MS = 60_000  # on a machine that does much else at once
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -37,8 +38,7 @@ expect.set_options(timeout=PATIENCE_MS)
 def house(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Running]:
     """The whole page, or what the file names as its `HOUSE`; with its `SETTINGS`, if it has any."""
     data, module = tmp_path_factory.mktemp("house") / "data", getattr(request.module, "HOUSE", "tests.ui.house")
-    settings = {"TURNAROUND_REMBG_URL": NOBODY, "TURNAROUND_SIZE_PX": SMALL_PX}
-    with serving(data, module, **settings | getattr(request.module, "SETTINGS", {})) as running:
+    with serving(data, module, **USUAL | getattr(request.module, "SETTINGS", {})) as running:
         yield running
 
 

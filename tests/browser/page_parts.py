@@ -85,11 +85,8 @@ def hindrances(page: Page) -> list[Any]:
     """What axe finds that would keep someone from using it."""
     from axe_playwright_python.sync_playwright import Axe
 
-    options = {
-        "resultTypes": ["violations"],
-        "preload": False,
-    }  # of style sheets and media, for rules that are off or minor
-    found = Axe().run(page, options=options).response["violations"]
+    # Without loading style sheets and media first, for rules that are off or minor
+    found = Axe().run(page, options={"resultTypes": ["violations"], "preload": False}).response["violations"]
     return [
         (problem["id"], [node["target"] for node in problem["nodes"]][:5])
         for problem in found

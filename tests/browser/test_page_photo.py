@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import FLAT_FLAGS, PATIENCE_MS, SMALL_PX, Visitors
+from tests.browser.conftest import FLAT_FLAGS, PATIENCE_MS, USUAL, Visitors
 from tests.browser.page_parts import (
     TOO_LARGE,
     angle,
@@ -28,7 +28,7 @@ from tests.browser.page_parts import (
 )
 from tests.ui.hostile.server import start
 from tests.ui.house import ORANGE, a_photo
-from tests.ui.subject_helpers import NOBODY, a_cut_out
+from tests.ui.subject_helpers import a_cut_out
 
 pytestmark = pytest.mark.browser
 FLAGS = FLAT_FLAGS
@@ -58,8 +58,7 @@ def slider(page: Page, name: str) -> float:
 
 
 def test_after_a_restart_the_object_shown_is_rendered_or_nothing_is(browser: Browser, tmp_path: Path):
-    settings = {"TURNAROUND_REMBG_URL": NOBODY, "TURNAROUND_SIZE_PX": SMALL_PX}
-    house = start(tmp_path / "data", "tests.ui.house", **settings)
+    house = start(tmp_path / "data", "tests.ui.house", **USUAL)
     port = house.url.rsplit(":", 1)[1]
     asked: list[str] = []
 
@@ -95,7 +94,7 @@ def test_after_a_restart_the_object_shown_is_rendered_or_nothing_is(browser: Bro
             before = len(asked)
             left.wait_for_timeout(1500)
         house.stop()
-        house = start(house.data, "tests.ui.house", **settings, GRADIO_SERVER_PORT=port)
+        house = start(house.data, "tests.ui.house", **USUAL, GRADIO_SERVER_PORT=port)
 
         # 1. A photo that nobody has any more is asked for, and nothing goes on with another one
         generate(only_chosen)
@@ -267,8 +266,8 @@ def test_all_that_arrives_with_the_page_is_little(visitor: Visitors):
     assert sum(streamed) < 100_000
     assert sum(whole) + sum(streamed) < 1_500_000, (sum(whole), sum(streamed))  # Gradio's own 340 kB included
 
-    assert visitor.foreign == []  # nor would it go unseen
-    with page.expect_event("requestfailed"):
+    assert visitor.foreign == visitor.complaints == []  # nor would it go unseen
+    with page.expect_event("requestfailed"), page.expect_console_message(lambda said: said.type == "error"):
         page.evaluate("fetch('https://example.org/').catch(() => 0)")
     assert visitor.foreign == ["https://example.org/"]
     visitor.foreign.clear()

@@ -7,6 +7,7 @@ import gradio as gr
 
 from pipelines.core.cameras import DISTANCE_RANGE, PRESETS, View
 from ui.assets import asset
+from ui.events import PRIVATE
 from ui.words import T
 
 ONE_VIEW, ORBIT, SPIRAL, SWING = "one view", "orbit", "spiral", "swing"
@@ -17,8 +18,6 @@ FIRST = {"azimuth": 35, "elevation": 10, "distance": 1, "kind": ORBIT, "count": 
 # In the order of the page. The views are those of the command line.
 VIEW_PRESETS = ("front", "right", "back", "left", "above", "three-quarter")
 PATH_PRESETS = (ORBIT, SPIRAL, SWING)
-
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 
 # What the scripts below take and give, in this order: the pad's value, kind, azimuth, elevation, distance, count.
 _ALL = "(pad, kind, azimuth, elevation, distance, count)"

@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from ui.assets import asset
+from ui.events import PRIVATE
 
 # 132 units square; the object's centre is (86, 66), where assets/ui/elevation.js turns the camera about. The toy looks
 # towards the level camera, to the left.
@@ -46,4 +47,4 @@ class ElevationPicture(gr.HTML):
         )
 
     def follow(self, slider: gr.Slider) -> None:
-        slider.change(None, slider, self, js="(degrees) => degrees", api_visibility="private", show_progress="hidden")
+        slider.change(None, slider, self, js="(degrees) => degrees", **PRIVATE)

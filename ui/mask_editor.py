@@ -22,6 +22,7 @@ from pipelines.core.files import disk_sentences
 from pipelines.core.images import Photo
 from pipelines.core.mask import ADD, REMOVE, Repair
 from ui.assets import asset
+from ui.events import PRIVATE
 
 CANVAS_PX = 768  # longest side: twice what a phone shows, and finer than removers see
 BRUSH_PX = 28  # of the canvas
@@ -77,7 +78,7 @@ class MaskEditor(gr.ImageEditor):
 
     def bind(self) -> None:
         """Inside a `gr.Blocks`: the front end hands its strokes on only while someone listens to `change`."""
-        self.change(None, None, None, js="() => {}", api_visibility="private", show_progress="hidden")
+        self.change(None, None, None, js="() => {}", **PRIVATE)
 
     def get_block_name(self) -> str:
         return "imageeditor"  # which part of Gradio's front end draws it

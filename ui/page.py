@@ -1,13 +1,12 @@
 """The page, read top to bottom: subject -> camera -> methods -> Generate; beside them the wall, and the history."""
 
-from typing import Any
-
 import gradio as gr
 
 from pipelines.runtime.settings import SIZES_PX
 from ui.assets import asset
 from ui.camera_pad import CameraPanel, draw_camera_panel
 from ui.endpoints import add_endpoints
+from ui.events import EACH, PRIVATE, tell_progress_only
 from ui.history import History
 from ui.look import page_look
 from ui.method_cards import MethodCards, draw_method_cards
@@ -20,10 +19,6 @@ from ui.wall import Wall
 from ui.words import T
 
 __all__ = ["build_page", "page_look"]
-
-# Every event but the endpoints is the page's own business.
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-EACH: dict[str, Any] = PRIVATE | {"trigger_mode": "multiple"}  # also what comes while the one before is on its way
 
 # A key of this browser's own, by which it may stop and delete what it made. It is in no link.
 VISITOR = """() => {
@@ -137,6 +132,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         subject.adopt(adopted, source)
 
         add_endpoints(photos)
+        tell_progress_only(visitor, page)
     page.queue(max_size=200)
     return page
 

@@ -17,6 +17,7 @@ from pipelines.runtime.removers import OUTLINE, REMOVERS
 from ui import cutout
 from ui.assets import asset
 from ui.elevation import ElevationPicture
+from ui.events import EACH, PRIVATE
 from ui.examples import EXAMPLES
 from ui.mask_editor import Brushes, MaskEditor
 from ui.own_depth import READING, OwnDepth
@@ -26,9 +27,8 @@ from ui.subject_events import PhotoPanel, SubjectEvents, SubjectPanel, offered_r
 from ui.words import T
 
 # Every event is the page's own business. Those that cut out share a line of their own.
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 CUT_OUT: dict[str, Any] = PRIVATE | {"concurrency_limit": 4, "concurrency_id": "cut out"}
-EACH: dict[str, Any] = CUT_OUT | {"trigger_mode": "multiple"}  # or what comes while one is on its way would be lost
+EACH_CUT_OUT: dict[str, Any] = CUT_OUT | EACH
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,7 @@ class SubjectParts:
                 [self.photo, self.prepared],
                 self.photo_panel,
                 preprocess=False,
-                trigger_mode="multiple",
-                **CUT_OUT,
+                **EACH_CUT_OUT,
             )
         )
         self.cutout.too_large(safe(events.refuse_large), self.prepared, self.cutout, **PRIVATE)
@@ -122,25 +121,21 @@ class SubjectParts:
         for example_id, tap in zip(EXAMPLE_IDS, self.taps, strict=True):
             self._cut_out(tap.click(safe(events.tapped(example_id)), None, self.photo_panel, **CUT_OUT))
 
-        again = {"fn": safe(events.prepare_again), "inputs": wish, "outputs": self.subject_panel, **EACH}
+        again = {"fn": safe(events.prepare_again), "inputs": wish, "outputs": self.subject_panel, **EACH_CUT_OUT}
         self._show_mask(self.remover.input(**again))
         self.offer.click(safe(offered_remover), None, self.remover, **PRIVATE).then(**again)
         for slider in (self.fill, self.feather):
             slider.release(**again)
         self.stop.click(safe(events.stop_preparing), None, None, **PRIVATE)
         self._show_mask(
-            self.compared.choose(
-                safe(events.return_to), [self.prepared, *edges], self.subject_panel, trigger_mode="multiple", **CUT_OUT
-            )
+            self.compared.choose(safe(events.return_to), [self.prepared, *edges], self.subject_panel, **EACH_CUT_OUT)
         )
 
         self.editor.bind()
         mask = [self.editor, self.stale, self.unfolded]
-        self.fold.expand(safe(events.unfold), [self.prepared, self.stale], mask, **self._beside_editor)
+        self.fold.expand(safe(events.unfold), [self.prepared, self.stale], mask, **EACH)
         self.fold.collapse(None, None, self.unfolded, js="() => false", **PRIVATE)
-        self.brushes.painted(
-            safe(events.paint), [self.prepared, self.tried], self.subject_panel, trigger_mode="multiple", **CUT_OUT
-        )
+        self.brushes.painted(safe(events.paint), [self.prepared, self.tried], self.subject_panel, **EACH_CUT_OUT)
         self._show_mask(
             self.start_over.click(safe(events.start_over), [self.prepared, self.tried], self.subject_panel, **CUT_OUT)
         )
@@ -155,12 +150,11 @@ class SubjectParts:
             [self.depth, self.prepared],
             self.brought,
             preprocess=False,
-            trigger_mode="multiple",
-            **CUT_OUT,
+            **EACH_CUT_OUT,
         )
         for event in (taken, self.depth_away.click(safe(own.drop), self.prepared, self.brought, **CUT_OUT)):
             seen = [self.depth_said, *self.subject_panel]
-            self._show_mask(event.then(safe(own.frame_with), [self.brought, *wish], seen, **EACH))
+            self._show_mask(event.then(safe(own.frame_with), [self.brought, *wish], seen, **EACH_CUT_OUT))
         self.depth_said.too_large(safe(own.refuse_large), None, self.depth_said, **PRIVATE)
         for over in (self.prepared.change, taken.failure):  # a toast says why it failed
             over(None, None, self.depth_said, js="() => ''", **PRIVATE)
@@ -174,16 +168,11 @@ class SubjectParts:
 
     def _cut_out(self, event: Any) -> None:
         wish = [self.unprepared, self.remover, self.fill, self.feather, self.tried]
-        self._show_mask(event.then(safe(self.events.prepare_next), wish, self.subject_panel, **EACH))
+        self._show_mask(event.then(safe(self.events.prepare_next), wish, self.subject_panel, **EACH_CUT_OUT))
 
     def _show_mask(self, event: Any) -> None:
         shown = [self.editor, self.stale]
-        event.then(safe(self.events.show_mask), [self.prepared, self.unfolded], shown, **self._beside_editor)
-
-    @property
-    def _beside_editor(self) -> dict[str, Any]:
-        """Gradio keeps asking whatever shows an event's progress for its value, and the editor for all its pixels."""
-        return PRIVATE | {"trigger_mode": "multiple", "show_progress_on": self.start_over}
+        event.then(safe(self.events.show_mask), [self.prepared, self.unfolded], shown, **EACH)
 
 
 class HoldsBack(gr.HTML):

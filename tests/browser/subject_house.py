@@ -12,6 +12,7 @@ def main() -> None:
     folder = claim_folder(settings)
     import gradio as gr
 
+    from ui.events import PRIVATE, tell_progress_only
     from ui.files import result_routes
     from ui.look import page_look
     from ui.photos import Photos
@@ -29,8 +30,9 @@ def main() -> None:
             with gr.Column(scale=8, min_width=320):
                 told = gr.Textbox(label="Told", elem_id="told")
         parts.bind()
-        parts.adopt(page.load(None, None, link, js="() => ''"), link)
-        parts.prepared.change(lambda id: id, parts.prepared, told, api_visibility="private", show_progress="hidden")
+        parts.adopt(page.load(None, None, link, js="() => ''", **PRIVATE), link)
+        parts.prepared.change(lambda id: id, parts.prepared, told, **PRIVATE)
+        tell_progress_only(link, page)
     serve_until_told(Server(page, studio, folder, result_routes(studio)), **page_look())
 
 

@@ -51,6 +51,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     runs = Runs(photos)
     keep_s = max(60, int(studio.settings.temp_hours * 3600))
     with gr.Blocks(title="Turnaround", analytics_enabled=False, delete_cache=(keep_s, keep_s)) as page:
+        unseen = gr.State()
         with gr.Row(elem_id="head"):
             gr.HTML("<header><h1>Turnaround</h1></header>", min_width=0, js_on_load=RECONNECT + TRANSLATE)
             gr.Markdown(T("page.promise"), elem_id="promise", min_width=0)
@@ -132,7 +133,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         subject.adopt(adopted, source)
 
         add_endpoints(photos)
-        tell_progress_only(visitor, page)
+        tell_progress_only(unseen, page)
     page.queue(max_size=200)
     return page
 

@@ -22,7 +22,7 @@ def main() -> None:
 
     studio = open_studio(settings, ())
     with gr.Blocks() as page:
-        link = gr.Textbox("", visible="hidden")
+        unseen, link = gr.State(), gr.Textbox("", visible="hidden")
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=4, min_width=320, elem_id="choices"):
                 parts = draw_subject_panel(Photos(studio))
@@ -32,7 +32,7 @@ def main() -> None:
         parts.bind()
         parts.adopt(page.load(None, None, link, js="() => ''", **PRIVATE), link)
         parts.prepared.change(lambda id: id, parts.prepared, told, **PRIVATE)
-        tell_progress_only(link, page)
+        tell_progress_only(unseen, page)
     serve_until_told(Server(page, studio, folder, result_routes(studio)), **page_look())
 
 

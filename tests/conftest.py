@@ -30,6 +30,12 @@ def pytest_runtestloop() -> None:
     started()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def what_came_before_stays() -> None:
+    """Or each look for garbage that a file of tests asks for goes through what all files before it have loaded."""
+    started()
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of a Chromium that starts. `make test` installs one; without it the browser tests fail, never skip."""

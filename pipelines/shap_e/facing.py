@@ -5,6 +5,7 @@ ambiguous: from behind, an object shows its mirror image, and one that is symmet
 of a as at 180 - a. So the colours inside have a say, too, and what remains open is said.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ MOST_LOOKS = 360 // COARSE_DEG + 4 * CANDIDATES
 SIDE_PX = 96  # of the pictures that are compared; an object 77 px long shows an arm or a handle
 FRAME_SHARE = 0.8  # of that side which an outline's longest side takes
 LENSES = (1.0, 1.8)  # how far the photo's camera may have stood, times the distance that our own lens has
+MIDDLE_LENS = 1.4  # between them, for the first look
 SEARCH_CELLS = 40  # along the longest side: for searching, vertices within one cell become one
 
 COLOUR_WEIGHT = 0.3  # of the colours' likeness, -1 to 1, beside the outlines' agreement, 0 to 1
@@ -81,21 +83,25 @@ def find_facing(mesh: Mesh, subject: Subject, step: Step) -> Facing:
     """`step(share)` is called for each azimuth looked at, and may raise."""
     photo, eye = _photo(subject), Eye(coarsened(mesh), subject)
     seen: dict[int, tuple[float, float]] = {}  # azimuth -> agreement of outlines, and of colours
+    looks = itertools.count()
+
+    def look(azimuth: int, *lenses: float) -> tuple[float, float]:
+        step(min(1.0, next(looks) / MOST_LOOKS))
+        pictures = [eye.sees(azimuth, lens) for lens in lenses]
+        picture = max(pictures, key=lambda picture: overlap(photo, picture))
+        return overlap(photo, picture), likeness(photo, picture)
 
     def score(azimuth: int) -> float:
         if azimuth not in seen:
-            step(min(1.0, len(seen) / MOST_LOOKS))
-            pictures = [eye.sees(azimuth, lens) for lens in LENSES]
-            picture = max(pictures, key=lambda picture: overlap(photo, picture))
-            seen[azimuth] = overlap(photo, picture), likeness(photo, picture)
+            seen[azimuth] = look(azimuth, *LENSES)
         return seen[azimuth][0] + COLOUR_WEIGHT * seen[azimuth][1]
 
-    # 1. All around
+    # 1. All around, through one lens
     around = list(range(0, 360, COARSE_DEG))
-    scores = np.array([score(azimuth) for azimuth in around])
-    outlines = np.array([seen[azimuth][0] for azimuth in around])
+    outlines, colours = np.array([look(azimuth, MIDDLE_LENS) for azimuth in around]).T
+    scores = outlines + COLOUR_WEIGHT * colours
 
-    # 2. Closer at the peaks
+    # 2. Closer at the peaks, through both
     peaks = [k for k in range(len(around)) if scores[k] >= max(scores[k - 1], scores[(k + 1) % len(around)])]
     peaks = sorted(peaks, key=lambda k: -scores[k])[:CANDIDATES]
     tops = [_climb(score, around[k]) for k in peaks]
@@ -107,7 +113,7 @@ def find_facing(mesh: Mesh, subject: Subject, step: Step) -> Facing:
     rivals = [top for top in apart if score(top) >= score(best) - RIVAL]
     alike = [top for top in apart if seen[top][0] >= seen[best][0] - RIVAL]
     is_round = bool(np.ptp(outlines) < ROUND)
-    colours_tell = np.ptp([COLOUR_WEIGHT * seen[azimuth][1] for azimuth in around]) > 2 * RIVAL
+    colours_tell = COLOUR_WEIGHT * np.ptp(colours) > 2 * RIVAL
     return Facing(
         azimuth_deg=wrap_azimuth(best),
         agreement=seen[best][0],
@@ -186,7 +192,8 @@ def coarsened(mesh: Mesh) -> Mesh:
 def _climb(score: Callable[[int], float], start: int) -> int:
     best = start
     for step in (FINE_DEG, FINEST_DEG):
-        best = max([best % 360, (best - step) % 360, (best + step) % 360], key=score)
+        while (higher := max([best, (best - step) % 360, (best + step) % 360], key=score)) != best:
+            best = higher
     return best
 
 
@@ -200,7 +207,7 @@ class Eye:
     """Sees a mesh from the photo's elevation, all of it, whatever its size."""
 
     def __init__(self, mesh: Mesh, subject: Subject) -> None:
-        self._renderer = Renderer(mesh)
+        self._renderer = Renderer(mesh, cull_backfaces=True)  # the surface of a solid: closed, its outside outward
         self._elevation_deg, self._distance = subject.elevation_deg, photo_distance(subject.fill)
         self._reach = 1.02 * float(np.linalg.norm(mesh.vertices, axis=1).max())
 

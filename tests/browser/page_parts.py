@@ -81,12 +81,13 @@ def result_shown(page: Page, count: int = 1) -> str:
     return str(page.evaluate("new URLSearchParams(location.search).get('r')"))
 
 
-def hindrances(page: Page) -> list[Any]:
-    """What axe finds that would keep someone from using it."""
+def hindrances(page: Page, *rules: str) -> list[Any]:
+    """What axe finds that would keep someone from using it, by all of its rules or by these."""
     from axe_playwright_python.sync_playwright import Axe
 
     # Without loading style sheets and media first, for rules that are off or minor
-    found = Axe().run(page, options={"resultTypes": ["violations"], "preload": False}).response["violations"]
+    options = {"resultTypes": ["violations"], "preload": False} | ({"runOnly": list(rules)} if rules else {})
+    found = Axe().run(page, options=options).response["violations"]
     return [
         (problem["id"], [node["target"] for node in problem["nodes"]][:5])
         for problem in found

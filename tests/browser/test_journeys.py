@@ -38,7 +38,11 @@ SCREENS: dict[str, dict[str, Any]] = {
 }
 PATHS = {"desktop": "Swing", "phone": "Spiral"}
 TABLET: ViewportSize = {"width": 820, "height": 1180}
-GROUNDS: dict[Any, str] = {"dark": "rgb(15, 14, 13)", "light": "rgb(245, 245, 244)"}
+# What lies behind all, and the rules that see colours; by day, all rules
+GROUNDS: dict[Any, tuple[str, tuple[str, ...]]] = {
+    "dark": ("rgb(15, 14, 13)", ("color-contrast", "link-in-text-block")),
+    "light": ("rgb(245, 245, 244)", ()),
+}
 COLOURS_SETTLED = """() => Promise.allSettled(
     document.getAnimations().filter((each) => each instanceof CSSTransition).map((each) => each.finished)
 )"""
@@ -57,11 +61,11 @@ def test_a_visitor_goes_all_the_way_on_every_screen_in_light_and_dark(visitor: V
         """Nothing reaches out of the screen, and nothing keeps anyone from using it, by day and by night."""
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert page.locator("#show").evaluate("pane => pane.scrollWidth <= pane.clientWidth")
-        for scheme, ground in GROUNDS.items():
+        for scheme, (ground, rules) in GROUNDS.items():
             page.emulate_media(color_scheme=scheme)
             expect(page.locator("body")).to_have_css("background-color", ground)
             page.evaluate(COLOURS_SETTLED)
-            assert hindrances(page) == []
+            assert hindrances(page, *rules) == []
 
     # 1. Subject: a photo of one's own, cut out, as it is, and cut out again
     cutout_shown(page)

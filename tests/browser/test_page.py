@@ -71,14 +71,22 @@ def test_generate_is_the_only_tap_a_first_visit_needs(visitor: Visitors, house: 
         assert answer.headers["content-disposition"].startswith('attachment; filename="turnaround-')
 
 
-def test_an_own_photo_is_cut_out_upright_and_rendered_and_leaves_no_trace_of_where_it_was_taken(
+def test_what_is_no_photo_is_refused_in_its_place_and_an_own_one_is_cut_out_upright_and_leaves_no_trace_of_where_it_was(
     visitor: Visitors, house: Running
 ):
     page = visitor()
     cutout_shown(page)
-    before = cutout_source(page)
-    upload(page, a_photo(turned=True))
-    cutout_changed(page, before)
+    upload(page, b"<html>not a photo</html>", "cat.jpg")
+    refusal = page.locator("#cutout .problem")
+    expect(refusal).to_be_visible()
+    assert "Traceback" not in refusal.inner_text() and refusal.inner_text().count(".") >= 1
+    upload(page, b"<svg xmlns='http://www.w3.org/2000/svg'><circle r='9'/></svg>", "drawing.svg")
+    expect(refusal).to_contain_text("SVG")
+    for colour in (BLUE, ORANGE):  # one photo after another, as people try them
+        before = cutout_source(page) if page.locator("#cutout .board img").count() else None
+        upload(page, a_photo(colour, turned=colour == ORANGE))
+        cutout_changed(page, before)
+        expect(refusal).to_have_count(0)
     cut = pixels(page, "#cutout .board img")
     height, width = cut.shape[:2]
     assert share_of(ORANGE, cut[height // 3 : height // 2, width // 3 : 2 * width // 3]) > 0.8
@@ -88,6 +96,7 @@ def test_an_own_photo_is_cut_out_upright_and_rendered_and_leaves_no_trace_of_whe
     one_view(page)
     generate(page)
     result_shown(page)
+    expect(page.locator(".toast-body")).to_have_count(0)
     assert share_of(ORANGE, pixels(page, "#wall canvas")) > 0.08
     assert angle(page) == (35, 10)
 
@@ -100,30 +109,22 @@ def test_an_own_photo_is_cut_out_upright_and_rendered_and_leaves_no_trace_of_whe
             assert CAMERA_NAME.encode() not in file.read_bytes(), file
 
 
-def test_a_file_that_is_no_photo_is_refused_where_it_was_dropped_and_the_page_goes_on(visitor: Visitors):
+def test_cancel_stops_the_run_and_the_next_one_fills_the_wall_one_by_one_where_what_fails_can_be_tried_again(
+    visitor: Visitors,
+):
     page = visitor()
     cutout_shown(page)
-    upload(page, b"<html>not a photo</html>", "cat.jpg")
-    refusal = page.locator("#cutout .problem")
-    expect(refusal).to_be_visible()
-    assert "Traceback" not in refusal.inner_text() and refusal.inner_text().count(".") >= 1
-    upload(page, b"<svg xmlns='http://www.w3.org/2000/svg'><circle r='9'/></svg>", "drawing.svg")
-    expect(refusal).to_contain_text("SVG")
-    for colour in (ORANGE, BLUE, ORANGE):  # one photo after another, as people try them
-        before = cutout_source(page) if page.locator("#cutout .board img").count() else None
-        upload(page, a_photo(colour))
-        cutout_changed(page, before)
-        expect(refusal).to_have_count(0)
-    one_view(page)
+    choose_only(page, "Slow")
     generate(page)
-    result_shown(page)
-    expect(page.locator(".toast-body")).to_have_count(0)
+    working = page.locator("#wall .tile[data-state=working]")
+    expect(working).to_contain_text("Step")
+    expect(working).to_contain_text("left")
+    page.click("#cancel")
+    expect(page.locator("#generate")).to_be_visible()
+    expect(page.locator("#wall .tile[data-state=cancelled]")).to_contain_text("Cancelled")
 
-
-def test_several_methods_fill_the_wall_one_by_one_and_one_that_fails_can_be_tried_again(visitor: Visitors):
-    page = visitor()
-    cutout_shown(page)
-    for title in ("Rude", "Raises"):
+    page.get_by_role("checkbox", name="Slow").uncheck()
+    for title in ("Inflate", "Rude", "Raises"):
         page.get_by_role("checkbox", name=title).check()
     one_view(page)
     generate(page)
@@ -137,24 +138,6 @@ def test_several_methods_fill_the_wall_one_by_one_and_one_that_fails_can_be_trie
     expect(page).not_to_have_url(before)  # another run, in the place of the failed tile
     expect(failed).to_have_count(1)
     result_shown(page, 2)
-
-
-def test_cancel_stops_the_run_and_the_next_one_starts_at_once(visitor: Visitors):
-    page = visitor()
-    cutout_shown(page)
-    choose_only(page, "Slow")
-    generate(page)
-    working = page.locator("#wall .tile[data-state=working]")
-    expect(working).to_contain_text("Step")
-    expect(working).to_contain_text("left")
-    page.click("#cancel")
-    expect(page.locator("#generate")).to_be_visible()
-    expect(page.locator("#wall .tile[data-state=cancelled]")).to_contain_text("Cancelled")
-    page.get_by_role("checkbox", name="Slow").uncheck()
-    page.get_by_role("checkbox", name="Inflate").check()
-    one_view(page)
-    generate(page)
-    result_shown(page)
 
 
 def test_a_refusal_stands_under_generate_once_and_goes_once_it_is_mended(visitor: Visitors):

@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import gc
 import os
 import sys
 
@@ -33,6 +34,7 @@ def pytest_runtestloop() -> None:
 @pytest.fixture(scope="module", autouse=True)
 def what_came_before_stays() -> None:
     """Or each look for garbage that a file of tests asks for goes through what all files before it have loaded."""
+    gc.collect()
     started()
 
 

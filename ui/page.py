@@ -51,7 +51,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     runs = Runs(photos)
     keep_s = max(60, int(studio.settings.temp_hours * 3600))
     with gr.Blocks(title="Turnaround", analytics_enabled=False, delete_cache=(keep_s, keep_s)) as page:
-        unseen = gr.State()
+        unseen = gr.State()  # first, since Gradio searches the page for it at each step of an event
         with gr.Row(elem_id="head"):
             gr.HTML("<header><h1>Turnaround</h1></header>", min_width=0, js_on_load=RECONNECT + TRANSLATE)
             gr.Markdown(T("page.promise"), elem_id="promise", min_width=0)

@@ -25,7 +25,7 @@ Picture = NDArray[Any]  # [SIDE_PX, SIDE_PX, 4], float32 in 0..1, colours times 
 
 COARSE_DEG, FINE_DEG, FINEST_DEG = 5, 2, 1
 CANDIDATES = 4  # peaks of the coarse search that are looked at closely
-MOST_LOOKS = 360 // COARSE_DEG + 4 * CANDIDATES
+USUAL_LOOKS = 360 // COARSE_DEG + 6 * CANDIDATES  # for telling how far it is; a long climb takes more
 SIDE_PX = 96  # of the pictures that are compared; an object 77 px long shows an arm or a handle
 FRAME_SHARE = 0.8  # of that side which an outline's longest side takes
 LENSES = (1.0, 1.8)  # how far the photo's camera may have stood, times the distance that our own lens has
@@ -86,7 +86,7 @@ def find_facing(mesh: Mesh, subject: Subject, step: Step) -> Facing:
     looks = itertools.count()
 
     def look(azimuth: int, *lenses: float) -> tuple[float, float]:
-        step(min(1.0, next(looks) / MOST_LOOKS))
+        step(min(1.0, next(looks) / USUAL_LOOKS))
         pictures = [eye.sees(azimuth, lens) for lens in lenses]
         picture = max(pictures, key=lambda picture: overlap(photo, picture))
         return overlap(photo, picture), likeness(photo, picture)

@@ -10,7 +10,7 @@ from pipelines.core.errors import Cancelled
 from pipelines.core.mesh import Mesh
 from pipelines.core.raster import Renderer
 from pipelines.core.subject import DEFAULT_FILL, Making, Square, Subject, place
-from pipelines.shap_e.facing import coarsened, faced, find_facing, likeness, notes, overlap, rotated
+from pipelines.shap_e.facing import _climb, coarsened, faced, find_facing, likeness, notes, overlap, rotated
 from tests.core.shapes import ball, painted, together
 
 
@@ -197,3 +197,9 @@ def test_the_search_tells_how_far_it_is_and_can_be_cancelled():
 
     with pytest.raises(Cancelled):
         find_facing(chair, photo_of(chair, 0, 0), stop)
+
+
+def test_a_peak_is_climbed_to_its_top_over_north_too():
+    assert _climb(lambda azimuth: -abs(azimuth - 47), 35) == 47
+    assert _climb(lambda azimuth: -abs(wrap_azimuth(azimuth - 3)), 355) == 3
+    assert _climb(lambda azimuth: 0.0, 90) == 90

@@ -9,8 +9,12 @@ def test_the_steps_of_events_that_show_none_are_told_to_one_component_and_those_
     with gr.Blocks() as page:
         unseen, (asked, filled, busy) = gr.State(), (gr.Textbox() for _ in range(3))
         asked.change(lambda text: (text, text), asked, [filled, busy], **PRIVATE)
-        filled.change(lambda text: text, filled, busy, show_progress_on=busy)
+        filled.change(
+            lambda text: text,
+            filled,
+            busy,
+        )
         tell_progress_only(unseen, page)
     ours, other = page.get_config_file().get("dependencies", [])
     assert ours["show_progress_on"] == [unseen._id] and ours["outputs"] == [filled._id, busy._id]
-    assert other["show_progress_on"] == [busy._id]
+    assert other["show_progress_on"] is None and other["outputs"] == [busy._id]

@@ -146,6 +146,21 @@ def test_the_same_request_gives_the_same_bytes(method: Method):
         assert np.array_equal(first.rgba, second.rgba)
 
 
+@pytest.mark.parametrize("method", {room_of(m): m for m in ABLE if m.card.weights}.values(), ids=room_of)
+def test_in_16_bits_it_makes_the_same_bytes_each_time_and_nearly_those_of_32(
+    method: Method, monkeypatch: pytest.MonkeyPatch
+):
+    wide, _ = rendered(method.card.key)
+    monkeypatch.setenv("TURNAROUND_PRECISION", "bfloat16")
+    first, again = (method(shortest(method), Report()) for _ in range(2))
+    assert first.provenance and first.provenance.device == "CPU, bfloat16"
+    apart = []
+    for one, same, other in zip(first.frames, again.frames, wide.frames, strict=True):
+        assert np.array_equal(one.rgba, same.rgba)
+        apart.append(np.abs(one.rgba.astype(int) - other.rgba).mean())
+    assert 0 < np.median(apart) < 2, apart
+
+
 @each_able
 def test_requests_and_results_travel_between_processes(method: Method):
     made, _ = rendered(method.card.key)

@@ -137,7 +137,7 @@ class INVS(Method):
         if options.fill == WARPED:
             return Estimate(fixed_s, OVERHEAD_BYTES + WARP_BYTES + depth_bytes, missing)
         slow = machine.device == "cpu"
-        pass_s = CPU_CORE_PASS_S / max(1, machine.cores) if slow else GPU_PASS_S
+        pass_s = machine.on_cores_s(CPU_CORE_PASS_S) if slow else GPU_PASS_S
         loading_s = load_s(machine, key, CPU_LOAD_S if slow else GPU_LOAD_S)
         passes = 2 if options.prompt and options.guidance > 1 else 1  # guided by words, or by nothing
         seconds = fixed_s + loading_s + pace_s(machine, key, passes * count * options.steps, pass_s)
@@ -320,5 +320,5 @@ def _reframed(plane: NDArray[np.float32], zoom: float) -> NDArray[np.float32]:
 def _memory_bytes(machine: Machine, views: int) -> int:
     on_cpu = machine.device == "cpu"
     together = min(views, CPU_AT_ONCE if on_cpu else GPU_AT_ONCE)
-    working = max(together * VIEW_BYTES * (2 if on_cpu else 1), DECODING_BYTES)
-    return PARAMETERS * (4 if on_cpu else 2) + VAE_BYTES + OVERHEAD_BYTES + working
+    working = max(together * VIEW_BYTES * machine.number_bytes // 2, DECODING_BYTES)
+    return PARAMETERS * machine.number_bytes + VAE_BYTES + OVERHEAD_BYTES + working

@@ -37,6 +37,7 @@ _TOLD_PACKAGES = (
     "huggingface_hub",
 )
 ZERO_GPU_BYTES = 48 * 10**9  # "large": half an RTX Pro 6000 (huggingface.co/docs/hub/spaces-zerogpu)
+HALF_GAIN = 2.2  # of 16 bits over 32 on a processor that multiplies them: networks of full size, in bench.zero123
 _APPLE_SHARE = 0.75  # of its memory, which processor and GPU share, macOS lets the GPU have about this much
 
 
@@ -51,18 +52,28 @@ class Machine:
     gpu_memory_bytes: int = 0
     device: str = ""
     """Where torch would work here, as far as can be told without asking it: "cuda", "mps" or "cpu"."""
+    number_bytes: int = 0
+    """What a network's numbers take each where it works: 4 in float32, else 2."""
     pace: Mapping[str, Pace] = field(default_factory=dict)
     """By method, what its runs took here so far: see `pace.pace_s`."""
 
     def __post_init__(self) -> None:
         if not self.device:
             object.__setattr__(self, "device", "cuda" if self.gpu else "cpu")
+        if not self.number_bytes:
+            object.__setattr__(self, "number_bytes", 4 if self.device == "cpu" else 2)
+
+    def on_cores_s(self, core_s: float) -> float:
+        """How long its processor takes for what keeps a single core busy for so long in float32."""
+        return core_s / max(1, self.cores) / (HALF_GAIN if self.number_bytes == 2 else 1)
 
 
 def this_machine(data: Path) -> Machine:
     """Cores, memory, GPU, the free space where `data` is or will be, and what runs took so far."""
     gpu, gpu_memory_bytes = _gpu()
-    device = _device(read_settings().device, gpu)
+    settings = read_settings()
+    device = _device(settings.device, gpu)
+    number_bytes = _number_bytes(settings.precision, device)
     return Machine(
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_bytes=memory_bytes(),
@@ -70,7 +81,8 @@ def this_machine(data: Path) -> Machine:
         gpu=gpu,
         gpu_memory_bytes=gpu_memory_bytes,
         device=device,
-        pace=pace.paces(data, device, gpu),
+        number_bytes=number_bytes,
+        pace=pace.paces(data, device, gpu, number_bytes),
     )
 
 
@@ -163,6 +175,22 @@ def _device(wanted: str, gpu: str | None) -> str:
         return "mps"
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1")
     return "cuda" if gpu and not hidden and torch_build() != "cpu" else "cpu"
+
+
+def _number_bytes(wanted: str, device: str) -> int:
+    """`wanted` as the setting has it."""
+    if wanted == "auto":
+        return 4 if device == "cpu" and not cpu_multiplies_bfloat16() else 2
+    return 4 if wanted == "float32" else 2
+
+
+@cache
+def cpu_multiplies_bfloat16() -> bool:
+    """Whether it has instructions for that, as Linux tells of Intel's and AMD's; others would only imitate it."""
+    with suppress(OSError):
+        flags = re.search(r"^flags\s*:(.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        return bool(flags and {"avx512_bf16", "amx_bf16"} & set(flags[1].split()))
+    return False
 
 
 @cache

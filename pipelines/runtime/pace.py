@@ -126,21 +126,22 @@ def _keep(path: Path, key: str, place: str, figures: Mapping[str, float]) -> Non
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-def paces(data: Path, device: str, gpu: str | None) -> dict[str, Pace]:
-    """By method, its pace on the device that a run would take here: "cuda", "mps" or "cpu"."""
+def paces(data: Path, device: str, gpu: str | None, number_bytes: int) -> dict[str, Pace]:
+    """By method, its pace on the device that a run would take here ("cuda", "mps" or "cpu"), best in its precision."""
     found: dict[str, tuple[int, Pace]] = {}
     for entry in _entries(data / FILE):  # oldest first: of equals, the newest stays
-        rank = _rank(entry["place"], device, gpu)
+        rank = _rank(entry["place"], device, gpu, number_bytes)
         if rank and rank >= found.get(entry["method"], (0,))[0]:
             found[entry["method"]] = rank, _pace(entry)
     return {key: pace for key, (_, pace) in found.items()}
 
 
-def _rank(place: str, device: str, gpu: str | None) -> int:
+def _rank(place: str, device: str, gpu: str | None, number_bytes: int) -> int:
     """How much a run at `place` tells of one here; 0 for nothing."""
-    if kind_of(place) == device:
-        return 2 if gpu and place.startswith(gpu) else 1
-    return 0
+    if kind_of(place) != device:
+        return 0
+    same_gpu, same_precision = gpu and place.startswith(gpu), place.endswith("float32") == (number_bytes == 4)
+    return 1 + 2 * bool(same_gpu) + same_precision
 
 
 def kind_of(place: str) -> str:

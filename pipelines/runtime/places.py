@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from pipelines.core.errors import TurnaroundError
-from pipelines.runtime.devices import Machine, memory_bytes, on_zero_gpu, torch_build
+from pipelines.runtime.devices import Machine, cpu_multiplies_bfloat16, memory_bytes, on_zero_gpu, torch_build
 from pipelines.runtime.settings import read_settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Place:
 
     device: "torch.device"
     dtype: "torch.dtype"
-    """float32 on a CPU; bfloat16 where the GPU is good at it, else float16."""
+    """As the setting TURNAROUND_PRECISION says, or bfloat16 where the hardware is good at it, else float16 on a GPU and
+    float32 on a processor."""
     name: str
     """For people and manifests: "NVIDIA H100 80GB, bfloat16"."""
 
@@ -47,18 +48,26 @@ def chosen_place() -> Place:
         wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     kind, _, number = wanted.partition(":")
     if kind == "cpu":
-        return Place(torch.device("cpu"), torch.float32, "CPU, float32")
+        return _place("cpu", "CPU", "bfloat16" if cpu_multiplies_bfloat16() else "float32")
     if kind == "mps":
         if not torch.backends.mps.is_available():
             raise TurnaroundError(_no_such_device(wanted, "no Apple GPU"))
-        return Place(torch.device("mps"), torch.float16, "Apple GPU, float16")
+        return _place("mps", "Apple GPU", "float16")
     index, count = int(number or 0), torch.cuda.device_count() if torch.cuda.is_available() else 0
     if index >= count:
         here = "no NVIDIA GPU" if count == 0 else "only cuda:0" if count == 1 else f"only cuda:0 to cuda:{count - 1}"
         raise TurnaroundError(_no_such_device(wanted, here))
     good_at_bf16 = torch.cuda.get_device_capability(index)[0] >= BF16_CAPABILITY
-    name = f"{torch.cuda.get_device_name(index)}, {'bfloat16' if good_at_bf16 else 'float16'}"
-    return Place(torch.device(f"cuda:{index}"), torch.bfloat16 if good_at_bf16 else torch.float16, name)
+    return _place(f"cuda:{index}", torch.cuda.get_device_name(index), "bfloat16" if good_at_bf16 else "float16")
+
+
+def _place(device: str, name: str, usual: str) -> Place:
+    """`usual`: the precision that suits the hardware."""
+    import torch
+
+    wanted = read_settings().precision
+    precision = usual if wanted == "auto" else wanted
+    return Place(torch.device(device), getattr(torch, precision), f"{name}, {precision}")
 
 
 def _no_such_device(wanted: str, here: str) -> str:

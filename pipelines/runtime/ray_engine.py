@@ -86,7 +86,7 @@ class RayEngine:
             # Nobody is refused for want of memory on a machine that was never heard of
             return here if self._setup.address == RAY_HERE else replace(here, memory_bytes=0)
         there = self._last_known
-        paces = pace.paces(data, there.device, there.gpu)
+        paces = pace.paces(data, there.device, there.gpu, there.number_bytes)
         return replace(there, free_disk_bytes=here.free_disk_bytes, pace=paces)
 
     def borrowed_s(self, method: Method, estimated_s: float) -> int:

@@ -25,6 +25,7 @@ SENSES = "counter-clockwise, clockwise"
 RAY_HERE = "local"
 RAY_ADDRESSES = "local or host:port"
 DEVICES = "auto, cpu, mps, cuda, cuda:1 ..."
+PRECISIONS = "auto, float32, bfloat16, float16"
 _REPOSITORY = r"[\w.-]+/[\w.-]+"
 _MOVE = re.compile(rf"({_REPOSITORY})=({_REPOSITORY})(?:@(\S+))?")
 
@@ -75,6 +76,13 @@ class Settings:
 
     device: str = _setting(
         "auto", "Where models run; auto takes the first NVIDIA GPU, else Apple's, else the processor", allowed=DEVICES
+    )
+    precision: str = _setting(
+        "auto",
+        "The numbers that networks work in. auto takes bfloat16 where the hardware multiplies it (NVIDIA GPUs since "
+        "Ampere, AMD processors since Zen 4, Intel Xeons since Sapphire Rapids; SV3D keeps to its authors' float16 on "
+        "a GPU), else float16 on a GPU and float32 on a processor; float32 takes twice the memory and time",
+        allowed=PRECISIONS,
     )
     model_gb: float = _setting(
         0.0,
@@ -179,7 +187,7 @@ def _parse(text: str, default: Any, bounds: Mapping[str, Any]) -> Any:
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text):
             raise ValueError("it must be auto, cpu, mps, cuda, or cuda:1 for the second GPU and so on")
         return text
-    if bounds["allowed"] in (ENGINES, ZERO_GPU_SIZES, SENSES):
+    if bounds["allowed"] in (PRECISIONS, ENGINES, ZERO_GPU_SIZES, SENSES):
         if text not in bounds["allowed"].split(", "):
             raise ValueError(f"it must be one of: {bounds['allowed']}")
         return text

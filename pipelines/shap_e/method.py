@@ -101,7 +101,7 @@ class ShapE(Method):
         options = request.options or self.Options()
         slow = machine.device == "cpu"
         passes = (2 * options.steps - 1) * (2 if options.guidance > 1 else 1) + MESH_PASSES * (options.grid / 128) ** 3
-        pass_s = CPU_CORE_PASS_S / max(1, machine.cores) if slow else GPU_PASS_S
+        pass_s = machine.on_cores_s(CPU_CORE_PASS_S) if slow else GPU_PASS_S
         pixels = len(request.views) * request.size_px**2
         cores = max(1, min(machine.cores, RENDERING_CORES))
         rendering_s = (RENDER_S_A_VIEW * len(request.views) + RENDER_S_A_MEGAPIXEL * pixels / 1e6) / cores
@@ -241,6 +241,5 @@ def _glimpse(parts: "Parts", clean: "Tensor", request: Request) -> NDArray[np.ui
 
 
 def _memory_bytes(machine: Machine) -> int:
-    if machine.device == "cpu":
-        return PARAMETERS * 4 + RENDERER_BYTES + CPU_WORKING_BYTES
-    return PARAMETERS * 2 + RENDERER_BYTES + GPU_WORKING_BYTES
+    working = CPU_WORKING_BYTES if machine.device == "cpu" else GPU_WORKING_BYTES
+    return PARAMETERS * machine.number_bytes + RENDERER_BYTES + working

@@ -124,7 +124,7 @@ class Family(Method):
         if _asks_for_the_photo(request):
             return Estimate(PHOTO_S, OVERHEAD_BYTES)
         passes = _sampling(options).passes * (GUIDED if options.guidance > 1 else UNGUIDED)
-        pass_s = CPU_CORE_PASS_S / max(1, machine.cores) if slow else GPU_PASS_S
+        pass_s = machine.on_cores_s(CPU_CORE_PASS_S) if slow else GPU_PASS_S
         seconds = load_s(machine, key, CPU_LOAD_S if slow else GPU_LOAD_S) + pace_s(machine, key, passes, pass_s)
         if not any(_kept().glob(f"sv3d_{self.kind}-*/unet.safetensors")):
             seconds += KEEPING_S
@@ -309,11 +309,9 @@ def _at_once(sparing: bool, guided: bool) -> tuple[int, int]:
 
 
 def _memory_bytes(machine: Machine, sparing: bool = False) -> int:
-    on_cpu = machine.device == "cpu"
-    videos, frames = _at_once(on_cpu or sparing, guided=True)
-    wide = 2 if on_cpu else 1  # single precision
-    working = max(videos * wide * VIDEO_BYTES, frames * DECODING_BYTES)
-    return PARAMETERS * 2 * wide + VAE_BYTES + OVERHEAD_BYTES + working
+    videos, frames = _at_once(sparing or machine.device == "cpu", guided=True)
+    working = max(videos * VIDEO_BYTES * machine.number_bytes // 2, frames * DECODING_BYTES)
+    return PARAMETERS * machine.number_bytes + VAE_BYTES + OVERHEAD_BYTES + working
 
 
 CITATION = """@inproceedings{voleti2024sv3d,

@@ -106,7 +106,7 @@ class Family(Method):
         options = request.options or self.Options()
         slow = machine.device == "cpu"
         passes = len(request.views) * len(_sampling(options).times) * (2 if options.guidance > 1 else 1)
-        pass_s = CPU_CORE_PASS_S / max(1, machine.cores) if slow else GPU_PASS_S
+        pass_s = machine.on_cores_s(CPU_CORE_PASS_S) if slow else GPU_PASS_S
         loading_s = load_s(machine, self.card.key, CPU_LOAD_S if slow else GPU_LOAD_S)
         missing = sum(weights.missing_bytes(needed) for needed in self.weights_for(options))
         return Estimate(
@@ -342,7 +342,7 @@ def _memory_bytes(machine: Machine, views: int) -> int:
     on_cpu = machine.device == "cpu"
     together = min(views, CPU_AT_ONCE if on_cpu else GPU_AT_ONCE)
     working = max(together * VIEW_BYTES, min(views, DECODED_AT_ONCE) * DECODING_BYTES)
-    return PARAMETERS * (4 if on_cpu else 2) + VAE_BYTES + OVERHEAD_BYTES + working
+    return PARAMETERS * machine.number_bytes + VAE_BYTES + OVERHEAD_BYTES + working
 
 
 def _counted(first: int, count: int, total: int) -> str:

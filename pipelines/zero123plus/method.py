@@ -99,7 +99,7 @@ class Zero123Plus(Method):
     def estimate(self, request: Request, machine: Machine) -> Estimate:
         options = request.options or Options()
         on_cpu, key = machine.device == "cpu", self.card.key
-        step_s = STEP_OPERATIONS / (CORE_SPEED * max(1, machine.cores) if on_cpu else GPU_SPEED)
+        step_s = machine.on_cores_s(STEP_OPERATIONS / CORE_SPEED) if on_cpu else STEP_OPERATIONS / GPU_SPEED
         seconds = load_s(machine, key, CPU_LOAD_S if on_cpu else GPU_LOAD_S)
         seconds += pace_s(machine, key, options.steps + OTHER_STEPS, step_s)
         missing = sum(weights.missing_bytes(needed) for needed in self.weights_for(options))
@@ -156,9 +156,8 @@ class Zero123Plus(Method):
 
 
 def _memory_bytes(machine: Machine) -> int:
-    """Half precision on a GPU, single on a CPU, where attention to 12000 tokens at once takes more, too."""
-    on_cpu = machine.device == "cpu"
-    return KEPT_PARAMETERS * (4 if on_cpu else 2) + VAE_BYTES + WORKING_BYTES * (2 if on_cpu else 1)
+    """On a CPU attention to 12000 tokens at once takes more."""
+    return KEPT_PARAMETERS * machine.number_bytes + VAE_BYTES + WORKING_BYTES * (2 if machine.device == "cpu" else 1)
 
 
 def _notes(version: str, request: Request, zoom: float) -> tuple[str, ...]:

@@ -9,7 +9,15 @@ import psutil
 import pytest
 
 from pipelines.runtime import devices
-from pipelines.runtime.devices import Machine, PeakMemory, free_memory_bytes, memory_bytes, this_machine, torch_build
+from pipelines.runtime.devices import (
+    Machine,
+    PeakMemory,
+    cpu_multiplies_bfloat16,
+    free_memory_bytes,
+    memory_bytes,
+    this_machine,
+    torch_build,
+)
 
 
 def test_this_machine_is_known(tmp_path: Path) -> None:
@@ -24,6 +32,19 @@ def test_a_machine_described_by_its_gpu_alone_works_there() -> None:
     assert Machine(1, 1, 1).device == "cpu"
     assert Machine(1, 1, 1, "NVIDIA A100", 40 * 10**9).device == "cuda"
     assert Machine(1, 1, 1, "Apple GPU", 10**10, device="mps").device == "mps"
+
+
+def test_what_the_cores_do_in_16_bits_takes_less_time_than_in_32() -> None:
+    assert Machine(4, 1, 1).number_bytes == 4 and Machine(4, 1, 1).on_cores_s(8.0) == 2.0
+    assert Machine(4, 1, 1, number_bytes=2).on_cores_s(8.0) < 1.0
+    assert Machine(1, 1, 1, "NVIDIA A100", 40 * 10**9).number_bytes == 2
+
+
+def test_whether_bfloat16_is_multiplied_is_what_torch_finds_too() -> None:
+    import torch
+
+    able = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    assert cpu_multiplies_bfloat16() == (able and sys.platform == "linux")
 
 
 def test_free_memory_is_part_of_all_memory() -> None:

@@ -66,7 +66,7 @@ def keep(data: Path, *runs: Turnaround, views: int = 4) -> None:
 
 
 def known(data: Path, machine: Machine = PROCESSOR) -> Machine:
-    return dataclasses.replace(machine, pace=paces(data, machine.device, machine.gpu))
+    return dataclasses.replace(machine, pace=paces(data, machine.device, machine.gpu, machine.number_bytes))
 
 
 # --- Measuring --------------------------------------------------------------------------------------------------------
@@ -123,6 +123,14 @@ def test_memory_is_estimated_as_earlier_runs_bore_the_methods_own_figures_out(tm
     assert Steps().estimate(a_request(4), known(tmp_path)).memory_bytes == 6 * 10**8
     assert Steps().estimate(a_request(10), known(tmp_path)).memory_bytes == 15 * 10**8
     assert Steps().estimate(a_request(4), known(tmp_path, GPU)).memory_bytes == 4 * 10**8
+
+
+def test_a_run_in_this_precision_tells_more_than_a_later_one_in_another(tmp_path: Path) -> None:
+    keep(tmp_path, a_run(4, place="CPU, bfloat16"), a_run(8, place="CPU, float32"))
+    assert known(tmp_path).pace["steps"].unit_s == 2.0
+    assert known(tmp_path, dataclasses.replace(PROCESSOR, number_bytes=2)).pace["steps"].unit_s == 1.0
+    keep(tmp_path / "new", a_run(4, place="CPU, bfloat16"))
+    assert known(tmp_path / "new").pace["steps"].unit_s == 1.0
 
 
 def test_units_are_those_of_the_methods_own_estimate() -> None:
@@ -192,7 +200,7 @@ def test_kinds_of_devices_are_told_by_their_names() -> None:
 )
 def test_a_bad_file_is_as_none_and_gives_way_to_a_good_one(tmp_path: Path, content: bytes) -> None:
     (tmp_path / pace.FILE).write_bytes(content)
-    assert paces(tmp_path, "cpu", None) == {}
+    assert paces(tmp_path, "cpu", None, 4) == {}
     keep(tmp_path, a_run(4))
     assert known(tmp_path).pace["steps"].unit_s == 1
 
@@ -208,14 +216,14 @@ def test_a_bad_entry_spoils_no_other(tmp_path: Path) -> None:
 def test_where_nothing_can_be_written_nothing_fails(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     keep(tmp_path / "data", a_run(4))
-    assert paces(tmp_path / "data", "cpu", None) == {} and this_machine(tmp_path / "data").pace == {}
+    assert paces(tmp_path / "data", "cpu", None, 4) == {} and this_machine(tmp_path / "data").pace == {}
 
 
 def test_runs_that_tell_nothing_are_not_kept(tmp_path: Path) -> None:
     nowhere = dataclasses.replace(a_run(4), provenance=None)
     keep(tmp_path, a_run(-2.0), a_run(float("nan")), nowhere)
     record(tmp_path, PROCESSOR, Flat(), a_request(), a_run(4))
-    assert paces(tmp_path, "cpu", None) == {}
+    assert paces(tmp_path, "cpu", None, 4) == {}
 
 
 def test_the_file_stays_small(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pipelines.core.errors import TurnaroundError
+from pipelines.runtime import devices, places
 from pipelines.runtime.devices import Machine, this_machine
 from pipelines.runtime.places import chosen_place, gpu_budget_bytes, model_budget_bytes, torch_blockers
 from pipelines.runtime.settings import read_settings
@@ -25,11 +26,32 @@ def test_a_device_that_is_not_there_is_refused_with_words(wanted: str, monkeypat
     assert "TURNAROUND_DEVICE" in reason and reason.endswith(".")
 
 
-@pytest.mark.parametrize("wanted", ["auto", "cpu"])
-def test_the_processor_works_in_32_bits(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TURNAROUND_DEVICE", wanted)
+@pytest.mark.parametrize(
+    ("device", "precision", "able", "expected"),
+    [
+        ("auto", "auto", False, "float32"),
+        ("cpu", "auto", False, "float32"),
+        ("cpu", "auto", True, "bfloat16"),
+        ("cpu", "float32", True, "float32"),
+        ("cpu", "bfloat16", False, "bfloat16"),
+        ("cpu", "float16", True, "float16"),
+    ],
+)
+def test_a_processor_works_in_16_bits_where_it_multiplies_them_or_is_told_to(
+    device: str, precision: str, able: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TURNAROUND_DEVICE", device)
+    monkeypatch.setenv("TURNAROUND_PRECISION", precision)
+    for module in (devices, places):
+        monkeypatch.setattr(module, "cpu_multiplies_bfloat16", lambda: able)
     place = chosen_place()
-    assert (place.device.type, place.dtype, place.name) == ("cpu", torch.float32, "CPU, float32")
+    assert (place.device.type, place.dtype, place.name) == ("cpu", getattr(torch, expected), f"CPU, {expected}")
+    assert this_machine(Path()).number_bytes == place.dtype.itemsize
+
+
+def test_a_precision_that_makes_no_sense_is_refused_with_those_that_do() -> None:
+    with pytest.raises(TurnaroundError, match=r"it must be one of: auto, float32, bfloat16, float16\."):
+        read_settings({"TURNAROUND_PRECISION": "half"})
 
 
 def test_the_budget_is_a_share_of_the_machines_memory_or_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:

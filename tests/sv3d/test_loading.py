@@ -18,7 +18,7 @@ from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.report import Report
 from pipelines.runtime.residency import Place
 from pipelines.sv3d.keys import OTHER_DECODER, OWN_DECODER
-from pipelines.sv3d.loading import ABOUT, OLD_S, Parts, load
+from pipelines.sv3d.loading import ABOUT, OLD_S, Parts, as_the_authors_run_it, load
 from tests.sv3d import tiny
 from tests.sv3d.conftest import CPU, fetched
 
@@ -117,13 +117,23 @@ def test_both_models_load_with_the_numbers_that_are_in_the_file(parts: Parts, pa
     assert found["vae.decoder.up_blocks.0.resnets.1.conv1.weight"].equal(coarsest)
 
 
-def test_large_parts_take_half_precision_as_their_authors_do_and_the_vae_all_of_it(original: Path):
+def test_large_parts_take_half_precision_and_the_vae_all_of_it(original: Path):
     place = Place(torch.device("cpu"), torch.bfloat16, "CPU, bfloat16")
     parts = load(fetched(original), place, original.parent / "kept")
-    assert parts.place.name == "CPU, float16"
-    assert parts.unet.dtype == parts.image_encoder.dtype == torch.float16 and parts.vae.dtype == torch.float32
+    assert parts.place == place
+    assert parts.unet.dtype == parts.image_encoder.dtype == torch.bfloat16 and parts.vae.dtype == torch.float32
     for module in (parts.unet, parts.vae, parts.image_encoder):
         assert not module.training and not any(tensor.requires_grad for tensor in module.parameters())
+
+
+def test_on_a_gpu_its_half_precision_is_its_authors_unless_a_setting_says_otherwise(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TURNAROUND_PRECISION", "auto")
+    gpu = Place(torch.device("cuda:0"), torch.bfloat16, "A GPU, bfloat16")
+    assert as_the_authors_run_it(gpu) == Place(gpu.device, torch.float16, "A GPU, float16")
+    cpu = Place(torch.device("cpu"), torch.bfloat16, "CPU, bfloat16")
+    assert as_the_authors_run_it(cpu) == cpu
+    monkeypatch.setenv("TURNAROUND_PRECISION", "bfloat16")
+    assert as_the_authors_run_it(gpu) == gpu
 
 
 def test_decoders_that_differ_are_logged_and_the_first_stages_is_used(original: Path, caplog: pytest.LogCaptureFixture):

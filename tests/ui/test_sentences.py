@@ -19,7 +19,7 @@ from ui.words.sentences import _PARTS, sentences
 NAMES = {
     *(method.card.title for method in METHODS),
     *(remover.title for remover in REMOVERS.values() if remover.model),
-    *("Apple GPU", "Apple GPU, float16", "CPU, float32", "Depth Anything", "ZoeDepth"),
+    *("Apple GPU", "Apple GPU, float16", "CPU, bfloat16", "CPU, float32", "Depth Anything", "ZoeDepth"),
     *("threestudio", "105000", "165000", "v1.1", "v1.2"),
 }
 NOT_SAID = {

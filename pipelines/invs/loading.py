@@ -77,7 +77,9 @@ def load_inpainter(found: Fetched, place: Place, check: Callable[[], None] = lam
         )
     return Inpainter(
         unet=unet,
-        vae=part("vae", AutoencoderKL, torch.float32),  # white in 8 bits of bfloat16 shows bands
+        # In full precision: white in 8 bits of bfloat16 shows bands. With its channels last it takes a tenth less of a
+        # CPU.
+        vae=part("vae", AutoencoderKL, torch.float32).to(memory_format=torch.channels_last),
         text_encoder=audible(pretrained(CLIPTextModel, found.folder / "text_encoder", place, variant="fp16")),
         tokenizer=CLIPTokenizer.from_pretrained(found.folder / "tokenizer", local_files_only=True),
         scheduler=read_json(found.folder / "scheduler" / "scheduler_config.json"),

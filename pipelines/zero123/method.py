@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 WHITE = 255  # of the backdrop: Objaverse was rendered on nothing, and nothing was painted white
 # Together through the UNet. On a GPU more than this gain nothing; on a CPU each step should end soon.
 GPU_AT_ONCE, CPU_AT_ONCE = 24, 4
-DECODED_AT_ONCE = 4
+GPU_DECODED_AT_ONCE, CPU_DECODED_AT_ONCE = 4, 1
 # UNet and image encoder; and the VAE, whose numbers take 4 bytes anywhere.
 PARAMETERS, VAE_BYTES = 860_000_000 + 304_000_000, 335_000_000
 # Of one view in work, with guidance, and of one that is decoded: measured on a CPU at full size, 85 and 270 MB.
@@ -141,13 +141,13 @@ class Family(Method):
                 photo = see(parts, on_backdrop(request.subject, parts.side_px, PHOTO_FILL, WHITE))
 
             # 2. Its views, as many together as there is memory for. What is done stays when memory runs out.
-            at_once = GPU_AT_ONCE if parts.place.device.type == "cuda" else CPU_AT_ONCE
+            at_once, decode_at_once = _at_once(len(request.views), parts.place.device.type == "cuda")
             drawing = Drawing(self, parts, photo, request, tell, report)
             _, thrifty = thriftily(
                 drawing.go_on,
-                min(at_once, len(request.views)),
+                at_once,
                 report,
-                decode_at_once=min(DECODED_AT_ONCE, len(request.views)),
+                decode_at_once=decode_at_once,
                 tiling=False,  # one view is smaller than a tile
             )
             side_px = parts.side_px
@@ -338,10 +338,15 @@ def _sampling(options: Any, seed: int = 0) -> "Sampling":
     return Sampling(options.steps, options.guidance, options.eta, seed)
 
 
+def _at_once(views: int, on_gpu: bool) -> tuple[int, int]:
+    """How many go through the UNet together, and through the decoder."""
+    most = (GPU_AT_ONCE, GPU_DECODED_AT_ONCE) if on_gpu else (CPU_AT_ONCE, CPU_DECODED_AT_ONCE)
+    return min(most[0], views), min(most[1], views)
+
+
 def _memory_bytes(machine: Machine, views: int) -> int:
-    on_cpu = machine.device == "cpu"
-    together = min(views, CPU_AT_ONCE if on_cpu else GPU_AT_ONCE)
-    working = max(together * VIEW_BYTES, min(views, DECODED_AT_ONCE) * DECODING_BYTES)
+    drawn, decoded = _at_once(views, machine.device == "cuda")
+    working = max(drawn * VIEW_BYTES, decoded * DECODING_BYTES)
     return PARAMETERS * machine.number_bytes + VAE_BYTES + OVERHEAD_BYTES + working
 
 

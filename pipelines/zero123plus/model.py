@@ -62,7 +62,8 @@ def load(folder: Path, place: Place, check: Callable[[], None] = lambda: None) -
     vision_encoder = audible(_part(CLIPVisionModelWithProjection, folder / "vision_encoder", place, place.dtype))
     check()
     # In full precision: of 8 bits of bfloat16 a plain grey has bands, and is not to be told from the object's.
-    vae = audible(_part(AutoencoderKL, folder / "vae", place, torch.float32))
+    # With its channels last it takes a tenth less of a CPU.
+    vae = audible(_part(AutoencoderKL, folder / "vae", place, torch.float32).to(memory_format=torch.channels_last))
     check()
     unet = audible(_part(UNet2DConditionModel, folder / "unet", place, place.dtype))
     equip(unet)

@@ -183,7 +183,7 @@ def test_the_estimate_grows_with_steps_and_counts_the_unguided_video_only_where_
 
 
 def test_low_memory_is_said_to_take_less_of_a_gpu(tmp_path: Path):
-    machine = replace(this_machine(tmp_path), device="cuda")
+    machine = replace(this_machine(tmp_path), device="cuda", number_bytes=2)
 
     def needed(low_memory: bool) -> int:
         options = options_from(SV3DU.Options, {"low_memory": low_memory})

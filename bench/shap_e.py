@@ -1,9 +1,9 @@
 """What Shap-E costs: `python -m bench.shap_e [--full] [--steps 6]`.
 
-The transformer has the real shape and random numbers; on a CPU it is half as wide and half as deep, unless `--full` is
-given. The small network that knows the object is that of the tests, a ball, since random numbers make no object; so
-meshing costs less here than it would. Beside ours, in one process and from the same files, stands diffusers' own
-pipeline as far as its latent: what it does then is not to be had without the real tables.
+All networks have the real shape, those that see and think random numbers; on a CPU they are half as wide and half as
+deep, unless `--full` is given. The object is always the tests' ball, since random numbers make none. Beside ours, in
+one process and from the same files, stands diffusers' own pipeline as far as its latent: what it does then is not to be
+had without the real tables.
 """
 
 import argparse
@@ -23,20 +23,8 @@ from pipelines.shap_e.method import PHOTO_FILL, WHITE, Options
 from pipelines.shap_e.sources import REPOSITORY
 from tests.shap_e import tiny
 
-FULL = {"num_attention_heads": 8, "attention_head_dim": 128, "num_layers": 24}
-SMALL = {"num_attention_heads": 4, "attention_head_dim": 128, "num_layers": 12}
+SMALL = tiny.Size(width=512, hidden=128, heads=4, layers=12, clip_heads=8, clip_layers=12, patch_px=14)
 GUIDANCE, VIEWS, SIZE_PX = 3.0, 8, 256
-
-
-def write(folder: Path, size: dict[str, int]) -> None:
-    import torch
-    from diffusers.models.transformers.prior_transformer import PriorTransformer
-
-    tiny.write_repository(folder)
-    torch.manual_seed(0)
-    prior = PriorTransformer(**{**tiny.PRIOR, **size})
-    torch.nn.init.normal_(prior.positional_embedding, std=0.02)
-    prior.half().save_pretrained(folder / "prior", variant="fp16")
 
 
 def plain_pipeline(folder: Path, picture: Any, steps: int) -> Callable[[], Any]:
@@ -82,11 +70,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TURNAROUND_WEIGHTS"] = folder
         repository = Path(folder) / REPOSITORY
-        write(repository, FULL if full else SMALL)
+        tiny.write_repository(repository, size=tiny.FULL if full else SMALL)
         reading_s = read_once(repository)
-        print(
-            f"{place.name}, {torch.get_num_threads()} threads; {'full' if full else 'small'} transformer, {steps} steps"
-        )
+        print(f"{place.name}, {torch.get_num_threads()} threads; {'full' if full else 'small'} networks, {steps} steps")
 
         def ours(count: int, steps: int) -> Any:
             options = Options(steps=steps, guidance=GUIDANCE)

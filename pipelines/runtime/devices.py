@@ -37,7 +37,7 @@ _TOLD_PACKAGES = (
     "huggingface_hub",
 )
 ZERO_GPU_BYTES = 48 * 10**9  # "large": half an RTX Pro 6000 (huggingface.co/docs/hub/spaces-zerogpu)
-HALF_GAIN = 2.2  # of 16 bits over 32 on a processor that multiplies them: networks of full size, in bench.zero123
+HALF_GAIN = 2.0  # of 16 bits over 32 on a processor that multiplies them: bench, full size: Zero123 2.2, Shap-E 1.8
 _APPLE_SHARE = 0.75  # of its memory, which processor and GPU share, macOS lets the GPU have about this much
 
 

@@ -1,4 +1,4 @@
-"""Shap-E with tiny networks, in the real repository's layout and with its tensors' names.
+"""Shap-E with tiny networks, or of any other size, in the real repository's layout and with its tensors' names.
 
 Random weights would make no object: a random signed distance has no zero or a thousand. So the small network's weights
 are set by hand to those of a ball, and the latent may only dent it. The layers are made of these units:
@@ -11,34 +11,54 @@ The ball is bright where x is large in Shap-E's box, red upwards and blue toward
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-HIDDEN = LATENT = WIDTH = 16
-TOKENS_A_LAYER = HIDDEN
 NAMES = tuple(f"nerstf.mlp.{i}.weight" for i in range(4))
-SHAPES = ((HIDDEN, 93), *((HIDDEN, HIDDEN),) * 3)  # 93: a point and its 15 frequencies
 BEND, LIFT, DENT = 4.0, 6.0, 0.005
 RADIUS = 0.6
 
-PRIOR = {  # shap-e-img2img's own, but for the sizes
-    "num_attention_heads": 2,
-    "attention_head_dim": WIDTH // 2,
-    "num_layers": 2,
-    "embedding_dim": LATENT,
-    "num_embeddings": TOKENS_A_LAYER * len(NAMES),
-    "additional_embeddings": 0,
-    "time_embed_act_fn": "gelu",
-    "norm_in_type": "layer",
-    "embedding_proj_norm_type": "layer",
-    "encoder_hid_proj_type": None,
-    "added_emb_type": None,
-    "time_embed_dim": WIDTH * 4,
-    "embedding_proj_dim": WIDTH,
-    "clip_embed_dim": LATENT * 2,
-}
+
+@dataclass(frozen=True)
+class Size:
+    width: int
+    """Of the latent, the transformer and CLIP."""
+    hidden: int
+    """Units of the small network."""
+    heads: int
+    layers: int
+    clip_heads: int
+    clip_layers: int
+    patch_px: int
+
+
+TINY = Size(width=16, hidden=16, heads=2, layers=2, clip_heads=2, clip_layers=2, patch_px=56)
+FULL = Size(width=1024, hidden=256, heads=8, layers=24, clip_heads=16, clip_layers=24, patch_px=14)
+
+
+def prior_shape(size: Size) -> dict[str, Any]:
+    """shap-e-img2img's own, but for the sizes."""
+    return {
+        "num_attention_heads": size.heads,
+        "attention_head_dim": size.width // size.heads,
+        "num_layers": size.layers,
+        "embedding_dim": size.width,
+        "num_embeddings": size.hidden * len(NAMES),
+        "additional_embeddings": 0,
+        "time_embed_act_fn": "gelu",
+        "norm_in_type": "layer",
+        "embedding_proj_norm_type": "layer",
+        "encoder_hid_proj_type": None,
+        "added_emb_type": None,
+        "time_embed_dim": size.width * 4,
+        "embedding_proj_dim": size.width,
+        "clip_embed_dim": size.width * 2,
+    }
+
+
 SCHEDULER = {
     "_class_name": "HeunDiscreteScheduler",
     "beta_schedule": "exp",
@@ -54,66 +74,68 @@ def write(folder: Path) -> None:
     write_repository(folder / "openai" / "shap-e-img2img")
 
 
-def write_repository(folder: Path, pickled_renderer: bool = False) -> None:
+def write_repository(folder: Path, pickled_renderer: bool = False, size: Size = TINY) -> None:
     """As the pull request has it, with fp16 everywhere; or as main has it, with a renderer that is a pickle of fp32."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        write_prior(folder / "prior")
-        write_encoder(folder / "image_encoder")
-        write_renderer(folder / "shap_e_renderer", pickled_renderer)
+        write_prior(folder / "prior", size)
+        write_encoder(folder / "image_encoder", size)
+        write_renderer(folder / "shap_e_renderer", pickled_renderer, size)
     write_json(folder / "scheduler" / "scheduler_config.json", SCHEDULER)
 
 
-def write_prior(folder: Path) -> None:
+def write_prior(folder: Path, size: Size) -> None:
     import torch
     from diffusers.models.transformers.prior_transformer import PriorTransformer
 
-    prior = PriorTransformer(**PRIOR)
+    prior = PriorTransformer(**prior_shape(size))
     torch.nn.init.normal_(prior.positional_embedding, std=0.02)
     prior.half().save_pretrained(folder, variant="fp16")
 
 
-def write_encoder(folder: Path) -> None:
+def write_encoder(folder: Path, size: Size) -> None:
     """In the names of its time, with position numbers among the weights."""
     import torch
     from safetensors.torch import save_file
     from transformers import CLIPVisionConfig, CLIPVisionModel
 
     shape = CLIPVisionConfig(
-        hidden_size=WIDTH,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
+        hidden_size=size.width,
+        intermediate_size=4 * size.width,
+        num_hidden_layers=size.clip_layers,
+        num_attention_heads=size.clip_heads,
         image_size=224,
-        patch_size=56,
+        patch_size=size.patch_px,
     )
     make: Any = CLIPVisionModel
     encoder = make(shape).to(torch.float16)
     tensors = {f"vision_model.{name}": tensor.contiguous() for name, tensor in encoder.state_dict().items()}
-    tensors["vision_model.embeddings.position_ids"] = torch.arange(17)[None]
+    tensors["vision_model.embeddings.position_ids"] = torch.arange(1 + (224 // size.patch_px) ** 2)[None]
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "model.fp16.safetensors", metadata={"format": "pt"})
     write_json(folder / "config.json", {**shape.to_dict(), "architectures": ["CLIPVisionModel"]})
 
 
-def write_renderer(folder: Path, pickled: bool) -> None:
-    renderer = a_renderer()
+def write_renderer(folder: Path, pickled: bool, size: Size) -> None:
+    renderer = a_renderer(size)
     if pickled:
         renderer.save_pretrained(folder, safe_serialization=False)
     else:
         renderer.half().save_pretrained(folder, variant="fp16")
 
 
-def a_renderer() -> Any:
+def a_renderer(size: Size = TINY) -> Any:
     """diffusers' own, whose every latent is about the ball."""
     import torch
     from diffusers.pipelines.shap_e.renderer import ShapERenderer
 
     make: Any = ShapERenderer
-    renderer = make(param_names=NAMES, param_shapes=SHAPES, d_latent=LATENT, d_hidden=HIDDEN)
-    matrices, biases = ball()
+    hidden = size.hidden
+    shapes = ((hidden, 93), *((hidden, hidden),) * 3)  # 93: a point and its 15 frequencies
+    renderer = make(param_names=NAMES, param_shapes=shapes, d_latent=size.width, d_hidden=hidden)
+    matrices, biases = ball(hidden)
     with torch.no_grad():
         for name, matrix in zip(NAMES, matrices[:4], strict=True):
             projection = renderer.params_proj.projections[name.replace(".", "__")]
@@ -129,30 +151,30 @@ def a_renderer() -> Any:
     return renderer
 
 
-def ball() -> tuple[list[np.ndarray], list[np.ndarray]]:
+def ball(hidden: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The matrices and biases of the seven layers."""
-    passed = np.zeros((HIDDEN, HIDDEN), np.float32)
+    passed = np.zeros((hidden, hidden), np.float32)
     passed[[6, 7, 8, 9], [6, 7, 8, 9]] = 1
     # 0: a point and its frequencies
-    first, first_bias = np.zeros((HIDDEN, 93), np.float32), np.zeros(HIDDEN, np.float32)
+    first, first_bias = np.zeros((hidden, 93), np.float32), np.zeros(hidden, np.float32)
     for axis in range(3):
         first[2 * axis, axis], first[2 * axis + 1, axis], first[6 + axis, axis] = BEND, -BEND, 1
         first_bias[6 + axis] = LIFT
     # 1: the sum of the bends
-    second, second_bias = passed.copy(), np.zeros(HIDDEN, np.float32)
+    second, second_bias = passed.copy(), np.zeros(hidden, np.float32)
     second[9], second_bias[9] = 0, LIFT
     second[9, :6] = 1
     # 4: has the direction's 51 numbers beside it, which are zero
-    fifth = np.concatenate([passed, np.zeros((HIDDEN, 51), np.float32)], axis=1)
+    fifth = np.concatenate([passed, np.zeros((hidden, 51), np.float32)], axis=1)
     # 6: distance, two densities, and three colours three times
-    last, last_bias = np.zeros((12, HIDDEN), np.float32), np.zeros(12, np.float32)
+    last, last_bias = np.zeros((12, hidden), np.float32), np.zeros(12, np.float32)
     last[0, 9], last_bias[0] = -0.5, 0.5 * (LIFT + RADIUS * BEND * np.tanh(RADIUS * BEND / 2))
     for first_channel in (3, 6, 9):
         channels = slice(first_channel, first_channel + 3)
         last[channels, 6] = 4  # bright where x is large
         last[first_channel, 8], last[first_channel + 2, 7] = 2, -2
         last_bias[channels] = -LIFT * last[channels].sum(axis=1)
-    none = np.zeros(HIDDEN, np.float32)
+    none = np.zeros(hidden, np.float32)
     return (
         [first, second, passed, passed, fifth, passed, last],
         [first_bias, second_bias, none, none, none, none, last_bias],

@@ -1,7 +1,7 @@
 # make run        the page, on http://127.0.0.1:7860
 # make test       ruff, pyright and every test, with a Chromium that is found or installed
 # make bench      how fast this machine is at each part
-# make bench-gpu  the learned methods alone, full size where there is a GPU
+# make bench-gpu  what a GPU speeds up, full size where there is one
 # make format     ruff's formatting and safe fixes
 # make clean      remove the environment and caches, never results
 # Another Python: make run PYTHON=python3.12
@@ -53,7 +53,7 @@ bench: env-dev
 	@$(BIN)/python -m bench
 
 bench-gpu: env-dev
-	@$(BIN)/python -m bench zero123 zero123plus shap_e sv3d
+	@$(BIN)/python -m bench warp zero123 zero123plus shap_e sv3d
 
 format: env-dev
 	@$(BIN)/ruff check --fix .

@@ -1,7 +1,7 @@
 """What warping costs and keeps: `python -m bench.warp [MODEL.glb ...]`.
 
 Speed: a view of 512 px with its mask, from a source of twice that side, against the same splat written down pixel by
-pixel in NumPy; and 21 views. Medians, in one process.
+pixel in NumPy; and 21 views; the same on a GPU where there is one. Medians, in one process.
 
 Quality, of each model given (and of a drawn one): it is rendered with its true depth, moved by 15 to 60 degrees, and
 held against the true view. "covered" is the share of the pixels seen by both cameras that the splat reaches, with their
@@ -31,7 +31,7 @@ from pipelines.core.subject import Making, Subject
 
 SIZE, ROUNDS = 512, 5
 FILL = 0.6  # of the frame, by what is flat; a cube's near face is larger, and no photo may cut it off
-AIM_VIEW_S, AIM_ORBIT_S = 0.25, 3.5
+AIM_VIEW_S, AIM_ORBIT_S, AIM_GPU_VIEW_S = 0.25, 3.5, 0.01
 AIM_COVERED, AIM_DB, AIM_MASK = 0.97, 28.0, 0.995
 
 
@@ -78,15 +78,29 @@ def speed() -> None:
 
     subject = drawn_subject()
     depth, distance = inflated_depth(subject), photo_distance(subject.fill)
-    sheet = photo_sheet(subject, depth, SIZE, torch.device("cpu"))
-    source, plane = pinhole(View(0, subject.elevation_deg), distance, len(depth)), torch.from_numpy(depth)
+    source = pinhole(View(0, subject.elevation_deg), distance, len(depth))
     cameras = [pinhole(View(360 * i / 21, 10), distance, SIZE) for i in range(21)]
 
-    def both(some: Any) -> None:
-        splat([sheet], some)
-        hidden(plane, source, [each.resized(MASK_PX) for each in some], BALL_RADIUS)
+    def costs(sheet: Any) -> tuple[float, float]:
+        """Of a view and of 21, with their masks, where the sheet is."""
+        on_gpu, plane = sheet.points.is_cuda, torch.from_numpy(depth).to(sheet.points.device)
 
-    one, orbit = seconds(lambda: both(cameras[1:2])), seconds(lambda: both(cameras), 3)
+        def both(some: Any) -> None:
+            splat([sheet], some)
+            hidden(plane, source, [each.resized(MASK_PX) for each in some], BALL_RADIUS)
+            if on_gpu:
+                torch.cuda.synchronize()
+
+        return seconds(lambda: both(cameras[1:2])), seconds(lambda: both(cameras), 3)
+
+    if torch.cuda.is_available():
+        one, orbit = costs(photo_sheet(subject, depth, SIZE, torch.device("cuda")))
+        print(
+            f"{torch.cuda.get_device_name()}: a view of {SIZE} px with its mask {one * 1e3:.1f} ms, of 21 views each "
+            f"{orbit / 21 * 1e3:.1f} ms (aim {AIM_GPU_VIEW_S * 1e3:.0f})"
+        )
+    sheet = photo_sheet(subject, depth, SIZE, torch.device("cpu"))
+    one, orbit = costs(sheet)
     few = sheet.known.nonzero()[:: max(1, int(sheet.known.sum()) // 20_000)]
     points = sheet.points[few[:, 0], few[:, 1]].double().numpy()
     values = sheet.values[few[:, 0], few[:, 1]].double().numpy()

@@ -299,21 +299,13 @@ def _landed(there: "Tensor", values: "Tensor", view: "Tensor", matrices: "Tensor
     focal, middle = matrices[:, 0, 0][view], matrices[:, 0, 2][view]
     x = focal * there[:, 0] / depth + middle - 0.5
     y = matrices[:, 1, 1][view] * there[:, 1] / depth + matrices[:, 1, 2][view] - 0.5
-    left, top = torch.floor(x), torch.floor(y)
-    pixels, weights, points = [], [], []
-    number = torch.arange(len(there), device=there.device)
-    for down in (0, 1):
-        for right in (0, 1):
-            column, row = left + right, top + down
-            weight = (1 - (x - column).abs()) * (1 - (y - row).abs())
-            inside = ((column >= 0) & (column < size) & (row >= 0) & (row < size) & (weight > LEAST_WEIGHT)).nonzero()[
-                :, 0
-            ]
-            pixels.append((view[inside] * size + row[inside].long()) * size + column[inside].long())
-            weights.append(weight[inside])
-            points.append(number[inside])
-    point = torch.cat(points)
-    return _Fall(torch.cat(pixels), torch.cat(weights), depth[point], values[point])
+    down, right = torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1]], device=there.device)[..., None]
+    column, row = torch.floor(x) + right, torch.floor(y) + down  # [4, N]
+    weight = (1 - (x - column).abs()) * (1 - (y - row).abs())
+    inside = (column >= 0) & (column < size) & (row >= 0) & (row < size) & (weight > LEAST_WEIGHT)
+    corner, point = inside.nonzero(as_tuple=True)
+    pixel = (view * size + row.long()) * size + column.long()
+    return _Fall(pixel[corner, point], weight[corner, point], depth[point], values[point])
 
 
 # --- What is not seen -------------------------------------------------------------------------------------------------

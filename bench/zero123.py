@@ -5,7 +5,9 @@ they are a fifth as wide and half as deep, unless `--full` is given; on a GPU al
 since every step takes the same; so encoding and decoding weigh more than they would in 50.
 
 Beside ours stands what a user would write with diffusers' parts: a loop over views, each of which encodes the photo,
-denoises by itself with guidance, and is decoded. Both in one process, from the same files, one after the other.
+denoises by itself with guidance, and is decoded. Both in one process, from the same files, one after the other. The
+loop keeps to float32 on a CPU, as it would be written; ours works in what the processor is good at, unless
+TURNAROUND_PRECISION says float32.
 """
 
 import argparse

@@ -4,7 +4,9 @@ The networks have the real shape and random numbers; on a CPU they are a tenth a
 CPU few steps run, since every step takes the same; so encoding and decoding weigh more than they would in 36.
 
 Beside ours, in one process and from the same files, stands the loop that the authors' own pipeline comes to with
-diffusers' parts and attention: noise the photo, run the UNet to collect what its self-attention sees, run it again.
+diffusers' parts and attention: noise the photo, run the UNet to collect what its self-attention sees, run it again. It
+keeps to float32 on a CPU, as it would be written; ours works in what the processor is good at, unless
+TURNAROUND_PRECISION says float32.
 """
 
 import argparse

@@ -372,7 +372,10 @@ def _doctor(chosen: argparse.Namespace, settings: Settings) -> int:
         print(json.dumps(report, indent=2))
         return code
     gpu = f"{machine.gpu}, {machine.gpu_memory_bytes / 1e9:.0f} GB" if machine.gpu else "no GPU"
-    print(f"Machine: {machine.cores} cores, {machine.memory_bytes / 1e9:.0f} GB of memory, {gpu}")
+    print(
+        f"Machine: {machine.cores} cores, {machine.memory_bytes / 1e9:.0f} GB of memory, {gpu}; networks work in "
+        f"{8 * machine.number_bytes} bits"
+    )
     print(f"Data: {report['data']['problem'] or f'{machine.free_disk_bytes / 1e9:.0f} GB free for results'}")
     print("Versions: " + ", ".join(f"{name} {version}" for name, version in report["versions"].items()))
     for title, things in (("Methods", report["methods"]), ("Background removers", report["removers"])):

@@ -17,7 +17,7 @@ sys.dont_write_bytecode = False
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests open no connection to anyone
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores
-os.environ.setdefault("TURNAROUND_PRECISION", "float32")  # whatever the processor is good at
+os.environ["TURNAROUND_PRECISION"] = "float32"  # whatever the processor is good at
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # as the app does before it imports rembg
 
 starting()  # what test files import stays: looking through it again and again was a sixth of what the tests took

@@ -158,7 +158,7 @@ def test_in_16_bits_it_makes_the_same_bytes_each_time_and_nearly_those_of_32(
     for one, same, other in zip(first.frames, again.frames, wide.frames, strict=True):
         assert np.array_equal(one.rgba, same.rgba)
         apart.append(np.abs(one.rgba.astype(int) - other.rgba).mean())
-    assert 0 < np.median(apart) < 2, apart
+    assert 0 < max(apart) < 4, apart
 
 
 @each_able

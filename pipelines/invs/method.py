@@ -137,7 +137,7 @@ class INVS(Method):
         if options.fill == WARPED:
             return Estimate(fixed_s, OVERHEAD_BYTES + WARP_BYTES + depth_bytes, missing)
         slow = machine.device == "cpu"
-        pass_s = machine.on_cores_s(CPU_CORE_PASS_S) if slow else GPU_PASS_S
+        pass_s = machine.takes_s(CPU_CORE_PASS_S, GPU_PASS_S)
         loading_s = load_s(machine, key, CPU_LOAD_S if slow else GPU_LOAD_S)
         passes = 2 if options.prompt and options.guidance > 1 else 1  # guided by words, or by nothing
         seconds = fixed_s + loading_s + pace_s(machine, key, passes * count * options.steps, pass_s)

@@ -37,7 +37,10 @@ _TOLD_PACKAGES = (
     "huggingface_hub",
 )
 ZERO_GPU_BYTES = 48 * 10**9  # "large": half an RTX Pro 6000 (huggingface.co/docs/hub/spaces-zerogpu)
-HALF_GAIN = 2.0  # of 16 bits over 32 on a processor that multiplies them: bench, full size: Zero123 2.2, Shap-E 1.8
+# How much faster 16 bits are than 32: on a processor that multiplies them (bench, full size: Zero123 2.2, Shap-E 1.8);
+# on a GPU a guess, until runs there have told
+CPU_HALF_GAIN, GPU_HALF_GAIN = 2.0, 4.0
+_CPU = Path("/proc/cpuinfo")
 _APPLE_SHARE = 0.75  # of its memory, which processor and GPU share, macOS lets the GPU have about this much
 
 
@@ -63,9 +66,13 @@ class Machine:
         if not self.number_bytes:
             object.__setattr__(self, "number_bytes", 4 if self.device == "cpu" else 2)
 
-    def on_cores_s(self, core_s: float) -> float:
-        """How long its processor takes for what keeps a single core busy for so long in float32."""
-        return core_s / max(1, self.cores) / (HALF_GAIN if self.number_bytes == 2 else 1)
+    def takes_s(self, core_s: float, gpu_s: float) -> float:
+        """How long its device takes for what keeps a single core busy for `core_s` in float32, a GPU for `gpu_s` in 16
+        bits.
+        """
+        if self.device == "cpu":
+            return core_s / max(1, self.cores) / (CPU_HALF_GAIN if self.number_bytes == 2 else 1)
+        return gpu_s * (GPU_HALF_GAIN if self.number_bytes == 4 else 1)
 
 
 def this_machine(data: Path) -> Machine:
@@ -188,7 +195,7 @@ def _number_bytes(wanted: str, device: str) -> int:
 def cpu_multiplies_bfloat16() -> bool:
     """Whether it has instructions for that, as Linux tells of Intel's and AMD's; others would only imitate it."""
     with suppress(OSError):
-        flags = re.search(r"^flags\s*:(.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        flags = re.search(r"^flags\s*:(.*)", _CPU.read_text(), re.MULTILINE)
         return bool(flags and {"avx512_bf16", "amx_bf16"} & set(flags[1].split()))
     return False
 

@@ -127,7 +127,7 @@ def torch_blockers(machine: Machine, needed_bytes: int) -> tuple[str, ...]:
             )
     elif gpu < needed and (gpu < needed * OFFLOADED_SHARE or 0 < host < needed or machine.device == "mps"):
         instead = "Run it on a larger machine"
-        if host >= 2 * needed and machine.device == "cuda":  # numbers of 32 bits instead of 16
+        if host >= 2 * needed and machine.device == "cuda":  # there, numbers may have 32 bits instead of 16
             instead = "Set TURNAROUND_DEVICE=cpu to run it, slowly, on the processor"
         reasons.append(
             f"It needs {needed:.1f} GB of GPU memory, or half of that and {needed:.1f} GB of the machine's, and this "

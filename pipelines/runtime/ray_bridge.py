@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -257,6 +257,8 @@ def _first_line(problem: BaseException) -> str:
 
 def resources(method: Method, machine: Machine) -> dict[str, Any]:
     """What one replica takes of its machine, by the method's estimate for a typical run."""
+    if machine.device == "cpu":  # it may come to one whose processor works in 32 bits
+        machine = replace(machine, number_bytes=4)
     estimate = method.estimate(Request(ANY_SUBJECT, orbit(TYPICAL_VIEWS)), machine)
     taken: dict[str, Any] = {"num_cpus": 1, "memory": min(estimate.memory_bytes, machine.memory_bytes // 2)}
     if is_heavy(method) and machine.device == "cuda" and machine.gpu_memory_bytes:

@@ -25,7 +25,7 @@ SENSES = "counter-clockwise, clockwise"
 RAY_HERE = "local"
 RAY_ADDRESSES = "local or host:port"
 DEVICES = "auto, cpu, mps, cuda, cuda:1 ..."
-PRECISIONS = "auto, float32, bfloat16, float16"
+PRECISIONS = "auto, float32, bfloat16"
 _REPOSITORY = r"[\w.-]+/[\w.-]+"
 _MOVE = re.compile(rf"({_REPOSITORY})=({_REPOSITORY})(?:@(\S+))?")
 
@@ -80,8 +80,9 @@ class Settings:
     precision: str = _setting(
         "auto",
         "The numbers that networks work in. auto takes bfloat16 where the hardware multiplies it (NVIDIA GPUs since "
-        "Ampere, AMD processors since Zen 4, Intel Xeons since Sapphire Rapids; SV3D keeps to its authors' float16 on "
-        "a GPU), else float16 on a GPU and float32 on a processor; float32 takes twice the memory and time",
+        "Ampere; on Linux, AMD processors since Zen 4 and Intel Xeons since Sapphire Rapids; SV3D keeps to its "
+        "authors' float16 on a GPU), else float16 on a GPU and float32 on a processor. float32 takes twice the memory "
+        "and more than twice the time; a processor that only imitates bfloat16 takes far longer",
         allowed=PRECISIONS,
     )
     model_gb: float = _setting(

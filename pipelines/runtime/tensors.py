@@ -66,6 +66,13 @@ def filled(
     return module.to(device).eval().requires_grad_(False)
 
 
+def with_channels_last(decoder: "M", place: "Place") -> "M":
+    """On a CPU, where that saves a VAE a tenth of the work."""
+    import torch
+
+    return decoder.to(memory_format=torch.channels_last) if place.device.type == "cpu" else decoder  # pyright: ignore
+
+
 def pretrained(kind: Any, folder: Path, place: "Place", dtype: "torch.dtype | None" = None, **more: Any) -> Any:
     """A network of transformers' with its own way of reading, where names in files are not names in modules.
 

@@ -101,7 +101,7 @@ class ShapE(Method):
         options = request.options or self.Options()
         slow = machine.device == "cpu"
         passes = (2 * options.steps - 1) * (2 if options.guidance > 1 else 1) + MESH_PASSES * (options.grid / 128) ** 3
-        pass_s = machine.on_cores_s(CPU_CORE_PASS_S) if slow else GPU_PASS_S
+        pass_s = machine.takes_s(CPU_CORE_PASS_S, GPU_PASS_S)
         pixels = len(request.views) * request.size_px**2
         cores = max(1, min(machine.cores, RENDERING_CORES))
         rendering_s = (RENDER_S_A_VIEW * len(request.views) + RENDER_S_A_MEGAPIXEL * pixels / 1e6) / cores

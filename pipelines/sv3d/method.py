@@ -124,7 +124,7 @@ class Family(Method):
         if _asks_for_the_photo(request):
             return Estimate(PHOTO_S, OVERHEAD_BYTES)
         passes = _sampling(options).passes * (GUIDED if options.guidance > 1 else UNGUIDED)
-        pass_s = machine.on_cores_s(CPU_CORE_PASS_S) if slow else GPU_PASS_S
+        pass_s = machine.takes_s(CPU_CORE_PASS_S, GPU_PASS_S)
         seconds = load_s(machine, key, CPU_LOAD_S if slow else GPU_LOAD_S) + pace_s(machine, key, passes, pass_s)
         if not any(_kept().glob(f"sv3d_{self.kind}-*/unet.safetensors")):
             seconds += KEEPING_S

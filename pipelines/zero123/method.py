@@ -106,7 +106,7 @@ class Family(Method):
         options = request.options or self.Options()
         slow = machine.device == "cpu"
         passes = len(request.views) * len(_sampling(options).times) * (2 if options.guidance > 1 else 1)
-        pass_s = machine.on_cores_s(CPU_CORE_PASS_S) if slow else GPU_PASS_S
+        pass_s = machine.takes_s(CPU_CORE_PASS_S, GPU_PASS_S)
         loading_s = load_s(machine, self.card.key, CPU_LOAD_S if slow else GPU_LOAD_S)
         missing = sum(weights.missing_bytes(needed) for needed in self.weights_for(options))
         return Estimate(
@@ -338,9 +338,9 @@ def _sampling(options: Any, seed: int = 0) -> "Sampling":
     return Sampling(options.steps, options.guidance, options.eta, seed)
 
 
-def _at_once(views: int, on_gpu: bool) -> tuple[int, int]:
+def _at_once(views: int, on_nvidia: bool) -> tuple[int, int]:
     """How many go through the UNet together, and through the decoder."""
-    most = (GPU_AT_ONCE, GPU_DECODED_AT_ONCE) if on_gpu else (CPU_AT_ONCE, CPU_DECODED_AT_ONCE)
+    most = (GPU_AT_ONCE, GPU_DECODED_AT_ONCE) if on_nvidia else (CPU_AT_ONCE, CPU_DECODED_AT_ONCE)
     return min(most[0], views), min(most[1], views)
 
 

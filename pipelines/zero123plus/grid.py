@@ -149,7 +149,8 @@ def decoded(parts: Parts, latents: "Tensor", thrift: Thrift) -> NDArray[np.uint8
     if not picture.isfinite().all():
         raise TurnaroundError(
             "Zero123++ made numbers that are no picture: its weights are damaged, or this device is too coarse. "
-            "Try another seed; if it happens again, fetch the weights anew, or run it with TURNAROUND_DEVICE=cpu."
+            "Try another seed; if it happens again, fetch the weights anew, or run it with "
+            "TURNAROUND_PRECISION=float32."
         )
     levels = (unscaled_image(picture) / 2 + 0.5).clamp(0, 1) * 255
     return levels.round().byte().cpu()[0].permute(1, 2, 0).numpy()

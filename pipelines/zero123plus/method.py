@@ -99,7 +99,7 @@ class Zero123Plus(Method):
     def estimate(self, request: Request, machine: Machine) -> Estimate:
         options = request.options or Options()
         on_cpu, key = machine.device == "cpu", self.card.key
-        step_s = machine.on_cores_s(STEP_OPERATIONS / CORE_SPEED) if on_cpu else STEP_OPERATIONS / GPU_SPEED
+        step_s = machine.takes_s(STEP_OPERATIONS / CORE_SPEED, STEP_OPERATIONS / GPU_SPEED)
         seconds = load_s(machine, key, CPU_LOAD_S if on_cpu else GPU_LOAD_S)
         seconds += pace_s(machine, key, options.steps + OTHER_STEPS, step_s)
         missing = sum(weights.missing_bytes(needed) for needed in self.weights_for(options))
@@ -156,7 +156,7 @@ class Zero123Plus(Method):
 
 
 def _memory_bytes(machine: Machine) -> int:
-    """On a CPU attention to 12000 tokens at once takes more."""
+    """On a CPU more is in work: attention to 12000 tokens at once."""
     return KEPT_PARAMETERS * machine.number_bytes + VAE_BYTES + WORKING_BYTES * (2 if machine.device == "cpu" else 1)
 
 

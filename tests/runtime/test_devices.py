@@ -1,7 +1,7 @@
 """What machine this is, told without torch."""
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,17 +34,34 @@ def test_a_machine_described_by_its_gpu_alone_works_there() -> None:
     assert Machine(1, 1, 1, "Apple GPU", 10**10, device="mps").device == "mps"
 
 
-def test_what_the_cores_do_in_16_bits_takes_less_time_than_in_32() -> None:
-    assert Machine(4, 1, 1).number_bytes == 4 and Machine(4, 1, 1).on_cores_s(8.0) == 2.0
-    assert Machine(4, 1, 1, number_bytes=2).on_cores_s(8.0) < 1.0
-    assert Machine(1, 1, 1, "NVIDIA A100", 40 * 10**9).number_bytes == 2
+def test_what_is_done_in_16_bits_takes_less_time_than_in_32() -> None:
+    cpu, gpu = Machine(4, 1, 1), Machine(4, 1, 1, "NVIDIA A100", 40 * 10**9)
+    assert (cpu.number_bytes, gpu.number_bytes) == (4, 2)
+    assert cpu.takes_s(8.0, 0.1) == 2.0 and gpu.takes_s(8.0, 0.1) == 0.1
+    assert replace(cpu, number_bytes=2).takes_s(8.0, 0.1) < 2.0 and replace(gpu, number_bytes=4).takes_s(8.0, 0.1) > 0.1
 
 
-def test_whether_bfloat16_is_multiplied_is_what_torch_finds_too() -> None:
-    import torch
-
-    able = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    assert cpu_multiplies_bfloat16() == (able and sys.platform == "linux")
+@pytest.mark.parametrize(
+    ("told", "able"),
+    [
+        ("flags\t\t: fpu avx512f avx512_bf16 gfni\n", True),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: amx_bf16 avx512f\n", True),
+        ("flags\t\t: fpu avx2 avx512f avx512_vnni\nbugs\t\t: avx512_bf16\n", False),
+        ("Features\t: fp asimd bf16\n", False),
+        (None, False),
+    ],
+)
+def test_a_processor_multiplies_bfloat16_where_linux_says_so(
+    told: str | None, able: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if told:
+        (tmp_path / "cpuinfo").write_text(told)
+    monkeypatch.setattr(devices, "_CPU", tmp_path / "cpuinfo")
+    cpu_multiplies_bfloat16.cache_clear()
+    try:
+        assert cpu_multiplies_bfloat16() == able
+    finally:
+        cpu_multiplies_bfloat16.cache_clear()
 
 
 def test_free_memory_is_part_of_all_memory() -> None:

@@ -131,6 +131,9 @@ def test_a_run_in_this_precision_tells_more_than_a_later_one_in_another(tmp_path
     assert known(tmp_path, dataclasses.replace(PROCESSOR, number_bytes=2)).pace["steps"].unit_s == 1.0
     keep(tmp_path / "new", a_run(4, place="CPU, bfloat16"))
     assert known(tmp_path / "new").pace["steps"].unit_s == 1.0
+    keep(tmp_path / "gpus", a_run(4, place=H100), a_run(8, place="NVIDIA A100, float32"))
+    wide = dataclasses.replace(GPU, number_bytes=4)
+    assert known(tmp_path / "gpus", wide).pace["steps"].place == H100, "the same GPU tells more than the same precision"
 
 
 def test_units_are_those_of_the_methods_own_estimate() -> None:

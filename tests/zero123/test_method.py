@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from pipelines.core.cameras import View, orbit, photo_distance
 from pipelines.core.errors import Cancelled, TurnaroundError
@@ -132,9 +134,6 @@ def test_without_weights_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 @pytest.fixture
 def short_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[set[int]], None]]:
     """torch's own error, when the VAE decodes for the first, second ... time; with a model that no other test meets."""
-    import torch
-    from torch.nn.modules.module import register_module_forward_pre_hook
-
     tiny.threestudio(tmp_path / ZERO123_XL.first.repository, seed=4)
     monkeypatch.setenv("TURNAROUND_WEIGHTS", str(tmp_path))
     forget_idle()  # or they would leave, and all be well
@@ -173,6 +172,21 @@ def test_where_it_goes_on_after_memory_ran_out_nothing_is_done_twice_and_progres
     assert any("Memory was short" in note for note in made.notes) and not any("tiles" in note for note in made.notes)
     for one, other in zip(made.frames, usual.frames, strict=True):
         assert np.abs(one.rgba.astype(int) - other.rgba).mean() < 0.5
+
+
+def test_on_a_cpu_views_are_decoded_one_at_a_time():
+    together: list[int] = []
+
+    def count(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if type(module).__name__ == "Decoder":
+            together.append(len(inputs[0]))
+
+    hook = register_module_forward_pre_hook(count)
+    try:
+        run(METHODS[1], *orbit(3))
+    finally:
+        hook.remove()
+    assert together == [1, 1, 1]
 
 
 def test_tiles_are_not_tried_where_they_would_do_nothing(short_of_memory):

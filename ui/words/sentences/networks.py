@@ -232,10 +232,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("Cutting out view {n} of {all}", "Ansicht {n} von {all} wird freigestellt"),
     (
         "Zero123++ made numbers that are no picture: its weights are damaged, or this device is too coarse. "
-        "Try another seed; if it happens again, fetch the weights anew, or run it with TURNAROUND_DEVICE=cpu.",
+        "Try another seed; if it happens again, fetch the weights anew, or run it with TURNAROUND_PRECISION=float32.",
         "Zero123++ machte Zahlen, die kein Bild sind: Seine Gewichte sind beschädigt, oder dieses Gerät ist zu "
         "ungenau. Versuche einen anderen Startwert; geschieht es wieder, lade die Gewichte neu oder lass es "
-        "mit TURNAROUND_DEVICE=cpu laufen.",
+        "mit TURNAROUND_PRECISION=float32 laufen.",
     ),
     (
         "Zero123++ has six cameras of its own and shows those, whatever was asked: azimuths {azimuths} "

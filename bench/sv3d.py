@@ -140,10 +140,11 @@ def main() -> None:
     from pipelines.core.backdrop import on_backdrop
     from pipelines.runtime.residency import chosen_place
     from pipelines.sv3d.cameras import level
+    from pipelines.sv3d.loading import as_the_authors_run_it
     from pipelines.sv3d.method import GPU_DECODED_AT_ONCE, PHOTO_FILL, WHITE
     from pipelines.sv3d.sampling import Sampling, as_input, camera_numbers, decoded, draw, see
 
-    place = chosen_place()
+    place = as_the_authors_run_it(chosen_place())
     on_gpu, device, half = place.device.type == "cuda", place.device, place.dtype
     steps, rounds = asked.steps or (50 if on_gpu else 2), asked.rounds
     parts, stock = networks(place, asked.full or on_gpu)

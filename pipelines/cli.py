@@ -314,9 +314,9 @@ class _Bar:
 
     WIDTH = 24
 
-    def __init__(self, name: str, stream: TextIO = sys.stderr, shown: bool = True) -> None:
-        self._name, self._stream, self._last = name, stream, 0.0
-        self._shown = shown and stream.isatty()
+    def __init__(self, name: str, stream: TextIO | None = None, shown: bool = True) -> None:
+        self._name, self._stream, self._last = name, stream or sys.stderr, 0.0
+        self._shown = shown and self._stream.isatty()
 
     def show(self, fraction: float, message: str, preview: object = None, remaining_s: float | None = None) -> None:
         if not self._shown or (time.monotonic() - self._last < 0.1 and fraction < 1):

@@ -97,7 +97,7 @@ def test_a_run_whose_worker_dies_is_made_by_another_and_told_so(cluster: Cluster
     wait_until(lambda: len(cluster.awaiting.pids(1)) == 2)
     assert running.says("died")
     cluster.awaiting.go(1)
-    made = running.end.result(120)
+    made = running.end.result(30)
     assert made.notes == (f"Worked in {cluster.awaiting.pids(1)[1]}.",) and len(made.frames) == 2
 
 
@@ -107,10 +107,10 @@ def test_a_run_that_kills_its_worker_twice_is_not_tried_a_third_time_and_the_que
         wait_until(lambda death=death: len(cluster.awaiting.pids(2)) == death)
         kill(cluster.awaiting.pids(2)[-1])
     with pytest.raises(TurnaroundError, match=r"tried twice.*died.*\. Ask for"):
-        running.end.result(120)
+        running.end.result(30)
     assert len(cluster.awaiting.pids(2)) == 2
     cluster.awaiting.go(3)
-    assert Running(cluster.engine, cluster.awaiting, seed=3).end.result(120).frames
+    assert Running(cluster.engine, cluster.awaiting, seed=3).end.result(30).frames
 
 
 def test_cancelling_stops_the_work_in_the_cluster_and_frees_its_worker(cluster: Cluster):
@@ -121,7 +121,7 @@ def test_cancelling_stops_the_work_in_the_cluster_and_frees_its_worker(cluster: 
         running.end.result(5)
     wait_until((cluster.awaiting.folder / "stopped-4").exists)
     cluster.awaiting.go(5)
-    assert Running(cluster.engine, cluster.awaiting, seed=5).end.result(120).frames
+    assert Running(cluster.engine, cluster.awaiting, seed=5).end.result(30).frames
 
 
 def test_a_bug_there_is_a_bug_here_with_its_trace(cluster: Cluster):

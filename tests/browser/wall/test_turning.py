@@ -196,8 +196,7 @@ def test_a_phone_keeps_pictures_small_says_where_they_had_to_shrink_and_shares_t
     )
     expect(note).to_have_text(re.compile(r"^Shown at 249 px"))
     held_mib = "[...held].reduce((sum, each) => sum + 4 * each.width * each.height, 0) / 2 ** 20"
-    page.wait_for_function("more.loaded === 400", timeout=180_000)  # 400 pictures, on a machine that does much else
-    page.wait_for_function(f"{held_mib} <= 96")
+    page.wait_for_function(f"more.loaded === 400 && {held_mib} <= 96")
     page.evaluate("more.dispose()")
     page.wait_for_function(small)
     expect(note).to_be_hidden()

@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import gc
+import itertools
 import os
 import sys
 
@@ -25,6 +26,15 @@ starting()  # what test files import stays: looking through it again and again w
 # No deadline: how long an example takes says what else the machine does
 hypothesis.settings.register_profile("no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("no clock")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a browser come among the others: three browsers at once keep each other waiting on two cores."""
+    files = [list(of_one) for _, of_one in itertools.groupby(items, lambda item: item.path)]
+    with_browser = [file for file in files if file[0].get_closest_marker("browser")]
+    without = [file for file in files if file not in with_browser]
+    placed = [(i / len(kind), file) for kind in (with_browser, without) for i, file in enumerate(kind)]
+    items[:] = itertools.chain.from_iterable(file for _, file in sorted(placed, key=lambda one: one[0]))
 
 
 @pytest.hookimpl(tryfirst=True)

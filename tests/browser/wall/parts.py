@@ -52,6 +52,11 @@ def all_drawn(page: Page, tiles: int) -> None:
     expect(page.locator(".tile-empty")).to_have_count(0)
 
 
+def settled(page: Page, i: int) -> None:
+    """The tile shows the view of the shared camera, no other that came before it."""
+    expect(tile(page, i).locator(".tile-angle")).to_have_text(re.compile(r"^-?\d+° / -?\d+°$"))
+
+
 def tile(page: Page, i: int) -> Locator:
     return page.locator(".tile").nth(i)
 

@@ -10,7 +10,19 @@ from pipelines.core.cameras import View
 from pipelines.core.mesh import Mesh
 from pipelines.runtime.method import Card, Frame, Report, Request, Turnaround
 from tests.browser.conftest import FLAT_FLAGS
-from tests.browser.wall.parts import CENTRE, Visit, all_drawn, angle, camera, canvas, drag, press, shows_its_claim, tile
+from tests.browser.wall.parts import (
+    CENTRE,
+    Visit,
+    all_drawn,
+    angle,
+    camera,
+    canvas,
+    drag,
+    press,
+    settled,
+    shows_its_claim,
+    tile,
+)
 from tests.browser.wall_house import WallHouse, dial
 from tests.core.shapes import ball
 from tests.toy_methods import Flat, a_card
@@ -40,6 +52,7 @@ class Orb(Globe):
 
 def test_depth_normals_and_3d_where_a_method_has_them_and_the_reason_where_not(visit: Visit, two: str, solid: str):
     page = visit.shown(f"?r={solid},{two}.sixfold", 2)
+    settled(page, 0)
     other = f"([canvas, seen]) => !seen.includes(String(({CENTRE})(canvas)))"
     seen = [",".join(map(str, canvas(page, 0).evaluate(CENTRE)))]
     for mode, reason in (("Depth", "No depth"), ("Normals", "No normals")):
@@ -100,6 +113,7 @@ def test_without_webgl_the_pictures_stay_and_a_sentence_says_so(
     page = blind.new_page(reduced_motion="reduce")
     page.goto(f"{house.url}/?r={solid}")
     all_drawn(page, 1)
+    settled(page, 0)
     before = canvas(page, 0).evaluate(CENTRE)
     press(page, "3D")
     expect(tile(page, 0).locator(".tile-note")).to_contain_text("WebGL")

@@ -36,6 +36,7 @@ MOST_REPLICAS = 64  # of one method; the cluster's size is the real limit
 # A replica without work leaves after this long: until then a model need not be loaded again, but a method that finds no
 # room waits for it.
 IDLE_S, IDLE_LEARNED_S = 5.0, 20.0
+LOOK_S = 1.0  # Ray looks this often whether a replica is alive, and replaces one that is not; by default, every 10
 CONNECT_S = 10.0
 SHARE_STEPS = 20  # a GPU is shared in twentieths
 # Of the page's variables, what means the same on every machine. A token for the Hub is not among them: what a run is
@@ -234,6 +235,7 @@ class _Bridge:
                         name=key,
                         max_ongoing_requests=1,
                         graceful_shutdown_wait_loop_s=0.2,
+                        health_check_period_s=LOOK_S,
                         ray_actor_options=resources(method, self.machine),
                         autoscaling_config={
                             "min_replicas": 0,

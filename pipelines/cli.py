@@ -347,8 +347,10 @@ def _methods(chosen: argparse.Namespace, settings: Settings) -> int:
         print(f"{method['key']}: {method['title']}. {method['summary']}")
         print(f"  renders {', '.join(method['renders'])}; licence {method['licence']}")
         for name, spec in method["options"].items():
-            bounds = f"{spec['minimum']:g} to {spec['maximum']:g}" if spec["minimum"] is not None else "true, false"
-            allowed = ", ".join(spec["choices"]) or bounds
+            if spec["minimum"] is not None:
+                allowed = f"{spec['minimum']:g} to {spec['maximum']:g}"
+            else:
+                allowed = ", ".join(spec["choices"]) or ("true, false" if isinstance(spec["default"], bool) else "text")
             print(f"  --set {name}={spec['default']}  {spec['help']} ({allowed})")
         for blocker in method["blockers"]:
             print(f"  cannot run here: {blocker}")

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -237,7 +238,8 @@ def test_a_wrong_command_line_is_refused_once_in_words(
 
 
 def test_methods_and_doctor_speak_to_people_and_to_programs(tmp_path: Path):
-    assert "inflate" in run(tmp_path, "methods").stdout
+    listed = run(tmp_path, "methods").stdout
+    assert "inflate" in listed and re.search(r"--set prompt= .*\(text\)$", listed, re.MULTILINE)
     (inflate, *_) = json.loads(run(tmp_path, "methods", "--json").stdout)
     assert inflate["key"] == "inflate" and inflate["options"]["back"]["choices"]
     doctor = run(tmp_path, "doctor")

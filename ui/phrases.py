@@ -54,4 +54,4 @@ def duration(seconds: float) -> Phrase:
         return phrase("time.seconds", n=round(seconds))
     if seconds < 90 * 60:
         return phrase("time.minutes", n=round(seconds / 60))
-    return phrase("time.hours", n=f"{seconds / 3600:.1f}")
+    return phrase("time.hours", n=round(seconds / 3600, 1))

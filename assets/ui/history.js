@@ -21,6 +21,15 @@ function read() {
   }
 }
 
+/** @param {string} id @returns {boolean} whether this browser made it, as far as it remembers */
+export function madeHere(id) {
+  try {
+    return localStorage.getItem(PREFIX + id) !== null;
+  } catch {
+    return false;
+  }
+}
+
 function entryIn(text) {
   try {
     return JSON.parse(text);

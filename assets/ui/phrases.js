@@ -47,5 +47,11 @@ function translateAll() {
 
 if (language !== "en") {
   translateAll();
-  new MutationObserver(translateAll).observe(document.body, { childList: true, subtree: true });
+  // Gradio puts new HTML into what is there: sometimes only attributes and texts are others.
+  new MutationObserver(translateAll).observe(document.body, {
+    childList: true,
+    characterData: true,
+    attributeFilter: ["data-say", "data-values", "data-sentence"],
+    subtree: true,
+  });
 }

@@ -257,7 +257,7 @@ export class Tile {
         made("div", { className: "tile-work" }, [
           this._bar,
           made("p", {}, [this._message, this._left]),
-          !host.readOnly && made("div", { className: "tile-foot" }, [stop]),
+          !host.readOnly && host.isOwn(this.id) && made("div", { className: "tile-foot" }, [stop]),
         ]),
       ],
     );

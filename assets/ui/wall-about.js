@@ -6,7 +6,7 @@ import { said, say, translated } from "./words.js";
 /** @param {any} tile @param {any} result @returns {HTMLElement} */
 export function about(tile, result) {
   const glance = [
-    tile.licence,
+    translated(tile.licence ?? ""),
     typeof tile.seconds === "number" && say("wall.took", { time: duration(tile.seconds) }),
     Number.isInteger(tile.seed) && say("wall.seed", { seed: tile.seed }),
   ];
@@ -20,7 +20,7 @@ export function about(tile, result) {
 function folded(tile, result) {
   const rows = [
     ["wall.camera", said(tile.summary)],
-    ["wall.licence", tile.licence],
+    ["wall.licence", translated(tile.licence ?? "")],
     ["wall.paper", tile.paper],
     ["wall.code", tile.code],
     ["wall.made", date(result.created_utc)],

@@ -24,8 +24,9 @@ export function differences(tile, tiles) {
   const { seed } = tile.tile;
   const options = tile.tile.options ?? {};
   const parts = [
-    ...cameraDifferences(tile.stage, others),
+    // The shortest first: where there is little room, the end is not seen
     ...(differs((other) => other.tile.seed) && Number.isInteger(seed) ? [say("wall.seed", { seed })] : []),
+    ...cameraDifferences(tile.stage, others),
     ...Object.keys(options)
       .filter((name) => differs((other) => other.tile.options?.[name]))
       .map((name) => `${name} ${options[name]}`),

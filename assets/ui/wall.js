@@ -1,6 +1,7 @@
 // The wall: every method's turnaround side by side, seen by one shared camera. Works in the browser alone; the server
 // is only told what it has to do.
 
+import { madeHere } from "./history.js";
 import { Tile } from "./tile.js";
 import { Again } from "./wall-again.js";
 import { bar } from "./wall-bar.js";
@@ -28,7 +29,7 @@ export function mount(element, { props, trigger, watch, readOnly = false, view =
   return new Wall(element, { props, trigger, watch, readOnly, view });
 }
 
-/** The page's own style says that a run goes on. */
+/** The page's own style says that a run of this browser's goes on: Cancel stands where Generate was. */
 function markRunning(wall, runs) {
   if (runs) running.add(wall);
   else running.delete(wall);
@@ -73,6 +74,7 @@ class Wall {
     const link = readOnly ? { spec: "", view } : readLink();
     this._fixed = link.view;
     if (link.spec) props.value = link.spec;
+    this._others = new Set(parseSpec(link.spec).entries.map(({ id }) => id).filter((id) => !madeHere(id)));
     watch?.("value", () => this._show(props.value, true));
     this._show(props.value, false);
   }
@@ -90,6 +92,11 @@ class Wall {
 
   results() {
     return this._entries.map(({ id }) => this._results.get(id)).filter(Boolean);
+  }
+
+  /** Whether it was begun by this browser, which alone can stop it. */
+  isOwn(id) {
+    return !this._others.has(id);
   }
 
   several() {
@@ -325,7 +332,7 @@ class Wall {
     const stages = this._stages();
     this._bar.show({
       any: stages.length > 0,
-      linkable: !this.readOnly && this._working(), // who has its link may leave: the run then goes on without them
+      linkable: !this.readOnly && this._working().length > 0, // who has its link may leave: the run then goes on without them
       turnable: stages.some((stage) => stage.turnable) || stages.length > 1,
       tiltable: stages.some((stage) => stage.free) || severalElevations(stages),
       mode: this.mode,
@@ -341,7 +348,7 @@ class Wall {
   }
 
   _working() {
-    return this._entries.some(({ id }) => this._results.get(id)?.state === "working");
+    return this._entries.map(({ id }) => id).filter((id) => this._results.get(id)?.state === "working");
   }
 
   _lead() {
@@ -378,11 +385,15 @@ class Wall {
 
   _tellBusy() {
     if (this.readOnly || !this._results.settled) return;
-    const busy = this._working();
+    const working = this._working();
+    markRunning(
+      this,
+      working.some((id) => this.isOwn(id)),
+    );
+    const busy = working.length > 0;
     if (busy === this._busy && !this._told) return;
     this._told = false;
     this._busy = busy;
-    markRunning(this, busy);
     this.send(busy ? "busy" : "idle");
   }
 

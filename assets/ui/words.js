@@ -27,5 +27,6 @@ export function say(key, values = {}) {
 
 /** A phrase of the server's, or what is text already. */
 export function said(value) {
+  if (typeof value === "number") return value.toLocaleString(language, { useGrouping: false });
   return value?.say ? say(value.say, value.values) : String(value ?? "");
 }

@@ -57,7 +57,7 @@ class Pairs:
         import torch
 
         chance = np.random.default_rng((self._seed, number))
-        renderer = self._some_model(chance)
+        renderer = self.some_model(chance)
         fill = float(chance.uniform(*FILLS))
         source = View(0, float(chance.uniform(*ELEVATIONS_DEG)))
         turn_deg = float(chance.uniform(*self._turns_deg)) * (1 if chance.random() < 0.5 else -1)
@@ -75,7 +75,7 @@ class Pairs:
         (partial,) = partials([sheet], subject, depth, [target], size_px, cpu)
         return Pair(partial, on_white(true.rgba), true.rgba[..., 3] > 127, abs(turn_deg))
 
-    def _some_model(self, chance: np.random.Generator) -> Renderer:
+    def some_model(self, chance: np.random.Generator) -> Renderer:
         """A damaged file is passed over, by all who come to this number alike."""
         for i in chance.permutation(len(self._models)):
             try:

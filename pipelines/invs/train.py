@@ -10,6 +10,8 @@ masks are soft, and noise is drawn with a bias towards much of it, where the obj
 
 import argparse
 import math
+import os
+import pickle
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -23,7 +25,7 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.core.files import whole_file, write_whole
 from pipelines.invs.inpainting import Sampling, composed, developed, draw, nine_channels, on_white, shown
 from pipelines.invs.loading import Inpainter, load_inpainter
-from pipelines.invs.pairs import Pair, Pairs, models_in, parted
+from pipelines.invs.pairs import FORMATS, Pair, Pairs, models_in, parted
 from pipelines.invs.perceptual import Perceptual, load_perceptual
 from pipelines.invs.sources import FINE_TUNED, INPAINTER, TASK
 from pipelines.runtime import weights
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 
 BINS_DEG = ((5.0, 30.0), (30.0, 60.0), (60.0, 90.0), (90.0, 180.0))
 JUDGED_STEPS, JUDGED_GUIDANCE = 20, 3.0
-STATE = "state.pt"
+STATE, UNET = "state.pt", "unet/diffusion_pytorch_model.fp16.safetensors"
+PRECISIONS = ("no", "bf16")
 LONGEST_GRADIENT = 1.0
 
 
@@ -75,8 +78,8 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
     from diffusers.training_utils import EMAModel
 
-    if plan.lpips and not plan.lpips.is_file():
-        raise TurnaroundError(f"There is no file {plan.lpips} with the weights of LPIPS.")
+    _check(plan)  # before anything is fetched or loaded
+    learn_from, judge_by = parted(models_in(plan.models))
     helper = Accelerator(mixed_precision=plan.precision)
     rank, ranks = helper.process_index, helper.num_processes
     device = torch.device("cpu") if helper.device.type == "cpu" else helper.device  # safetensors knows no "cpu:1"
@@ -97,8 +100,23 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
     perceptual = load_perceptual(judges, place) if judges else None  # a wrong file is told now
     scheduler: Any = DDPMScheduler.from_config(parts.scheduler)
     nothing = parts.told("").clone()  # of no inference: gradients pass it by
-    learn_from, judge_by = parted(models_in(plan.models))
     pairs = Pairs(learn_from, parts.side_px, plan.seed)
+    pairs.some_model(np.random.default_rng(plan.seed))  # that there is none is told here, not by a worker
+    whose = "models it learned from" if set(judge_by) <= set(learn_from) else "held-out models"
+
+    def publish(step: int) -> None:
+        """The model as it is on average, and how good that is."""
+        average.store(unet.parameters())
+        average.copy_to(unet.parameters())
+        unet.eval()
+        _save_model(parts, base.folder, plan.out / "model", step)
+        if plan.judged:
+            _judge(replace(parts, fine_tuned=True), judge_by, whose, plan, step, perceptual)
+        unet.train()
+        average.restore(unet.parameters())
+
+    if helper.is_main_process and begun and not _is_published(plan, begun):
+        publish(begun)  # it was ended between keeping its state and this
     losses = list[float]()
     last = min(plan.steps, end or plan.steps)
     batches = _batches(pairs, shares(learned, last - begun, plan.batch, rank, ranks), plan)
@@ -127,14 +145,7 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
         if helper.is_main_process and (done % plan.every == 0 or done == last):
             print(f"step {done}: loss {np.mean(losses[-plan.every :]):.4f}", flush=True)
             _keep(plan.out / STATE, done, learned + (done - begun) * ranks * plan.batch, unet, optimizer, average)
-            average.store(unet.parameters())
-            average.copy_to(unet.parameters())
-            unet.eval()
-            _save_model(parts, base.folder, plan.out / "model")
-            if plan.judged:
-                _judge(replace(parts, fine_tuned=True), judge_by, plan, done, perceptual)
-            unet.train()
-            average.restore(unet.parameters())
+            publish(done)
     helper.wait_for_everyone()
     return losses
 
@@ -143,6 +154,34 @@ def biased_times(uniform: "Tensor", bias: float, count: int) -> "Tensor":
     """Of `count` times, 0 the least noise, so that density grows with the time as 1 + bias x time / count."""
     share = uniform if bias == 0 else (-1 + (1 + uniform * ((1 + bias) ** 2 - 1)).sqrt()) / bias
     return (share * count).long().clamp(0, count - 1)
+
+
+def _check(plan: Plan) -> None:
+    """What cannot be is told in a sentence, and at once."""
+    least = {"steps": 1, "batch": 1, "every": 1, "judged": 0, "seed": 0, "workers": 0, "bias": 0.0, "drop": 0.0}
+    for name, bound in least.items():
+        if not bound <= getattr(plan, name) < math.inf:
+            raise TurnaroundError(f"--{name} is {getattr(plan, name)}; it must be {bound:g} or more.")
+    if not 0 < plan.rate < math.inf:
+        raise TurnaroundError(f"--rate is {plan.rate}; it must be more than 0.")
+    for name in ("drop", "decay"):
+        if not 0 <= getattr(plan, name) <= 1:
+            raise TurnaroundError(f"--{name} is {getattr(plan, name)}; it must be between 0 and 1.")
+    if plan.precision not in PRECISIONS:
+        raise TurnaroundError(f"--precision is {plan.precision}; it must be one of: {', '.join(PRECISIONS)}.")
+    if plan.lpips and not plan.lpips.is_file():
+        raise TurnaroundError(f"There is no file {plan.lpips} with the weights of LPIPS.")
+    for folder in filter(None, (plan.models, plan.base)):
+        if not folder.is_dir():
+            raise TurnaroundError(f"There is no folder {folder}.")
+    if not models_in(plan.models):
+        raise TurnaroundError(f"There is no 3D model in {plan.models}: none of {', '.join(FORMATS)} was found.")
+    try:
+        plan.out.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise TurnaroundError(f"{plan.out} cannot be made ({problem.strerror}). Name another folder.") from None
+    if not os.access(plan.out, os.W_OK):
+        raise TurnaroundError(f"Nothing can be written into {plan.out}. Name another folder.")
 
 
 # --- What it learns from ----------------------------------------------------------------------------------------------
@@ -211,7 +250,10 @@ def _restored(file: Path, unet: Any, optimizer: Any, average: Any, place: Place,
     if not file.exists():
         average.to(place.device)
         return 0, 0
-    state = torch.load(file, map_location=place.device, weights_only=True)
+    try:
+        state = torch.load(file, map_location=place.device, weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as problem:
+        raise TurnaroundError(f"{file} cannot be read ({problem}). Without it, training begins anew.") from problem
     unet.load_state_dict(state["unet"])
     optimizer.load_state_dict(state["optimizer"])
     average.load_state_dict(state["average"])
@@ -219,7 +261,17 @@ def _restored(file: Path, unet: Any, optimizer: Any, average: Any, place: Place,
     return int(state["step"]), int(state.get("pairs", state["step"] * pairs_a_step))
 
 
-def _save_model(parts: Inpainter, base: Path, folder: Path) -> None:
+def _is_published(plan: Plan, step: int) -> bool:
+    from safetensors import safe_open
+
+    file = plan.out / "model" / UNET
+    if not file.exists() or (plan.judged and not _table(plan, step).exists()):
+        return False
+    with safe_open(file, "pt") as kept:
+        return kept.metadata().get("step") == str(step)
+
+
+def _save_model(parts: Inpainter, base: Path, folder: Path, step: int) -> None:
     """The UNet in half precision, and beside it what it was begun with."""
     import json
 
@@ -237,20 +289,26 @@ def _save_model(parts: Inpainter, base: Path, folder: Path) -> None:
     tensors = {
         name: each.detach().to("cpu", torch.float16).contiguous() for name, each in parts.unet.state_dict().items()
     }
-    with whole_file(folder / "unet" / "diffusion_pytorch_model.fp16.safetensors") as part:
-        save_file(tensors, part, metadata={"format": "pt"})
+    with whole_file(folder / UNET) as part:
+        save_file(tensors, part, metadata={"format": "pt", "step": str(step)})
 
 
 # --- How good it is ---------------------------------------------------------------------------------------------------
 
 
-def _judge(parts: Inpainter, models: list[Path], plan: Plan, step: int, perceptual: Perceptual | None) -> None:
+def _table(plan: Plan, step: int) -> Path:
+    return plan.out / f"judged_{step:07d}.txt"
+
+
+def _judge(
+    parts: Inpainter, models: list[Path], whose: str, plan: Plan, step: int, perceptual: Perceptual | None
+) -> None:
     """A line of figures for each range of turns, and a sheet to look at: partial, painted and true views."""
     from PIL import Image
 
     rows = list[NDArray[np.uint8]]()
     named = "PSNR    SSIM" + ("   LPIPS" if perceptual else "")
-    table = [f"turn      {named}   (held-out models; PSNR and SSIM of the object and 4 px round it)"]
+    table = [f"turn      {named}   ({whose}; PSNR and SSIM of the object and 4 px round it)"]
     for low, high in BINS_DEG:
         pairs, figures = Pairs(models, parts.side_px, plan.seed + 1, (low, high)), list[tuple[float, ...]]()
         for number in range(plan.judged):
@@ -262,9 +320,9 @@ def _judge(parts: Inpainter, models: list[Path], plan: Plan, step: int, perceptu
         table.append("  ".join([f"{f'{low:g}-{high:g}':8}", f"{db:6.2f}", *(f"{other:6.3f}" for other in others)]))
     text = "\n".join(table)
     print(text, flush=True)
-    write_whole(plan.out / f"judged_{step:07d}.txt", (text + "\n").encode())
     with whole_file(plan.out / f"sheet_{step:07d}.png") as part:
         Image.fromarray(np.vstack(rows)).save(part)
+    write_whole(_table(plan, step), (text + "\n").encode())  # last: it says that all of this step is there
 
 
 def _painted(parts: Inpainter, pair: Pair, seed: int) -> NDArray[np.uint8]:
@@ -290,18 +348,41 @@ def likeness(painted: NDArray[np.uint8], pair: Pair, perceptual: Perceptual | No
     return *figures, perceptual(np.where(near[..., None], painted, pair.truth), pair.truth)
 
 
+HELP = {
+    "out": "the folder for what comes of it; named again, it goes on there",
+    "base": "the folder of the inpainter it begins with; if none, the method's own, fetched if need be",
+    "lpips": "the weights of LPIPS, for a column of it in the tables",
+    "steps": "of training",
+    "batch": "pairs of views a step and process",
+    "rate": "of learning",
+    "decay": "of the average that becomes the model",
+    "bias": "how much more often the most noise is drawn than the least: 1 is twice as often, 0 alike",
+    "drop": "share of the pairs that are learned without being shown what is there, for guidance",
+    "every": "steps after which the state is kept and the model judged",
+    "judged": "pairs of each range of turns that it is judged by",
+    "seed": "of the pairs and the noise",
+    "workers": "processes that make pairs",
+    "precision": f"{' or '.join(PRECISIONS)}; bf16 on GPUs that have it",
+}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.invs.train", description=__doc__)
+    described, _ = (__doc__ or "").split("\n\nThe recipe")
+    parser = argparse.ArgumentParser(prog="python -m pipelines.invs.train", description=described)
     parser.add_argument("models", type=Path, help="a folder of 3D models")
-    defaults = {each.name: each.default for each in fields(Plan)}
-    for name, kind in (("out", Path), ("base", Path), ("lpips", Path)):
-        parser.add_argument(f"--{name}", type=kind, required=name == "out")
-    for name in ("steps", "batch", "rate", "decay", "bias", "drop", "every", "judged", "seed", "workers", "precision"):
-        parser.add_argument(f"--{name}", type=type(defaults[name]), default=defaults[name])
+    kinds = {"out": Path, "base": Path, "lpips": Path}
+    for each in fields(Plan):
+        if each.name in HELP:
+            kind, default = kinds.get(each.name, type(each.default)), each.default
+            asked: dict[str, Any] = {"required": True} if each.name == "out" else {"default": default}
+            usual = "" if kind is Path else f" (default: {default})"
+            parser.add_argument(f"--{each.name}", type=kind, help=HELP[each.name] + usual, **asked)
     try:
         train(Plan(**vars(parser.parse_args())))
     except TurnaroundError as problem:
         raise SystemExit(str(problem)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None  # as shells say it; the same command goes on
 
 
 if __name__ == "__main__":

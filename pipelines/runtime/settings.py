@@ -172,7 +172,10 @@ def _parse(text: str, default: Any, bounds: Mapping[str, Any]) -> Any:
     if not text:
         raise ValueError("it is empty; remove it or give it a value")
     if isinstance(default, Path):
-        folder = Path(text).expanduser()
+        try:
+            folder = Path(text).expanduser()
+        except RuntimeError:
+            raise ValueError("there is no such user on this machine") from None
         if os.path.exists(folder) and not os.path.isdir(folder):  # false, too, of what may not be looked at
             raise ValueError("it must be a folder, and there is a file of that name")
         return folder

@@ -64,6 +64,14 @@ def test_who_waits_learns_behind_whom_and_who_finds_the_queue_full_keeps_the_set
     expect(first.locator("#status .problem")).to_contain_text("still being made")
     generate(second)
     expect(in_state(second, "waiting")).to_contain_text(re.compile(r"Waiting for 1 other run, about \d+ minutes"))
+    expect(in_state(second, "waiting").get_by_role("button", name="Cancel")).to_be_visible()
+    expect(second.locator("#cancel")).to_be_visible()
+
+    fourth = visitor(f"?r={ids(first)[0]}")  # follows someone else's run, and has none to cancel
+    expect(in_state(fourth, "working")).to_contain_text("Step")
+    expect(in_state(fourth, "working").get_by_role("button", name="Cancel")).to_have_count(0)
+    expect(fourth.locator("#cancel")).to_be_hidden()
+    expect(fourth.locator("#generate")).to_be_visible()
 
     third.get_by_role("button", name="Repair and edges").click()  # which needs WebGL, and these browsers have none
     expect(third.locator(".brushes")).to_contain_text(

@@ -217,6 +217,9 @@ def test_german_browsers_are_answered_in_german(visitor: Visitors):
     assert hindrances(page) == []
     page.get_by_role("radio", name="Ansicht", exact=False).first.check()  # the server writes the line anew
     expect(page.locator("#price")).to_have_text("Braucht hier etwa eine Sekunde.")
+    page.get_by_role("checkbox", name="Slow").check()  # only what is inside the line is another
+    expect(page.locator("#price")).to_have_text(re.compile(r"Braucht hier etwa \d+ Sekunden\."))
+    page.get_by_role("checkbox", name="Slow").uncheck()
     what_comes_from_below_is_german(page)
     what_is_filled_in_is_found_again(page)
 

@@ -1,11 +1,13 @@
 """Training, with a tiny inpainter and two models: it learns, goes on where it was, and what it made is taken."""
 
+import math
 import os
 import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,9 +64,58 @@ def test_it_learns_goes_on_where_it_was_and_the_method_takes_what_came_of_it(pla
     assert made.fine_tuned and made.side_px == tiny.SIDE_PX
     assert not made.unet.state_dict()["conv_in.weight"].half().equal(begun(plan)["conv_in.weight"])
     table = (whole.out / "judged_0000012.txt").read_text().splitlines()
-    assert len(table) == 5 and "LPIPS" in table[0] and all(len(line.split()) == 4 for line in table[1:])
+    assert (
+        len(table) == 5
+        and "LPIPS" in table[0]
+        and "learned from" in table[0]
+        and all(len(line.split()) == 4 for line in table[1:])
+    )
     with Image.open(whole.out / "sheet_0000012.png") as sheet:
         assert sheet.size == (3 * tiny.SIDE_PX, 4 * tiny.SIDE_PX)
+
+
+def test_killed_before_its_last_model_was_written_it_writes_it_when_started_again(plan: Plan):
+    killed = replace(plan, out=plan.out / "killed", steps=2, judged=1)
+    train(killed)
+    names = ("model/unet/diffusion_pytorch_model.fp16.safetensors", "judged_0000002.txt", "sheet_0000002.png")
+    made = [(killed.out / name).read_bytes() for name in names]
+    for name in names:
+        (killed.out / name).unlink()
+    assert train(killed) == []
+    assert [(killed.out / name).read_bytes() for name in names] == made
+    (killed.out / "state.pt").write_bytes((killed.out / "state.pt").read_bytes()[:5000])
+    with pytest.raises(TurnaroundError, match=r"state\.pt cannot be read.*begins anew"):
+        train(killed)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"batch": 0}, "--batch is 0; it must be 1 or more"),
+        ({"every": 0}, "--every is 0"),
+        ({"workers": -1}, "--workers is -1"),
+        ({"seed": -1}, "--seed is -1"),
+        ({"rate": math.nan}, "--rate is nan; it must be more than 0"),
+        ({"bias": math.nan}, "--bias is nan"),
+        ({"drop": 1.5}, "--drop is 1.5; it must be between 0 and 1"),
+        ({"precision": "fp8"}, "--precision is fp8; it must be one of: no, bf16"),
+        ({"models": Path("nowhere")}, "There is no folder nowhere"),
+        ({"base": Path("nowhere")}, "There is no folder nowhere"),
+        ({"out": Path("/proc/x")}, "/proc/x cannot be made .*Name another"),
+        ({"models": Path(__file__).parent}, "There is no 3D model in .*invs: none of .glb, .obj, .ply"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_cannot_be_is_told_in_a_sentence_before_anything_is_loaded(plan: Plan, wrong: dict[str, Any], said: str):
+    nothing_there = replace(plan, base=plan.models)  # no inpainter: loading would fail
+    with pytest.raises(TurnaroundError, match=said):
+        train(replace(nothing_there, **wrong))
+
+
+def test_a_folder_of_damaged_models_is_told_in_a_sentence_though_others_make_the_pairs(plan: Plan, tmp_path: Path):
+    (tmp_path / "cut.glb").write_bytes((plan.models / "0.glb").read_bytes()[:300])
+    with pytest.raises(TurnaroundError, match=r"^None of the 3D models can be read\.$"):
+        train(replace(plan, models=tmp_path, out=tmp_path / "out", workers=1))
 
 
 def test_two_processes_learn_what_one_does(plan: Plan):

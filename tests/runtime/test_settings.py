@@ -56,6 +56,11 @@ def test_each_number_that_is_none_or_out_of_range_is_refused_by_name(name: str, 
     assert "Error" not in words
 
 
+def test_a_folder_of_someone_who_is_not_here_is_refused() -> None:
+    words = refusal(TURNAROUND_DATA="~nobody-of-this-name/data")
+    assert words == "TURNAROUND_DATA='~nobody-of-this-name/data': there is no such user on this machine."
+
+
 @pytest.mark.parametrize("name", [name for name, f in NUMBERS.items() if isinstance(f.default, int)])
 def test_what_is_counted_is_whole(name: str) -> None:
     assert "whole number" in refusal(**{name: "2.5"})

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.mesh import glb_bytes
@@ -77,12 +77,14 @@ def test_it_learns_goes_on_where_it_was_and_the_method_takes_what_came_of_it(pla
 def test_killed_before_its_last_model_was_written_it_writes_it_when_started_again(plan: Plan):
     killed = replace(plan, out=plan.out / "killed", steps=2, judged=1)
     train(killed)
-    names = ("model/unet/diffusion_pytorch_model.fp16.safetensors", "judged_0000002.txt", "sheet_0000002.png")
-    made = [(killed.out / name).read_bytes() for name in names]
-    for name in names:
-        (killed.out / name).unlink()
+    model = killed.out / "model" / "unet" / "diffusion_pytorch_model.fp16.safetensors"
+    others = [killed.out / name for name in ("judged_0000002.txt", "sheet_0000002.png")]
+    tensors, made = load(model.read_bytes()), [file.read_bytes() for file in others]
+    for file in (model, *others):
+        file.unlink()
     assert train(killed) == []
-    assert [(killed.out / name).read_bytes() for name in names] == made
+    assert all(tensor.equal(tensors[name]) for name, tensor in load(model.read_bytes()).items())
+    assert [file.read_bytes() for file in others] == made
     (killed.out / "state.pt").write_bytes((killed.out / "state.pt").read_bytes()[:5000])
     with pytest.raises(TurnaroundError, match=r"state\.pt cannot be read.*begins anew"):
         train(killed)

@@ -6,6 +6,9 @@ const PREFIX = "turnaround-history:"; // one key an entry: two tabs that write a
 const MOST = 60;
 const NOTHING_YET = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"; // no frame of a lost picture
 
+// What the page was opened with: others may have made it, and it still hangs here when a run of one's own is refused
+const linked = new URLSearchParams(location.search).get("r") ?? "";
+
 /** @typedef {{ id: string, at: number, title: string, done: boolean }} Entry */
 
 /** @returns {Entry[]} what is stored, without what is not ours, newest first */
@@ -67,7 +70,7 @@ export function mount(element, { props, trigger, watch }) {
   // A run has begun: `detail` is the wall's spec, the newest result last.
   document.addEventListener("turnaround:made", ({ detail }) => {
     const id = String(detail).split(",").pop().split(".")[0];
-    if (!/^[0-9a-f]{44}$/.test(id) || entries.some((entry) => entry.id === id)) return;
+    if (!/^[0-9a-f]{44}$/.test(id) || linked.includes(id) || entries.some((entry) => entry.id === id)) return;
     keep({ id, at: Date.now(), title: "", done: false });
     draw();
   });

@@ -50,7 +50,7 @@ class Wall {
     /** @type {Map<string, Tile>} */
     this._tiles = new Map();
     this._wipe = null;
-    this._busy = false;
+    this._busy = this._ownBusy = false;
     this._heardOf = undefined; // the component's value as it was last shown
     this._taken = new Set();
     this._again = new Again((asked) => this.send("again", asked));
@@ -386,15 +386,14 @@ class Wall {
   _tellBusy() {
     if (this.readOnly || !this._results.settled) return;
     const working = this._working();
-    markRunning(
-      this,
-      working.some((id) => this.isOwn(id)),
-    );
-    const busy = working.length > 0;
-    if (busy === this._busy && !this._told) return;
+    const [busy, ownBusy] = [working.length > 0, working.some((id) => this.isOwn(id))];
+    markRunning(this, ownBusy);
+    const ownEnded = this._ownBusy && !ownBusy; // though someone else's may go on
+    this._ownBusy = ownBusy;
+    if (busy === this._busy && !this._told && !ownEnded) return;
     this._told = false;
     this._busy = busy;
-    this.send(busy ? "busy" : "idle");
+    this.send(busy && !ownEnded ? "busy" : "idle");
   }
 
   _notice(sentence) {

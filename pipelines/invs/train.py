@@ -109,6 +109,7 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
         average.store(unet.parameters())
         average.copy_to(unet.parameters())
         unet.eval()
+        _table(plan, step).unlink(missing_ok=True)  # an earlier training's
         _save_model(parts, base.folder, plan.out / "model", step)
         if plan.judged:
             _judge(replace(parts, fine_tuned=True), judge_by, whose, plan, step, perceptual)
@@ -251,9 +252,11 @@ def _restored(file: Path, unet: Any, optimizer: Any, average: Any, place: Place,
         average.to(place.device)
         return 0, 0
     try:
-        state = torch.load(file, map_location=place.device, weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as problem:
-        raise TurnaroundError(f"{file} cannot be read ({problem}). Without it, training begins anew.") from problem
+        state = torch.load(file, map_location="cpu", weights_only=True)  # each takes what is its own to its device
+    except OSError as problem:
+        raise TurnaroundError(f"{file} cannot be read ({problem.strerror or problem}).") from problem
+    except (EOFError, RuntimeError, pickle.UnpicklingError) as problem:
+        raise TurnaroundError(f"{file} is damaged ({problem}). Without it, training begins anew.") from problem
     unet.load_state_dict(state["unet"])
     optimizer.load_state_dict(state["optimizer"])
     average.load_state_dict(state["average"])
@@ -262,13 +265,16 @@ def _restored(file: Path, unet: Any, optimizer: Any, average: Any, place: Place,
 
 
 def _is_published(plan: Plan, step: int) -> bool:
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     file = plan.out / "model" / UNET
     if not file.exists() or (plan.judged and not _table(plan, step).exists()):
         return False
-    with safe_open(file, "pt") as kept:
-        return kept.metadata().get("step") == str(step)
+    try:
+        with safe_open(file, "pt") as kept:
+            return (kept.metadata() or {}).get("step") == str(step)
+    except (OSError, SafetensorError):  # damaged: it is written anew
+        return False
 
 
 def _save_model(parts: Inpainter, base: Path, folder: Path, step: int) -> None:
@@ -367,7 +373,7 @@ HELP = {
 
 
 def main() -> None:
-    described, _ = (__doc__ or "").split("\n\nThe recipe")
+    described = (__doc__ or "").partition("\n\nThe recipe")[0]
     parser = argparse.ArgumentParser(prog="python -m pipelines.invs.train", description=described)
     parser.add_argument("models", type=Path, help="a folder of 3D models")
     kinds = {"out": Path, "base": Path, "lpips": Path}

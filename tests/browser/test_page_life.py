@@ -71,7 +71,9 @@ def test_who_waits_learns_behind_whom_and_who_finds_the_queue_full_keeps_the_set
     expect(in_state(fourth, "working")).to_contain_text("Step")
     expect(in_state(fourth, "working").get_by_role("button", name="Cancel")).to_have_count(0)
     expect(fourth.locator("#cancel")).to_be_hidden()
-    expect(fourth.locator("#generate")).to_be_visible()
+    fourth.click("#generate")  # refused, for the queue is full
+    expect(fourth.locator("#status .problem")).to_contain_text("2 runs are waiting already")
+    expect(fourth.locator("#history li")).to_have_count(0)
 
     third.get_by_role("button", name="Repair and edges").click()  # which needs WebGL, and these browsers have none
     expect(third.locator(".brushes")).to_contain_text(

@@ -49,8 +49,6 @@ class Pairs:
     """`pairs[number]`; any number, in any order, in any process."""
 
     def __init__(self, models: Sequence[Path], size_px: int, seed: int, turns_deg: tuple[float, float] = TURNS_DEG):
-        if not models:
-            raise TurnaroundError(f"There are no 3D models to learn from: none of {', '.join(FORMATS)} was found.")
         self._models, self._size_px, self._seed, self._turns_deg = list(models), size_px, seed, turns_deg
 
     def __getitem__(self, number: int) -> Pair:
@@ -89,7 +87,10 @@ class Pairs:
 
 
 def models_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in FORMATS)
+    models = sorted(path for path in folder.rglob("*") if path.suffix.lower() in FORMATS)
+    if not models:
+        raise TurnaroundError(f"There are no 3D models in {folder}: none of {', '.join(FORMATS)} was found.")
+    return models
 
 
 def parted(models: Sequence[Path]) -> tuple[list[Path], list[Path]]:

@@ -25,7 +25,7 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.core.files import whole_file, write_whole
 from pipelines.invs.inpainting import Sampling, composed, developed, draw, nine_channels, on_white, shown
 from pipelines.invs.loading import Inpainter, load_inpainter
-from pipelines.invs.pairs import FORMATS, Pair, Pairs, models_in, parted
+from pipelines.invs.pairs import Pair, Pairs, models_in, parted
 from pipelines.invs.perceptual import Perceptual, load_perceptual
 from pipelines.invs.sources import FINE_TUNED, INPAINTER, TASK
 from pipelines.runtime import weights
@@ -78,7 +78,8 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
     from diffusers.training_utils import EMAModel
 
-    _check(plan)  # before anything is fetched or loaded
+    # What cannot be is told before anything is fetched or loaded
+    _check(plan)
     learn_from, judge_by = parted(models_in(plan.models))
     helper = Accelerator(mixed_precision=plan.precision)
     rank, ranks = helper.process_index, helper.num_processes
@@ -175,8 +176,6 @@ def _check(plan: Plan) -> None:
     for folder in filter(None, (plan.models, plan.base)):
         if not folder.is_dir():
             raise TurnaroundError(f"There is no folder {folder}.")
-    if not models_in(plan.models):
-        raise TurnaroundError(f"There is no 3D model in {plan.models}: none of {', '.join(FORMATS)} was found.")
     try:
         plan.out.mkdir(parents=True, exist_ok=True)
     except OSError as problem:

@@ -109,7 +109,7 @@ def test_killed_before_its_last_model_was_written_it_writes_it_when_started_agai
         ({"models": Path("nowhere")}, "There is no folder nowhere"),
         ({"base": Path("nowhere")}, "There is no folder nowhere"),
         ({"out": Path("/proc/x")}, "/proc/x cannot be made .*Name another"),
-        ({"models": Path(__file__).parent}, "There is no 3D model in .*invs: none of .glb, .obj, .ply"),
+        ({"models": Path(__file__).parent}, "There are no 3D models in .*invs: none of .glb, .obj, .ply was found"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -183,7 +183,7 @@ def test_models_are_held_out_where_there_are_enough(tmp_path: Path):
     assert len(learn) == 18 and len(judge) == 2 and not set(learn) & set(judge)
     assert parted(files[:2]) == (files[:2], files[:2])
     with pytest.raises(TurnaroundError, match="no 3D models"):
-        Pairs(models_in(tmp_path), 64, 0)
+        models_in(tmp_path)
 
 
 def test_the_most_noise_is_drawn_more_often_by_the_bias():

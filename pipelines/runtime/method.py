@@ -18,7 +18,7 @@ from pipelines.core.cameras import FOV_DEG, MAX_VIEWS, View, angle_between, chec
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.mesh import Mesh, checked_mesh
 from pipelines.core.subject import Subject
-from pipelines.runtime import devices, weights
+from pipelines.runtime import devices, pace, weights
 from pipelines.runtime.devices import Machine
 from pipelines.runtime.report import Report, Sink
 from pipelines.runtime.weights import Weights
@@ -286,7 +286,7 @@ class Method(ABC):
             fov_deg=told.fov_deg,
             notes=(note, *self._notices(request)),
             seconds=seconds,
-            provenance=self._provenance(request, "elsewhere"),
+            provenance=self._provenance(request, pace.ELSEWHERE),
         )
 
     def _options(self, request: Request) -> Any:

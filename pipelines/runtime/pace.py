@@ -31,6 +31,7 @@ LEAST_SHARE = 0.01  # of a run, that its units took, however long its fixed part
 KEEP_PLACES = 100  # methods times devices; the ones unheard of longest leave first
 NO_LOADING_S = 1e-100  # not 0, which is a time that was never measured
 MOST_BYTES = 1_000_000  # a file larger than this is not ours
+ELSEWHERE = "elsewhere"  # the place of a run that was cut short: it never told where it worked, nor was all of it done
 _FIGURES = ("unit_s", "load_s", "memory_share")
 
 
@@ -92,12 +93,12 @@ _read: dict[Path, tuple[tuple[int, ...], dict[str, Any]]] = {}  # by file: which
 
 
 def record(data: Path, machine: "Machine", method: "Method", request: "Request", made: "Turnaround") -> None:
-    """Keep what a finished run took. Never a reason for anything to fail: what cannot be kept is logged."""
+    """Keep what a whole run took. Never a reason for anything to fail: what cannot be kept is logged."""
     try:
         units, fixed_s = units_of(method, request, machine)
         # `seconds` begins after the fetch.
         seconds = made.seconds - made.stage_seconds.get("load", 0.0)
-        if units <= 0 or seconds <= 0 or not made.provenance:
+        if units <= 0 or seconds <= 0 or not made.provenance or made.provenance.device == ELSEWHERE:
             return
         own_figure = method.estimate(request, dataclasses.replace(machine, pace={})).memory_bytes
         figures = {
@@ -181,6 +182,7 @@ def _is_entry(entry: Any) -> bool:
         and all(isinstance(entry[name], list) and len(entry[name]) <= KEEP_RUNS for name in _FIGURES)
         and all(_is_figure(value) for name in _FIGURES for value in entry[name])
         and len(entry["unit_s"]) > 0
+        and entry["place"] != ELSEWHERE  # once kept by mistake
     )
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +19,7 @@ from pipelines.runtime.archive import Archive
 from pipelines.runtime.devices import Machine, this_machine
 from pipelines.runtime.engine import InProcessEngine
 from pipelines.runtime.jobs import Jobs
-from pipelines.runtime.method import Card, Estimate, Method, Provenance, Report, Request, Turnaround
+from pipelines.runtime.method import Card, Estimate, Frame, Method, Provenance, Report, Request, Turnaround
 from pipelines.runtime.pace import (
     KEEP_PLACES,
     KEEP_RUNS,
@@ -37,6 +38,7 @@ from tests.toy_methods import Flat, a_card, a_subject
 H100, CPU = "NVIDIA H100 80GB HBM3, bfloat16", "CPU, float32"
 PROCESSOR = Machine(2, 10**10, 10**10)
 GPU = Machine(2, 10**10, 10**10, "NVIDIA H100 80GB HBM3", 80 * 10**9)
+LENT = dataclasses.replace(GPU, gpu="ZeroGPU")
 
 
 class Steps(Flat):
@@ -157,8 +159,7 @@ def test_each_device_and_precision_has_its_own_pace(tmp_path: Path) -> None:
     keep(tmp_path, a_run(400), a_run(4, place=H100), a_run(8, place="NVIDIA A100-SXM4-40GB, bfloat16"))
     assert known(tmp_path).pace["steps"].unit_s == 100
     assert known(tmp_path, GPU).pace["steps"].place == H100
-    other = dataclasses.replace(GPU, gpu="ZeroGPU")
-    assert known(tmp_path, other).pace["steps"].unit_s == 2, "the newest of its kind, where no name agrees"
+    assert known(tmp_path, LENT).pace["steps"].unit_s == 2, "the newest of its kind, where no name agrees"
     assert "steps" not in known(tmp_path, dataclasses.replace(GPU, device="mps")).pace
 
 
@@ -227,6 +228,27 @@ def test_runs_that_tell_nothing_are_not_kept(tmp_path: Path) -> None:
     keep(tmp_path, a_run(-2.0), a_run(float("nan")), nowhere)
     record(tmp_path, PROCESSOR, Flat(), a_request(), a_run(4))
     assert paces(tmp_path, "cpu", None, 4) == {}
+
+
+def test_a_run_that_was_cut_short_teaches_nothing(tmp_path: Path) -> None:
+    """Its few views would count as all that were asked for, and the next run be given too little time."""
+    request, told = a_request(21), Report()
+    for view in request.views[:2]:
+        told.keep(Frame(view, request.subject.rgba, view), None)
+    cut = Steps().cut_short(request, told, "the GPU was taken away", seconds=6.0)
+    assert cut and len(cut.frames) == 2
+    keep(tmp_path, *[a_run(60, place=H100)] * 3, views=21)
+    before = Steps().estimate(request, known(tmp_path, LENT)).seconds
+    record(tmp_path, LENT, Steps(), request, cut)
+    assert Steps().estimate(request, known(tmp_path, LENT)).seconds == before
+
+
+def test_what_runs_cut_short_taught_in_earlier_versions_is_forgotten(tmp_path: Path) -> None:
+    keep(tmp_path, a_run(60, place=H100))
+    document = json.loads((tmp_path / pace.FILE).read_text())
+    document["paces"].append(document["paces"][0] | {"place": "elsewhere", "at": time.time() + 1, "unit_s": [0.1]})
+    (tmp_path / pace.FILE).write_text(json.dumps(document))
+    assert known(tmp_path, LENT).pace["steps"].place == H100
 
 
 def test_the_file_stays_small(tmp_path: Path) -> None:

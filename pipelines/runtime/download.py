@@ -157,7 +157,7 @@ def _store(
 
 
 def _progress(what: str, done: int, total: int, elapsed_s: float) -> str:
-    return f"Fetching {what}: {done / 1e6:.0f} of {megabytes(total)}{time_left(done, total - done, elapsed_s)}"
+    return f"Fetching {what}: {in_unit_of(done, total)} of {megabytes(total)}{time_left(done, total - done, elapsed_s)}"
 
 
 def time_left(done: int, left: int, elapsed_s: float) -> str:
@@ -202,10 +202,10 @@ def _hasher(algorithm: str):
 
 
 def megabytes(count: int) -> str:
-    return (
-        f"{count / 1e9:.1f} GB"
-        if count >= 1e9
-        else f"{count / 1e6:.0f} MB"
-        if count >= 1e6
-        else f"{count / 1e3:.0f} kB"
-    )
+    unit = "GB" if count >= 1e9 else "MB" if count >= 1e6 else "kB"
+    return f"{in_unit_of(count, count)} {unit}"
+
+
+def in_unit_of(count: int, whole: int) -> str:
+    """The number alone, in the unit in which `megabytes` tells the whole: "1.2", of 2.5 GB."""
+    return f"{count / 1e9:.1f}" if whole >= 1e9 else f"{count / 1e6:.0f}" if whole >= 1e6 else f"{count / 1e3:.0f}"

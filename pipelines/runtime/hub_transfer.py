@@ -20,7 +20,7 @@ from filelock import FileLock, SoftFileLock, Timeout
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.files import StorageError, disk_sentences, sync_to_disk
 from pipelines.runtime import hub
-from pipelines.runtime.download import LISTEN_S, Message, megabytes, receive, time_left
+from pipelines.runtime.download import LISTEN_S, Message, in_unit_of, megabytes, receive, time_left
 from pipelines.runtime.hub import Patience, Remote
 from pipelines.runtime.hub_cache import Digest, Shelf, Verified, digests_of, feed
 from pipelines.runtime.report import Report
@@ -117,7 +117,7 @@ class _Progress:
         self._told = time.monotonic()
         self._best = done = max(self._best, sum(file.done() for file in self._files))
         elapsed_s, came = self._told - self._start, done - self._before
-        text = f"Fetching {self._what}: {done / 1e6:.0f} of {megabytes(self._total)}"
+        text = f"Fetching {self._what}: {in_unit_of(done, self._total)} of {megabytes(self._total)}"
         if waiting := [file for file in self._files if file.elsewhere]:
             text += ", by another run" if len(waiting) == sum(not file.here for file in self._files) else ""
         elif came and elapsed_s > 2:

@@ -19,8 +19,8 @@ FLAGS = FLAT_FLAGS
 MADE_OF_SEVERAL = (
     ("Waiting for 2 other runs, about 30 seconds", "Wartet auf 2 andere Läufe, etwa 30 Sekunden"),
     (
-        "Fetching SV3D (p) from a/b instead (licence: MIT): 3 of 10.1 GB, 4.2 MB/s, about 40 s left",
-        "Lädt SV3D (p) stattdessen von a/b (Lizenz: MIT): 3 von 10.1 GB, 4.2 MB/s, noch etwa 40 s",
+        "Fetching SV3D (p) from a/b instead (licence: MIT): 3.0 of 10.1 GB, 4.2 MB/s, about 40 s left",
+        "Lädt SV3D (p) stattdessen von a/b (Lizenz: MIT): 3.0 von 10.1 GB, 4.2 MB/s, noch etwa 40 s",
     ),
     ("Painting views 3 to 4 of 21: step 7 of 50", "Ansichten 3 bis 4 von 21: Malschritt 7 von 50"),
     (

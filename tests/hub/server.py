@@ -41,6 +41,8 @@ class Fault:
     """Of a status."""
     delay_s: float = 0.0
     """Before a status is answered, or with "late" the right answer."""
+    pause_s: float = 0.05
+    """For what trickles: between two of its thirty pieces."""
 
 
 @dataclass(frozen=True)
@@ -300,7 +302,7 @@ class _Handler(BaseHTTPRequestHandler):
             piece = len(content) // 30 + 1
             for position in range(start, len(content), piece):
                 self._write(content[position : position + piece], name)
-                if self.server.closing.wait(0.05):
+                if self.server.closing.wait(fault.pause_s):
                     return
         self._write(content[start : start + fault.after_bytes], name)
         if fault.kind == "stall":

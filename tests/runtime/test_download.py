@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.core.errors import Cancelled, TurnaroundError
-from pipelines.runtime.download import download
+from pipelines.runtime.download import download, in_unit_of, megabytes, time_left
 from pipelines.runtime.method import Report
 from tests.runtime.file_server import file_server
 
@@ -150,6 +150,33 @@ def test_progress_counts_bytes_and_never_goes_back(tmp_path) -> None:
     fractions = [fraction for fraction, _ in seen]
     assert fractions == sorted(fractions) and fractions[0] == 0 and fractions[-1] == 1
     assert seen[0][1] == "Fetching The model: 0 of 3 MB"
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "said"),
+    [
+        (1_234_000_000, 2_500_000_000, "1.2 of 2.5 GB"),
+        (999_000_000, 10_100_000_000, "1.0 of 10.1 GB"),
+        (49_000_000, 176_000_000, "49 of 176 MB"),
+        (300_000, 384_000, "300 of 384 kB"),
+        (0, 9_370_000_000, "0.0 of 9.4 GB"),
+    ],
+)
+def test_what_has_come_is_counted_in_the_unit_of_the_whole(done, total, said) -> None:
+    assert f"{in_unit_of(done, total)} of {megabytes(total)}" == said
+
+
+@pytest.mark.parametrize(
+    ("done", "left", "elapsed_s", "said"),
+    [
+        (0, 1_000, 10.0, ""),
+        (500, 1_000, 1.0, ""),
+        (1_000_000, 3_000_000, 10.0, ", about 30 s left"),
+        (1_000_000, 60_000_000, 10.0, ", about 10 minutes left"),
+    ],
+)
+def test_the_time_left_is_told_once_there_is_something_to_go_by(done, left, elapsed_s, said) -> None:
+    assert time_left(done, left, elapsed_s) == said
 
 
 def test_the_environments_proxy_is_used(tmp_path, monkeypatch) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import threading
@@ -105,12 +106,15 @@ def test_a_setting_moves_a_source_to_a_mirror_or_another_revision(hub: Hub, monk
 
 
 def test_progress_counts_bytes_says_so_and_never_goes_back(hub: Hub) -> None:
-    hub.faults += [Fault("trickle", path=LARGE)]
+    hub.faults += [Fault("trickle", path=LARGE, pause_s=0.12)]
     report, heard = listening()
     fetch(weights_of(), report, QUICK)
     fractions = [fraction for fraction, _ in heard]
     assert fractions == sorted(fractions) and 0 < fractions[-1] <= 1
-    assert "Asking 127.0.0.1 about The Thing" in heard[0][1] and "Fetching The Thing: 0 of 384 kB" in heard[-1][1]
+    assert "Asking 127.0.0.1 about The Thing" in heard[0][1]
+    counted = [(fraction, re.match(r"Fetching The Thing: (\d+) of 384 kB", message)) for fraction, message in heard]
+    assert all(abs(int(said[1]) - fraction * 384) <= 1 for fraction, said in counted if said)
+    assert re.search(r": [1-9]\d+ of 384 kB, 0\.\d MB/s, about \d+ s left$", heard[-1][1]), heard[-1][1]
 
 
 def test_f26_only_the_named_files_are_fetched_and_no_code_of_a_repository_runs(hub: Hub, tmp_path: Path) -> None:

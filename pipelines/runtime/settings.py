@@ -70,7 +70,8 @@ class Settings:
     sources: str = _setting(
         AS_ON_THE_CARDS,
         "Where weights come from instead, as `owner/name=other/name@revision`, several with spaces between; "
-        "`@revision` may be left out, and where it is given the card's own sizes and checksums no longer count",
+        "`@revision` may be left out, and where it is given the card's own sizes and checksums no longer count. One "
+        "that the card lists itself comes as the card has it",
         allowed=MOVES,
     )
 

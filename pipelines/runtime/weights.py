@@ -178,25 +178,22 @@ def fetch(weights: Weights, report: Report, patience: Patience | None = None) ->
         return found
     _refuse_offline(weights)
 
-    # 1. Source by source: the next only where this one is gone, or its gate is closed and the next has none
+    # 1. Source by source: the next only where this one is gone. A licence that nobody has accepted is no such reason
     refusals: list[str] = []
     moved: list[Source] = []
-    gate: Gated | None = None
-    for source in sources:
-        if gate and source.gated:
-            continue
+    for source in dict.fromkeys(sources):
         what = weights.name
-        if refusals or gate:
+        if refusals:
             what += f" from {source.repository} instead (licence: {source.licence})"
         try:
             return _fetch_from(source, source.revision, what, settings, report, patience)
         except Gated as problem:
-            gate = gate or Gated(f"{problem} (The licence: {source.licence}.)")
+            number = sources.index(source)
+            card, later = weights.sources[number], weights.sources[number + 1 :]
+            raise Gated(_at_the_gate(problem, source, card, later)) from problem
         except Gone as problem:
             refusals.append(f"{source.repository} ({problem})")
             moved += [source] if problem.revision and source.fixed else []
-    if gate:
-        raise gate
 
     # 2. Where only the pinned revision is gone, today's will do if it has the very files
     for source in moved:
@@ -215,15 +212,16 @@ def chosen_sources(weights: Weights, settings: Settings) -> tuple[Source, ...]:
     """The card's sources, those replaced that TURNAROUND_SOURCES replaces.
 
     Whoever names another revision vouches for it: the card's sizes and checksums are of the old one, and only the
-    Hub's own word is left to check against.
+    Hub's own word is left to check against. A repository that the card lists, too, comes as the card has it.
     """
     found: list[Source] = []
+    listed = {source.repository: source for source in reversed(weights.sources)}
     for source in weights.sources:
         repository, revision = settings.moves.get(source.repository, (source.repository, None))
-        files = source.files
+        chosen = source if repository == source.repository else listed.get(repository, source)
         if revision:
-            files = tuple(replace(file, sha256=None, exact=False) for file in files)
-        found.append(replace(source, repository=repository, revision=revision or source.revision, files=files))
+            chosen = replace(chosen, files=tuple(replace(file, sha256=None, exact=False) for file in chosen.files))
+        found.append(replace(chosen, repository=repository, revision=revision or chosen.revision))
     return tuple(found)
 
 
@@ -302,6 +300,18 @@ def _refuse_offline(weights: Weights) -> None:
             "while there is a network, or put the files into the folder of TURNAROUND_WEIGHTS; methods whose weights "
             "are here work on." + "".join(f" {sentence}" for sentence in unused_by_hand(weights))
         )
+
+
+def _at_the_gate(problem: Gated, source: Source, card: Source, later: tuple[Source, ...]) -> str:
+    """What else a person may choose, too. It is not chosen for them: only they can say that they may."""
+    words = f"{problem} (The licence: {source.licence}.)"
+    for copy in later:
+        if not copy.gated and copy.repository != source.repository:
+            return (
+                f"{words} If you have the right to use it, TURNAROUND_SOURCES={card.repository}={copy.repository} "
+                f"picks an ungated copy (its licence: {copy.licence})."
+            )
+    return words
 
 
 # --- One source -------------------------------------------------------------------------------------------------------

@@ -22,6 +22,16 @@ MADE_OF_SEVERAL = (
         "Fetching SV3D (p) from a/b instead (licence: MIT): 3.0 of 10.1 GB, 4.2 MB/s, about 40 s left",
         "Lädt SV3D (p) stattdessen von a/b (Lizenz: MIT): 3.0 von 10.1 GB, 4.2 MB/s, noch etwa 40 s",
     ),
+    (
+        "SV3D (p) has a licence that must be accepted once, at https://huggingface.co/a/b. Log in with `hf auth "
+        "login`, accept it there with the same account, and try again. (The licence: X License (research, and use by "
+        "those who register).) If you have the right to use it, TURNAROUND_SOURCES=a/b=c/d picks an ungated copy (its "
+        "licence: MIT).",
+        "SV3D (p) hat eine Lizenz, die einmal angenommen werden muss, auf https://huggingface.co/a/b. Melde dich mit "
+        "`hf auth login` an, nimm sie dort mit demselben Konto an und versuche es noch einmal. (Die Lizenz: X License "
+        "(research, and use by those who register).) Wenn du das Recht hast, es zu benutzen, nimmt "
+        "TURNAROUND_SOURCES=a/b=c/d eine Kopie ohne diese Schranke (ihre Lizenz: MIT).",
+    ),
     ("Painting views 3 to 4 of 21: step 7 of 50", "Ansichten 3 bis 4 von 21: Malschritt 7 von 50"),
     (
         "The object is cut off at the photo's top, left and bottom edges; a photo that shows all of it gives better "

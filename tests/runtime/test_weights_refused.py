@@ -65,17 +65,29 @@ def test_f20_whoever_has_accepted_gets_it_and_the_token_stays_with_the_hub(hub: 
     assert {asked.token for asked in hub.asked if asked.other_origin} == {None}
 
 
-def test_f20_a_gate_is_passed_by_only_where_a_later_source_has_none(hub: Hub) -> None:
+def test_f20_a_gate_stops_and_an_ungated_copy_is_a_choice_that_only_a_setting_makes(hub: Hub, monkeypatch) -> None:
     hub.gated |= {"lab/thing", "gated/too"}
-    hub.add("gated/too", FILES, COMMIT)
-    sources = (a_source(gated=True), a_source("gated/too", gated=True))
-    assert "/lab/thing" in refusal(weights_of(*sources))
-    assert not any(asked.repository == "gated/too" for asked in hub.asked)
+    for repository in ("gated/too", "open/copy"):
+        hub.add(repository, FILES, "d" * 40)
+    sources = (a_source(gated=True), a_source("gated/too", "d" * 40, gated=True))
+    assert "/lab/thing" in (words := refusal(weights_of(*sources))) and "TURNAROUND_SOURCES" not in words
+    weights = weights_of(*sources, a_source("open/copy", "d" * 40, licence="CC BY-NC 4.0"))
+    words = refusal(weights)
+    assert "`hf auth login`" in words and "(The licence: MIT.) If you have the right to use it, " in words
+    assert "TURNAROUND_SOURCES=lab/thing=open/copy picks an ungated copy (its licence: CC BY-NC 4.0)." in words
+    assert {asked.repository for asked in hub.asked} == {"lab/thing"}
+    monkeypatch.setenv("TURNAROUND_SOURCES", "lab/thing=open/copy")
+    fetched = fetch(weights, Report(), QUICK)
+    assert (fetched.source, fetched.revision) == (weights.sources[2], "d" * 40), "with its own pin and checksums"
+    assert {asked.repository for asked in hub.asked} == {"lab/thing", "open/copy"}
+
+
+def test_f20_a_gated_mirror_of_what_is_gone_stops_too(hub: Hub) -> None:
+    hub.gated.add("lab/thing")
     hub.add("open/copy", FILES, COMMIT)
-    report, heard = listening()
-    weights = weights_of(*sources, a_source("open/copy", licence="CC BY-NC 4.0"))
-    assert fetch(weights, report, QUICK).source.repository == "open/copy"
-    assert any("from open/copy instead (licence: CC BY-NC 4.0)" in message for _, message in heard)
+    words = refusal(weights_of(a_source("lab/removed"), a_source(gated=True), a_source("open/copy")))
+    assert f"{hub.url}/lab/thing" in words and "TURNAROUND_SOURCES=lab/thing=open/copy picks" in words
+    assert hub.gets() == [] and "open/copy" not in {asked.repository for asked in hub.asked}
 
 
 def test_f20_a_token_that_is_none_is_told_apart_from_a_gate(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,12 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     ("{why} (The licence: {licence}.)", "{why} (Die Lizenz: {licence}.)"),
     (
+        "{words} If you have the right to use it, TURNAROUND_SOURCES={gated}={copy} picks an ungated copy (its "
+        "licence: {licence}).",
+        "{words} Wenn du das Recht hast, es zu benutzen, nimmt TURNAROUND_SOURCES={gated}={copy} eine Kopie ohne "
+        "diese Schranke (ihre Lizenz: {licence}).",
+    ),
+    (
         "{host} does not accept this machine's token, so it did not send {what} (HTTP 401). Log in anew with "
         "`hf auth login`, or remove HF_TOKEN, and try again.",
         "{host} nimmt das Token dieses Rechners nicht an und schickte {what} nicht (HTTP 401). Melde dich mit "

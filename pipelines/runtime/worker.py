@@ -2,8 +2,10 @@
 others have made. It also keeps torch, and Python's one lock, away from the page.
 
 The process starts with the first such run and stays, with its models in memory, until the engine closes or a run does
-not stop when told to. It works on one run at a time. One that has died is started anew for the next run; the run that
-it died of is told in words and not tried again, for it would most likely die again.
+not stop when told to: for that it is given time only where models would be lost. While torch is imported and the first
+of them is loaded nothing is heard for seconds, and no cancel should wait for that. It works on one run at a time. One
+that has died is started anew for the next run; the run that it died of is told in words and not tried again, for it
+would most likely die again.
 """
 
 import logging
@@ -25,11 +27,13 @@ from typing import IO
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.memory import give_back, keep_little
 from pipelines.runtime.method import Method, Report, Request, Turnaround
+from pipelines.runtime.register import REGISTER
 from pipelines.runtime.relay import TICK_S, Piece, Problem, received, relayed
 
 log = logging.getLogger(__name__)
 
 STOP_S = 30.0  # a method hears of a cancel at least once a second; one that has not by then hangs
+STOP_EMPTY_S = 0.75  # where no model is in memory, this is enough: all that is lost is a start
 END_S = 5.0  # a process that was killed, or has said its last word, is gone by then
 MAIN = "from pipelines.runtime.worker import main; main()"
 
@@ -43,6 +47,13 @@ class Begin:
 @dataclass(frozen=True)
 class Stop:
     """The run that was begun last."""
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Told whenever it changes."""
+
+    models: bool
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ class Worker:
             child.kill()
             raise
         finally:
-            child.stop(STOP_S)
+            child.stop()
 
     def close(self) -> None:
         with self._lock:
@@ -113,7 +124,7 @@ class _Child:
 
     def __init__(self) -> None:
         self.lives = True
-        self._greeted = self._killed = False
+        self._greeted = self._killed = self._holds_models = False
         self._tells = queue.SimpleQueue[Begin | Stop]()
         self._told = queue.SimpleQueue[Piece | Ended | _Died]()
         self._process = subprocess.Popen(
@@ -144,18 +155,20 @@ class _Child:
             raise told
         return told
 
-    def stop(self, wait_s: float) -> None:
+    def stop(self) -> None:
         """What it still does of the run. One that does not end is ended, with its models."""
         if not self._greeted:  # it is still starting, and has nothing to lose
             self.kill()
         self.tell(Stop())
-        deadline = time.monotonic() + wait_s
+        began = time.monotonic()
         while self.lives:
+            patience_s = STOP_S if self._holds_models else STOP_EMPTY_S
             try:
-                if isinstance(self._told.get(timeout=max(0.0, deadline - time.monotonic())), Ended):
+                if isinstance(self._told.get(timeout=max(0.0, began + patience_s - time.monotonic())), Ended):
                     return
             except queue.Empty:
-                log.warning("A run did not stop within %.0f s, so its worker was ended", wait_s)
+                if self._holds_models:
+                    log.warning("A run did not stop within %.0f s, so its worker was ended", patience_s)
                 self.kill()
 
     def kill(self) -> None:
@@ -178,8 +191,12 @@ class _Child:
         assert self._process.stdout is not None
         try:
             while True:
-                self._told.put(pickle.load(self._process.stdout))  # from our own code
+                told = pickle.load(self._process.stdout)  # from our own code
                 self._greeted = True
+                if isinstance(told, Holding):
+                    self._holds_models = told.models
+                else:
+                    self._told.put(told)
         except EOFError:
             pass
         except Exception:
@@ -220,8 +237,12 @@ def main() -> None:
     os.dup2(2, 1)
     begun = queue.SimpleQueue[tuple[bytes, threading.Event]]()
     threading.Thread(target=_hear, args=(asked, begun), daemon=True).start()
+    holding = Holding(models=False)
     while True:
         for piece in chain(_pieces(*begun.get()), (Ended(),)):
+            if (now := Holding(models=bool(REGISTER.models()))) != holding:
+                holding = now
+                tells.write(pickle.dumps(holding))
             try:
                 data = pickle.dumps(piece)
             except Exception:  # some result cannot travel

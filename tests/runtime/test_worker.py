@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -29,11 +30,13 @@ from tests.runtime.job_helpers import wait_until
 from tests.runtime.worker_methods import (
     Crashed,
     Deaf,
+    Holding,
     Hungry,
     Killed,
     KilledLater,
     Learned,
     LeavesSomeone,
+    Seized,
     Unreadable,
     Unsendable,
     Working,
@@ -79,8 +82,8 @@ class Running:
 
     @property
     def pid(self) -> int:
-        wait_until(lambda: any("Working" in message for message in self.told))
-        return int(re.findall(r"Working in (\d+)", self.told[-1])[0])
+        wait_until(lambda: "Working in" in str(self.told))
+        return int(re.findall(r"Working in (\d+)", str(self.told))[0])
 
 
 def test_a_learned_method_makes_the_same_frames_there_and_a_light_one_stays_here(engine: InProcessEngine):
@@ -152,13 +155,37 @@ def test_f9_cancelling_stops_the_work_there_and_keeps_the_worker(engine: InProce
 
 def test_f9_what_hears_of_no_cancel_is_ended(engine: InProcessEngine, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(worker_module, "STOP_S", 0.5)
-    running = Running(engine, Deaf())
+    running = Running(engine, Holding(deaf_s=1e6))
     pid = running.pid
     running.cancelled.set()
     with pytest.raises(Cancelled):
         running.end.result(20)
     assert not psutil.pid_exists(pid)
     assert engine.run(Learned(), REQUEST, Report()).frames
+
+
+@pytest.mark.parametrize("method", [Deaf(), Seized()], ids=["deaf", "seized"])
+def test_f9_a_worker_without_models_is_not_waited_for(method: Method):
+    """As while torch is imported and a first model is read: it hears of nothing, and there is little to lose."""
+    engine = InProcessEngine(Worker())
+    running = Running(engine, method)
+    pid = running.pid
+    time.sleep(1.5)  # until it hears nothing any more
+    running.cancelled.set()
+    with pytest.raises(Cancelled):
+        running.end.result(worker_module.STOP_S / 2)
+    assert not psutil.pid_exists(pid)
+    assert engine.run(Learned(), REQUEST, Report()).frames
+    engine.close()
+
+
+def test_f9_a_worker_with_models_is_given_time_to_hear_and_keeps_them(engine: InProcessEngine):
+    running = Running(engine, Holding(deaf_s=4))
+    pid = running.pid
+    running.cancelled.set()
+    with pytest.raises(Cancelled):
+        running.end.result(20)
+    assert made_in(engine.run(Learned(), REQUEST, Report())) == pid
 
 
 def test_a_bug_there_is_a_bug_here_with_its_trace(engine: InProcessEngine):

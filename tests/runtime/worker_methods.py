@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pipelines.runtime.method import Card, Frame, Report, Request, Turnaround
+from pipelines.runtime.residency import resident
 from tests.toy_methods import Flat, a_card, some_weights
 
 
@@ -88,6 +89,36 @@ class Deaf(Learned):
     def _run(self, request: Request, report: Report) -> Turnaround:
         report(0.5, f"Working in {os.getpid()}")
         time.sleep(1e6)
+        return super()._run(request, report)
+
+
+class Seized(Learned):
+    """Lets nobody else speak, as libraries while they are imported or read weights."""
+
+    card: ClassVar[Card] = a_card("seized", weights=(some_weights(),))
+
+    def _run(self, request: Request, report: Report) -> Turnaround:
+        report(0.0, f"Working in {os.getpid()}")
+        time.sleep(1)  # until that is on its way
+        sum(range(10**15))  # a day, with Python's one lock held
+        return super()._run(request, report)
+
+
+class Holding(Learned):
+    """Has a model in memory, and then hears nothing for a while."""
+
+    card: ClassVar[Card] = a_card("holding", weights=(some_weights(),))
+
+    def __init__(self, deaf_s: float) -> None:
+        self.deaf_s = deaf_s
+
+    def _run(self, request: Request, report: Report) -> Turnaround:
+        from torch import nn
+
+        with resident("tiny", lambda place: nn.Linear(1, 1).to(place.device), 100, report):
+            report(0.5, f"Working in {os.getpid()}")
+            time.sleep(self.deaf_s)
+            report(0.6, "Hears again")
         return super()._run(request, report)
 
 

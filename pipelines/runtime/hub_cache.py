@@ -104,18 +104,19 @@ class Shelf:
 
 
 def shelf(repository: str) -> Shelf:
+    cache, name = cache_folder(), "models--" + repository.replace("/", "--")
+    return Shelf(cache / name, cache / ".locks" / name)
+
+
+def cache_folder() -> Path:
     from huggingface_hub import constants
 
-    cache = Path(constants.HF_HUB_CACHE)
-    name = "models--" + repository.replace("/", "--")
-    return Shelf(cache / name, cache / ".locks" / name)
+    return Path(constants.HF_HUB_CACHE)
 
 
 def sweep() -> None:
     """Remove partial files, of whichever repository, that nobody went on with."""
-    from huggingface_hub import constants
-
-    for part in Path(constants.HF_HUB_CACHE).glob(f"models--*/blobs/*{PART}"):
+    for part in cache_folder().glob(f"models--*/blobs/*{PART}"):
         with suppress(OSError):
             if time.time() - part.stat().st_mtime > FORGOTTEN_S:
                 part.unlink()

@@ -6,12 +6,12 @@ left behind on Cancel. A content has the lock that huggingface_hub takes for it:
 
 import os
 import queue
-import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 import httpx
@@ -20,6 +20,7 @@ from filelock import FileLock, SoftFileLock, Timeout
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.files import StorageError, disk_sentences, sync_to_disk
 from pipelines.runtime import hub
+from pipelines.runtime.devices import free_disk_bytes
 from pipelines.runtime.download import LISTEN_S, Message, in_unit_of, megabytes, receive, time_left
 from pipelines.runtime.hub import Patience, Remote
 from pipelines.runtime.hub_cache import Digest, Shelf, Verified, digests_of, feed
@@ -62,7 +63,7 @@ def transfer(
     for each in wanted:
         named.setdefault(each.remote.etag, []).append(each)
     files = [_Coming(names, shelf, repository, verified, what, patience) for names in named.values()]
-    _check_room(files, shelf, what, free_bytes)
+    check_room(sum(file.size_bytes - file.done() for file in files), shelf.folder, what, free_bytes)
     inbox: queue.Queue[tuple[_Coming, int, Message]] = queue.Queue(maxsize=64)
     progress = _Progress(files, what, report)
     try:
@@ -88,12 +89,12 @@ def transfer(
             file.leave()
 
 
-def _check_room(files: Sequence["_Coming"], shelf: Shelf, what: str, free_bytes: int) -> None:
-    needed = sum(file.size_bytes - file.done() for file in files)
-    free = shutil.disk_usage(shelf.folder).free
-    if needed + free_bytes > free:
+def check_room(needed_bytes: int, folder: Path, what: str, free_bytes: int) -> None:
+    """`free_bytes` is what the disk shall have left."""
+    free = free_disk_bytes(folder)
+    if needed_bytes + free_bytes > free:
         raise StorageError(
-            f"The disk has no room for {what}: {megabytes(needed)} are to come, and {megabytes(free)} are free"
+            f"The disk has no room for {what}: {megabytes(needed_bytes)} are to come, and {megabytes(free)} are free"
             + (f", of which {megabytes(free_bytes)} are to stay free. " if free_bytes else ". ")
             + "Free some space, or let HF_HUB_CACHE name a folder on a larger disk, and try again."
         )

@@ -243,8 +243,10 @@ class Method(ABC):
 
     def fetch(self, request: Request, report: Report) -> None:
         """Everything from elsewhere that a run needs, here and verified; quick when it is here already."""
-        for needed in self.weights_for(self._options(request)):
-            weights.fetch(needed, report)
+        needed = self.weights_for(self._options(request))
+        weights.check_room_for(needed)
+        for each in needed:
+            weights.fetch(each, report)
 
     def warm(self, report: Report) -> None:  # noqa: B027  # most methods load nothing
         """The model of a run with default options into memory, where it stays as any other; its weights are here. For

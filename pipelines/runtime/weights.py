@@ -7,7 +7,7 @@ Importing this loads neither huggingface_hub nor torch, and opens nothing.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -17,8 +17,8 @@ from pipelines.core.files import disk_sentences
 from pipelines.runtime import by_hand, hub
 from pipelines.runtime.download import megabytes
 from pipelines.runtime.hub import COMMIT, Gated, Gone, Patience
-from pipelines.runtime.hub_cache import Verified, digest_by_name, digests_of, shelf, sweep
-from pipelines.runtime.hub_transfer import Wanted, transfer
+from pipelines.runtime.hub_cache import Verified, cache_folder, digest_by_name, digests_of, shelf, sweep
+from pipelines.runtime.hub_transfer import Wanted, check_room, transfer
 from pipelines.runtime.report import Report
 from pipelines.runtime.settings import Settings, read_settings
 
@@ -206,6 +206,17 @@ def fetch(weights: Weights, report: Report, patience: Patience | None = None) ->
         f"{weights.name} cannot be fetched: {'; '.join(refusals)}. Let TURNAROUND_SOURCES name another place, or put "
         f"the files into {sources[0].repository} in the folder of TURNAROUND_WEIGHTS; other methods are not affected."
     )
+
+
+def check_room_for(several: Sequence[Weights]) -> None:
+    """That the disk has room for all that is missing, before a byte of it comes: half of it is of no use.
+
+    By the cards, which are nearly right; each is looked at once more when its sizes are known.
+    """
+    missing = {weights.name: count for weights in several if (count := missing_bytes(weights))}
+    if len(missing) > 1 and not hub.is_offline():
+        free_bytes = int(read_settings().free_disk_mb * 1e6)
+        check_room(sum(missing.values()), cache_folder(), " + ".join(missing), free_bytes)
 
 
 def chosen_sources(weights: Weights, settings: Settings) -> tuple[Source, ...]:

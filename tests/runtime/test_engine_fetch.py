@@ -1,5 +1,6 @@
 """Downloads hold nobody up: they come before a run's turn, once for all who wait for the same."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.core.cameras import orbit
-from pipelines.core.errors import Cancelled
+from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.engine import InProcessEngine, Turn
 from pipelines.runtime.method import Card, Estimate, Method, Report, Request, Turnaround
 from pipelines.runtime.weights import Weights, fetch, located
@@ -35,6 +36,20 @@ class Learned(Flat):
 
     def estimate(self, request: Request, machine: Any) -> Estimate:
         return Estimate(60.0, 10**6)
+
+
+def test_f28_room_for_everything_is_asked_for_before_the_first_byte(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+    both = Learned("both", weights_of())
+    both.card = a_card("both", weights=(weights_of(), Weights("The Other", (a_source("lab/other", files=OTHER),))))  # type: ignore[misc]
+    usage = shutil.disk_usage("/")._replace(free=500_000)  # for either of the two
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setenv("TURNAROUND_FREE_DISK_MB", "0")
+    with pytest.raises(TurnaroundError, match=r"The Thing \+ The Other: 768 kB are to come, and 500 kB are free"):
+        both.fetch(REQUEST, Report())
+    assert hub.asked == []
+    fetch(both.card.weights[0], Report(), QUICK)
+    both.fetch(REQUEST, Report())
+    assert all(located(weights) for weights in both.card.weights)
 
 
 class Visitor:

@@ -179,14 +179,14 @@ class _Compared:
 
 def _check(methods: Sequence[Method], settings: Settings, report: Report, bar: Bar, as_json: bool) -> int:
     """Each source of each card against today's Hub, each once; a Hub that cannot be asked now is not asked again."""
-    well, unavailable = True, None
+    well, unavailable, hub_today = True, None, _Today(report)
     every = [weights for method in methods for weights in method.card.weights]
     sources = {source: weights.name for weights in every for source in chosen_sources(weights, settings)}
     for source, name in sources.items():
         found = _Compared(unasked=unavailable)
         if not unavailable:
             try:
-                found = _compared(source, report)
+                found = _compared(source, hub_today)
             except Cancelled:
                 raise
             except Unavailable as problem:
@@ -210,13 +210,34 @@ def _check(methods: Sequence[Method], settings: Settings, report: Report, bar: B
     return 0 if well else 1
 
 
-def _compared(source: Source, report: Report) -> _Compared:
-    what, patience = source.repository, Patience()
+class _Today:
+    """What the Hub has; several cards may name one revision of a repository, which is asked about once."""
+
+    def __init__(self, report: Report) -> None:
+        self._report, self._patience = report, Patience()
+        self._known: dict[tuple[str, str], Overview | Gone] = {}
+
+    def overview(self, repository: str, revision: str, *, shortened: bool = False) -> Overview:
+        if (repository, revision) not in self._known:
+            self._known[repository, revision] = self._asked(repository, revision, shortened)
+        known = self._known[repository, revision]
+        if isinstance(known, Gone):
+            raise known
+        return known
+
+    def _asked(self, repository: str, revision: str, shortened: bool) -> Overview | Gone:
+        what, report, patience = repository, self._report, self._patience
+        try:
+            if shortened:
+                revision = hub.full_commit(repository, revision, what, report, patience, anonymously=True)
+            return hub.overview(repository, revision, what, report, patience)
+        except Gone as problem:
+            return problem
+
+
+def _compared(source: Source, hub_today: _Today) -> _Compared:
     try:
-        revision = source.revision
-        if source.shortened:
-            revision = hub.full_commit(source.repository, revision, what, report, patience, anonymously=True)
-        today = hub.overview(source.repository, revision, what, report, patience)
+        today = hub_today.overview(source.repository, source.revision, shortened=source.shortened)
     except Gone as problem:
         also = f"; `{MAIN}` may still have these files" if problem.revision else ""
         return _Compared([f"{problem}{also}"])
@@ -225,7 +246,7 @@ def _compared(source: Source, report: Report) -> _Compared:
         found.told.append(f"unpinned: {source.revision} is {today.commit} today")
     if source.fixed:
         with suppress(Gone):  # no branch has to be called so
-            newest = hub.overview(source.repository, MAIN, what, report, patience).commit
+            newest = hub_today.overview(source.repository, MAIN).commit
             if newest != today.commit:
                 found.told.append(f"`{MAIN}` has moved on, to {newest}; the pin is still there")
     if today.gated:

@@ -101,6 +101,23 @@ def test_check_asks_without_a_token_and_prints_what_to_paste(hub: Hub, capsys, m
     assert about_pin_and_main == [None, None]
 
 
+def test_check_asks_about_each_revision_of_a_repository_once(hub: Hub, capsys, monkeypatch) -> None:
+    for commit in ("d" * 40, "e" * 40):
+        hub.add("lab/thing", FILES, commit)
+    pins = [a_source(revision=revision) for revision in (COMMIT, "d" * 40, "eeeeeeee")]
+    gone = [a_source("lab/removed", licence=licence) for licence in ("MIT", "CC BY 4.0", "CC0")]
+    sets = tuple(Weights(f"Set {number}", both) for number, both in enumerate(zip(pins, gone, strict=True)))
+    monkeypatch.setattr(registry.METHODS[0], "card", a_card("first", weights=sets))
+    assert cli.main(["fetch", "first", "--check", "--json"]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["ok"] for line in lines] == [True, False] * 3
+    moved_on = f"`main` has moved on, to {'e' * 40}; the pin is still there"
+    assert [moved_on in line["notes"] for line in lines] == [True, False, True, False, False, False]
+    asked = [asked.repository for asked in hub.asked]
+    assert asked.count("lab/thing") == 5, "three pins, main, and the list in which the short pin is looked up"
+    assert asked.count("lab/removed") == 1
+
+
 def test_check_tells_what_moved_differs_or_is_gone(hub: Hub, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     source = a_source()
     wrong = replace(source, files=(replace(source.files[0], sha256="0" * 64), replace(source.files[1], size_bytes=7)))

@@ -45,16 +45,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TurnaroundError as error:
         print(error, file=sys.stderr)
         return 2
-    except (KeyboardInterrupt, BrokenPipeError):
+    except KeyboardInterrupt:
+        _Bar("").clear()
+        print(chosen.stopped(chosen), file=sys.stderr)
+        return 130
+    except BrokenPipeError:
         return 130
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipelines", description="One photo in; views from every side out.")
+    parser.set_defaults(stopped=lambda chosen: "Stopped.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     render = commands.add_parser("render", help="render photos by one or several methods")
-    render.set_defaults(run=_render)
+    render.set_defaults(run=_render, stopped=lambda chosen: f"Stopped. What was finished by then is in {chosen.out}.")
     render.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
     render.add_argument("--method", nargs="+", action="extend", metavar="KEY", help="see `methods`; default: inflate")
     render.add_argument("--azimuth", type=float, metavar="DEG", help="one view; positive: the camera to its own right")

@@ -44,7 +44,7 @@ NewBar = Callable[[str], Bar]
 
 def add_fetch(commands: Any, new_bar: NewBar) -> None:
     command = commands.add_parser("fetch", help="fetch the weights of methods, to prepare a machine")
-    command.set_defaults(run=lambda chosen, settings: _fetch(chosen, settings, new_bar))
+    command.set_defaults(run=lambda chosen, settings: _fetch(chosen, settings, new_bar), stopped=_stopped)
     command.add_argument("methods", nargs="*", metavar="METHOD", help="see `methods`; with --check, none means all")
     command.add_argument("--all", action="store_true", help="those of every option, not only of the default ones")
     command.add_argument("--check", action="store_true", help="only compare the cards with what the Hub has today")
@@ -83,6 +83,11 @@ def _fetch(chosen: argparse.Namespace, settings: Settings, new_bar: NewBar) -> i
     finally:
         bar.clear()
     return 0 if well else 1
+
+
+def _stopped(chosen: argparse.Namespace) -> str:
+    kept = " What has arrived is kept, and the same command goes on from there."
+    return "Stopped." + ("" if chosen.check else kept)
 
 
 def _fetched(method: Method, weights: Weights, report: Report) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """`fetch`, `fetch --check` and what `doctor` says of weights, for methods registered here, against a hub of our own."""
 
 import json
+import signal
+import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +11,12 @@ import pytest
 
 from pipelines import cli, cli_weights, registry
 from pipelines.runtime.hub_cache import PART
+from pipelines.runtime.results import png_bytes
 from pipelines.runtime.weights import Weights, located
-from tests.hub.client import COMMIT, CONFIG, FILES, LARGE, a_hub, a_source, weights_of
+from tests.hub.client import COMMIT, CONFIG, FILES, LARGE, PYTHON, a_hub, a_source, other_process, weights_of
 from tests.hub.server import Fault, Hub, sha256
-from tests.toy_methods import Flat, a_card
+from tests.runtime.job_helpers import wait_until
+from tests.toy_methods import Flat, a_card, a_subject
 
 OTHER = {LARGE: FILES[LARGE][::-1]}
 WEIGHTS = {
@@ -77,6 +82,60 @@ def test_what_keeps_a_method_from_running_here_is_said_before_its_weights_are_fe
     assert cli.main(["fetch", "first", "second", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["blockers"] for line in lines] == [["It needs a GPU."], []]
+
+
+COMMAND_LINE = """
+import signal, sys
+from pipelines import cli, registry
+from tests.hub.client import weights_of
+from tests.toy_methods import Flat, a_card
+
+class First(Flat):
+    card = a_card("first", weights=(weights_of(),))
+
+registry.METHODS = (First(),)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs tests in the background would hand on deafness
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def stopped(hub: Hub, folder: Path, arguments: list[str], once: Callable[[], object]) -> str:
+    """What a command says that is stopped with Ctrl-C as soon as `once` is true."""
+    running = subprocess.Popen(
+        [PYTHON, "-c", COMMAND_LINE, *arguments], env=other_process(hub, folder), stderr=subprocess.PIPE, text=True
+    )
+    wait_until(once)
+    running.send_signal(signal.SIGINT)
+    said = running.communicate(timeout=60)[1]
+    assert running.returncode == 130
+    return said
+
+
+def test_a_fetch_stopped_with_ctrl_c_says_that_it_can_go_on_and_does(hub: Hub, tmp_path: Path) -> None:
+    hub.faults += [Fault("stall", path=LARGE, times=1, after_bytes=100_000)]
+    part = tmp_path / "cache" / "models--lab--thing" / "blobs" / (sha256(FILES[LARGE]) + PART)
+    said = stopped(hub, tmp_path, ["fetch", "first"], lambda: part.exists() and part.stat().st_size)
+    assert said == "Stopped. What has arrived is kept, and the same command goes on from there.\n"
+    kept = part.stat().st_size
+    assert cli.main(["fetch", "first"]) == 0 and hub.gets(LARGE)[-1].range == f"bytes={kept}-"
+
+
+def test_a_check_stopped_with_ctrl_c_says_so(hub: Hub, tmp_path: Path) -> None:
+    hub.faults += [Fault("silent", path="revision")]
+    assert stopped(hub, tmp_path, ["fetch", "first", "--check"], lambda: hub.asked) == "Stopped.\n"
+
+
+def test_a_rendering_stopped_with_ctrl_c_says_where_the_finished_results_are(hub, tmp_path, capsys, monkeypatch):
+    def interrupted(*about: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry.METHODS[1], "card", a_card("second"))
+    monkeypatch.setattr(registry.METHODS[1], "_run", interrupted)
+    (tmp_path / "disc.png").write_bytes(png_bytes(a_subject(96).rgba))
+    photo, made = str(tmp_path / "disc.png"), tmp_path / "made"
+    assert cli.main(["render", photo, "--method", "free", "second", "--size", "64", "--out", str(made)]) == 130
+    assert capsys.readouterr().err == f"Stopped. What was finished by then is in {made}.\n"
+    assert (made / "disc" / "free" / "manifest.json").is_file()
 
 
 def test_a_folder_by_hand_that_is_half_copied_is_said(hub: Hub, tmp_path: Path, capsys) -> None:

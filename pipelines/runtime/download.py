@@ -180,6 +180,8 @@ def _explain(problem: httpx.HTTPError, url: str, what: str, patience_s: float) -
         if status == 429:
             return f"{host} has had too many requests and did not send {what} (HTTP 429). Try again in some minutes."
         return f"{host} could not send {what} (HTTP {status}): it is in trouble itself. Try again later."
+    if words := certificate_in_words(problem, host, what):
+        return words
     if isinstance(problem, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)):
         return f"{what} could not be fetched: {host} cannot be reached from here. Check the network or the proxy."
     if isinstance(problem, httpx.TimeoutException):
@@ -187,6 +189,22 @@ def _explain(problem: httpx.HTTPError, url: str, what: str, patience_s: float) -
     if isinstance(problem, httpx.UnsupportedProtocol):
         return f"{what} could not be fetched: its address must begin with https://. Check TURNAROUND_REMBG_URL."
     return f"{what} broke off on its way from {host}. Try again."
+
+
+def certificate_in_words(problem: BaseException, host: str, what: str) -> str | None:
+    """The sentence, if that is the trouble: it lies below what the libraries make of it, which knows the last host."""
+    below: BaseException | None = problem
+    while below and not isinstance(below, ssl.SSLCertVerificationError):
+        # Their `request` raises where there is none
+        host = getattr(getattr(getattr(below, "_request", None), "url", None), "host", host)
+        below = below.__cause__ or below.__context__
+    if not below:
+        return None
+    return (
+        f"{what} could not be fetched: {host}'s certificate could not be verified ({below.verify_message}). Behind a "
+        "company's proxy, let SSL_CERT_FILE name a file with its certificates; elsewhere, check this machine's clock "
+        "and the network, and try again."
+    )
 
 
 def _sweep(folder: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from pipelines.core.errors import TurnaroundError
-from pipelines.runtime.download import LISTEN_S, PATIENCE_S
+from pipelines.runtime.download import LISTEN_S, PATIENCE_S, certificate_in_words
 from pipelines.runtime.report import Report
 
 T = TypeVar("T")
@@ -300,6 +300,8 @@ def in_words(
     from huggingface_hub import errors
 
     page = f"{endpoint()}/{repository}"
+    if words := certificate_in_words(problem, host(), what):
+        return Unavailable(words)
     match problem:
         case errors.GatedRepoError():
             return Gated(

@@ -1,6 +1,7 @@
 """This machine as a client of the hub in `server.py`: huggingface_hub itself, told where the hub and its cache are."""
 
 import os
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,11 +23,11 @@ IMPATIENT = Patience(silent_s=0.8, pauses_s=(0.01,) * 4, asked_s=1.5)
 
 
 @contextmanager
-def a_hub(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def a_hub(folder: Path, patch: pytest.MonkeyPatch, tls: ssl.SSLContext | None = None) -> Iterator[Hub]:
     """A hub with one repository, "lab/thing", and this process as its client, with an empty cache."""
     from huggingface_hub import constants
 
-    with serving(folder / "hub") as hub:
+    with serving(folder / "hub", tls) as hub:
         hub.add("lab/thing", FILES, COMMIT)
         for name, value in environment(hub, folder).items():
             patch.setenv(name, value)

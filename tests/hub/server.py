@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import re
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -59,8 +60,11 @@ class Asked:
 class Hub(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.scheme = "https" if tls else "http"
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.root = root
         self.branches: dict[str, dict[str, str]] = {}
         self.gated: set[str] = set()
@@ -78,11 +82,11 @@ class Hub(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}"
 
     @property
     def other_url(self) -> str:
-        return f"http://localhost:{self.server_address[1]}"
+        return f"{self.scheme}://localhost:{self.server_address[1]}"
 
     def add(self, repository: str, files: dict[str, bytes], commit: str = "c" * 40) -> str:
         """A commit of the repository, and the newest of its main branch."""
@@ -106,8 +110,8 @@ def _redirected(asked: Asked) -> bool:
 
 
 @contextmanager
-def serving(root: Path) -> Iterator[Hub]:
-    hub = Hub(root)
+def serving(root: Path, tls: ssl.SSLContext | None = None) -> Iterator[Hub]:
+    hub = Hub(root, tls)
     thread = threading.Thread(target=hub.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

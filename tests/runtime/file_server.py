@@ -13,6 +13,9 @@ class FileServer(ThreadingHTTPServer):
     fault = ""
     """"", a status ("404"), "truncate", "stall", "slow", "redirect" or "endless"."""
 
+    elsewhere = "/elsewhere"
+    """Where a redirect leads to."""
+
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asked: list[str] = []
@@ -51,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if server.fault == "redirect" and not self.path.startswith("/elsewhere"):
             self.send_response(302)
-            self.send_header("Location", "/elsewhere" + self.path)
+            self.send_header("Location", self.server.elsewhere + self.path)
             self.end_headers()
             return
         self.send_response(200)

@@ -13,6 +13,7 @@ import pytest
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.download import download, in_unit_of, megabytes, time_left
 from pipelines.runtime.method import Report
+from tests.hub.certificate import as_server
 from tests.runtime.file_server import file_server
 
 BODY = bytes(range(256)) * 12_000  # 3 MB
@@ -95,6 +96,15 @@ def test_nobody_listening_is_said(tmp_path) -> None:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(TurnaroundError, match="cannot be reached from here"):
             fetch(f"http://127.0.0.1:{taken.getsockname()[1]}/", tmp_path)
+
+
+def test_a_certificate_that_cannot_be_verified_is_told_apart(tmp_path) -> None:
+    with file_server(BODY) as sender, file_server(fault="redirect") as server:
+        sender.socket = as_server(tmp_path).wrap_socket(sender.socket, server_side=True)
+        server.elsewhere = sender.url.replace("http://127.0.0.1", "https://localhost")
+        with pytest.raises(TurnaroundError, match=r"localhost's certificate could not be verified \(self") as caught:
+            fetch(server.url, tmp_path)
+    assert "SSL_CERT_FILE" in str(caught.value) and str(caught.value).endswith(OTHERWISE)
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "models/", ""])

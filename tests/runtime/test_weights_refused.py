@@ -1,5 +1,6 @@
 """F20, F21, F22, F25, F27: the Hub says no, or nothing. Each cause has its own sentence, before a byte is fetched."""
 
+import subprocess
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,17 +11,20 @@ from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.hub import Patience
 from pipelines.runtime.report import Report
 from pipelines.runtime.weights import Weights, fetch, located, notice
+from tests.hub.certificate import CERTIFICATE, as_server
 from tests.hub.client import (
     COMMIT,
     CONFIG,
     FILES,
     IMPATIENT,
     LARGE,
+    PYTHON,
     QUICK,
     a_hub,
     a_source,
     cached_files,
     listening,
+    other_process,
     weights_of,
 )
 from tests.hub.server import TOKEN, Fault, Hub
@@ -247,6 +251,27 @@ def test_no_network_is_said_as_such(hub: Hub, monkeypatch: pytest.MonkeyPatch) -
     for name in ("ENDPOINT", "HUGGINGFACE_CO_URL_TEMPLATE"):
         monkeypatch.setattr(constants, name, getattr(constants, name).replace(hub.url, "http://127.0.0.1:9"))
     assert "127.0.0.1 cannot be reached from here" in refusal()
+
+
+def test_a_certificate_that_cannot_be_verified_is_not_told_as_a_lost_network(tmp_path: Path, monkeypatch) -> None:
+    with a_hub(tmp_path, monkeypatch, as_server(tmp_path)) as hub:
+        assert "127.0.0.1's certificate could not be verified (self" in (words := refusal())
+        assert "SSL_CERT_FILE" in words and "cannot be reached" not in words and hub.asked == []
+
+
+def test_with_the_certificate_that_a_setting_names_all_of_it_arrives(tmp_path: Path, monkeypatch) -> None:
+    """Both the questions and the files: two libraries make the connections."""
+    code = """
+from pipelines.runtime.report import Report
+from pipelines.runtime.weights import fetch
+from tests.hub.client import weights_of
+print(fetch(weights_of(), Report()).revision)
+"""
+    (tmp_path / "company.pem").write_text(CERTIFICATE)
+    with a_hub(tmp_path, monkeypatch, as_server(tmp_path)) as hub:
+        environment = {**other_process(hub, tmp_path), "SSL_CERT_FILE": str(tmp_path / "company.pem")}
+        done = subprocess.run([PYTHON, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == COMMIT, done.stderr
 
 
 def test_f25_offline_with_nothing_here_says_what_is_missing_and_how_much(hub: Hub, monkeypatch) -> None:

@@ -150,6 +150,14 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "(HTTPS_PROXY) oder HF_ENDPOINT und versuche es noch einmal.",
     ),
     (
+        "{what} could not be fetched: {host}'s certificate could not be verified ({why}). Behind a company's proxy, "
+        "let SSL_CERT_FILE name a file with its certificates; elsewhere, check this machine's clock and the network, "
+        "and try again.",
+        "{what} ließ sich nicht laden: Das Zertifikat von {host} ließ sich nicht prüfen ({why}). Nenne hinter dem "
+        "Proxy einer Firma mit SSL_CERT_FILE eine Datei mit deren Zertifikaten; prüfe sonst die Uhr dieses Rechners "
+        "und das Netz und versuche es noch einmal.",
+    ),
+    (
         "{what} broke off on its way from {host}, again and again. {kept} later.",
         "{what} brach auf dem Weg von {host} immer wieder ab. {kept} es später noch einmal.",
     ),

@@ -60,6 +60,8 @@ def test_when_the_first_repository_is_gone_a_mirror_in_the_other_layout_serves(h
     request = Request(a_subject(192), (View(30, 10),), 5, Zero123XL.Options(steps=10), 96)
     made = Zero123XL()(request, Report())
     assert made.provenance is not None and made.provenance.weights == {mirror.repository: mirror.revision}
+    said = f"The weights of Zero123-XL are from {mirror.repository}; their licence: {mirror.licence}."
+    assert made.notes.count(said) == 1, made.notes
 
 
 def test_the_pickles_of_a_chosen_checkpoint_are_fetched_and_no_other(hub: Hub, tmp_path: Path):

@@ -229,7 +229,8 @@ def chosen_sources(weights: Weights, settings: Settings) -> tuple[Source, ...]:
     listed = {source.repository: source for source in reversed(weights.sources)}
     for source in weights.sources:
         repository, revision = settings.moves.get(source.repository, (source.repository, None))
-        chosen = source if repository == source.repository else listed.get(repository, source)
+        of_the_original = replace(source, licence=f"{source.licence}, as its card says of {source.repository}")
+        chosen = source if repository == source.repository else listed.get(repository, of_the_original)
         if revision:
             chosen = replace(chosen, files=tuple(replace(file, sha256=None, exact=False) for file in chosen.files))
         found.append(replace(chosen, repository=repository, revision=revision or chosen.revision))

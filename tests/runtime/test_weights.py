@@ -105,6 +105,13 @@ def test_a_setting_moves_a_source_to_a_mirror_or_another_revision(hub: Hub, monk
     assert source.files[0].sha256 is None and not source.files[0].exact
 
 
+def test_a_setting_says_nothing_of_a_licence_so_it_is_told_as_the_cards(hub: Hub, monkeypatch) -> None:
+    hub.add("my/mirror", FILES, COMMIT)
+    monkeypatch.setenv("TURNAROUND_SOURCES", "lab/thing=my/mirror")
+    words = notice(weights_of(), fetch(weights_of(), Report(), QUICK))
+    assert words == "The weights of The Thing are from my/mirror; their licence: MIT, as its card says of lab/thing."
+
+
 def test_progress_counts_bytes_says_so_and_never_goes_back(hub: Hub) -> None:
     hub.faults += [Fault("trickle", path=LARGE, pause_s=0.12)]
     report, heard = listening()

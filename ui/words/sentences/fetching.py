@@ -32,6 +32,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "The weights of {what} are from {repository}; their licence: {licence}.",
         "Die Gewichte von {what} stammen von {repository}; ihre Lizenz: {licence}.",
     ),
+    ("{licence}, as its card says of {repository}", "{licence}, wie die Karte von {repository} sagt"),
     (
         "The weights of {what} are of another revision than its card names: {revision}.",
         "Die Gewichte von {what} sind von einer anderen Revision, als die Karte nennt: {revision}.",

@@ -158,8 +158,7 @@ class _Bridge:
         if self._here:
             ray.init("local", num_cpus=setup.cpus, include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
         else:
-            host, _, port = setup.address.rpartition(":")
-            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()  # Ray itself tries for a minute
+            _knock(setup.address)  # Ray itself tries for a minute
             ray.init(setup.address, runtime_env={"py_modules": [str(CODE)], "env_vars": _variables()}, **quiet)
         serve.start(proxy_location="Disabled")  # only this process asks; nothing is served over HTTP
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
@@ -206,6 +205,7 @@ class _Bridge:
         except TaskCancelledError:
             pass
         except (RayActorError, WorkerCrashedError, OutOfMemoryError, ObjectLostError) as death:
+            self._end_with_the_head()
             self._say(asked.run, Died(_first_line(death)))
         except BaseException:
             self._say(asked.run, Problem(trace=traceback.format_exc()))
@@ -214,6 +214,14 @@ class _Bridge:
                 self._streams.pop(asked.run, None)
                 self._stopped.discard(asked.run)
             self._say(asked.run, Ended())
+
+    def _end_with_the_head(self) -> None:
+        """Ray itself would notice that it is gone in 20 seconds, and hold the second try up until then."""
+        if not self._here:
+            try:
+                _knock(self._setup.address)
+            except OSError:
+                os._exit(1)
 
     def _say(self, run: str, what: object) -> None:
         with self._sending, contextlib.suppress(OSError):  # nobody is there any more: `listen` ends by itself
@@ -251,6 +259,11 @@ class _Bridge:
                     handle = serve.run(deployment.bind(method), name=name, route_prefix=None)
                 self._handles[key] = handle.options(stream=True)
             return self._handles[key]
+
+
+def _knock(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
 
 
 def _first_line(problem: BaseException) -> str:

@@ -5,9 +5,13 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +62,58 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     assert [each.info for each in left] == []
 
 
+@contextmanager
+def a_head() -> Iterator[tuple[str, Callable[[], None]]]:
+    """A cluster that somebody else started on this machine: its address, and how all of it is killed. It knows nothing
+    of our code, and none of its ports is one that another would take.
+    """
+    with tempfile.TemporaryDirectory(prefix="ray") as folder:  # sockets' names must be short
+        port, *others = free_ports(3)
+        places = zip(("--ray-client-server-port", "--dashboard-agent-listen-port"), others, strict=True)
+        command = [sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2"]
+        head = subprocess.Popen(
+            [
+                *command,
+                f"--port={port}",
+                *(f"{name}={number}" for name, number in places),
+                "--min-worker-port=0",
+                "--max-worker-port=0",
+                "--node-ip-address=127.0.0.1",
+                "--include-dashboard=false",
+                "--disable-usage-stats",
+                f"--temp-dir={folder}",
+            ],
+            cwd=folder,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+        def end() -> None:
+            with suppress(ProcessLookupError):
+                os.killpg(head.pid, signal.SIGKILL)
+
+        try:
+            wait_until(lambda: answers(port))
+            yield f"127.0.0.1:{port}", end
+        finally:
+            end()
+            head.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as taken:
+        sockets = [taken.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
+
+
+def answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
 class Running:
     """A run on a thread of its own."""
 
@@ -76,6 +132,31 @@ class Running:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
+
+
+def test_f38_a_cluster_elsewhere_works_by_its_address_and_when_its_head_is_killed_that_is_told():
+    many = dataclasses.replace(REQUEST, views=orbit(100), size_px=256)
+    with a_head() as (address, kill_head), ThreadPoolExecutor(1) as pool:
+        engine = open_engine(Settings(engine="ray", ray_address=address), (Inflate(),))
+        try:
+            there, here = pool.submit(engine.run, Inflate(), REQUEST, Report()).result(120), Inflate()(REQUEST, Report())
+            assert all(np.array_equal(a.rgba, b.rgba) for a, b in zip(there.frames, here.frames, strict=True))
+            assert engine.at_once == 2, "it is that cluster, and not one of our own"
+            told: list[str] = []
+
+            def listen(fraction: float, message: str, preview: object) -> None:
+                told.append(message)
+                if fraction > 0:  # it is at work
+                    kill_head()
+
+            # The second if a worker's end is noticed before the head's
+            sentences = rf"The Ray cluster {address} cannot be reached .*\. Try again in|tried twice.*died.*\. Ask for"
+            with pytest.raises(TurnaroundError, match=sentences):
+                pool.submit(engine.run, Inflate(), many, Report(listen)).result(120)
+            assert sum("died" in message for message in told) == 1, "it was tried once more"
+            assert engine.silent_s() == 0
+        finally:
+            engine.close()
 
 
 @pytest.mark.parametrize("method", [Inflate(), TinyLearned()], ids=["inflate", "learned"])

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from pipelines.core.errors import TurnaroundError
+from pipelines.runtime import hub_cache
 from pipelines.runtime.memory import started
 from ui.door import API, Door, impatient, port_from, rules_from
 from ui.guard import shield, shield_tools
@@ -88,6 +89,7 @@ class Server:
         uvicorn.http_protocol_class = impatient(uvicorn.http_protocol_class)
         self.sweeper.start()
         threading.Thread(target=self._sweep_results, name="sweep-results", daemon=True).start()
+        threading.Thread(target=hub_cache.sweep, name="sweep-downloads", daemon=True).start()
         threading.Thread(target=self.studio.intake.warm, name="warm-intake", daemon=True).start()
         return url
 

@@ -20,6 +20,7 @@ import pytest
 
 from pipelines.core.cameras import View
 from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.hub_cache import PART
 from pipelines.runtime.method import Method, Report, Request, Turnaround
 from pipelines.runtime.settings import Settings
 from tests.toy_methods import Flat, a_subject
@@ -75,6 +76,18 @@ def test_results_leave_when_they_take_more_than_the_settings_allow(tmp_path: Pat
     os.utime(folder, (long_ago, long_ago))  # nobody looks at it any more
     with serving(settings.data, TURNAROUND_KEEP_GB=1e-6):
         assert until(lambda: not folder.exists())
+
+
+def test_f24_what_killed_downloads_left_goes_when_a_server_starts(tmp_path: Path) -> None:
+    blobs = tmp_path / "cache" / "models--lab--thing" / "blobs"
+    blobs.mkdir(parents=True)
+    for name, age_days in ((f"old{PART}", 30), (f"young{PART}", 1)):
+        (blobs / name).write_bytes(b"half")
+        then = time.time() - age_days * 86_400
+        os.utime(blobs / name, (then, then))
+    with serving(tmp_path / "data", HF_HUB_CACHE=tmp_path / "cache"):
+        assert until(lambda: not (blobs / f"old{PART}").exists())
+    assert (blobs / f"young{PART}").exists()
 
 
 # --- Health -----------------------------------------------------------------------------------------------------------

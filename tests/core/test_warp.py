@@ -47,8 +47,31 @@ def test_a_point_lifted_and_projected_is_where_it_was():
     sheet = lifted(WHOLE.double(), ray_depth(at).double(), at)
     rows, columns = sheet.known.nonzero(as_tuple=True)
     pixels, depth = project(sheet.points[rows, columns].numpy(), View(20), RADIUS, SIDE, FOV_DEG)
-    assert np.abs(pixels - np.stack([columns + 0.5, rows + 0.5], 1)).max() < 1e-11
+    assert np.abs(pixels - np.stack([columns + 0.5, rows + 0.5], 1)).max() < 1e-12  # specs/invs.md, 11.1
     assert np.abs(depth - ray_depth(at).double()[rows, columns].numpy()).max() < 1e-12
+
+
+def epipolar_lines(pixels: np.ndarray, source: Pinhole, target: Pinhole) -> np.ndarray:
+    """[N, 3] of the source's pixels [N, 2]: F x, whose product with a point of the target is its distance in pixels."""
+    target_from_source = np.linalg.inv(target.world_from_camera) @ source.world_from_camera
+    turned, (x, y, z) = target_from_source[:3, :3], target_from_source[:3, 3]
+    essential = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ turned
+    fundamental = np.linalg.inv(target.intrinsics).T @ essential @ np.linalg.inv(source.intrinsics)
+    lines = np.column_stack([pixels, np.ones(len(pixels))]) @ fundamental.T
+    return lines / np.linalg.norm(lines[:, :2], axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("view", [View(25, 15), View(-70, -30), View(180, 40)])
+def test_however_deep_a_pixel_lies_it_stays_on_its_epipolar_line(view: View):
+    """specs/invs.md, 11.6"""
+    source, target = camera(10), pinhole(view, RADIUS, SIDE, FOV_DEG)
+    for depth in (2.4, 3.5, 4.6):
+        sheet = lifted(WHOLE.double(), torch.full((SIDE, SIDE), depth).double(), source)
+        rows, columns = sheet.known.nonzero(as_tuple=True)
+        lines = epipolar_lines(np.stack([columns + 0.5, rows + 0.5], 1), source, target)
+        pixels, _ = project(sheet.points[rows, columns].numpy(), view, RADIUS, SIDE, FOV_DEG)
+        away = (lines[:, :2] * pixels).sum(1) + lines[:, 2]
+        assert np.abs(away).max() < 1e-10
 
 
 def test_a_plane_moves_by_its_disparity():
@@ -172,6 +195,25 @@ def test_golden_mask_of_a_sphere(azimuth_deg: float, mean: float, centre: float,
     assert float(mask[31:33, 31:33].mean()) == pytest.approx(centre, abs=0.006)
     assert float((mask[target] > 0).float().mean()) > 0.998  # and beside the object hardly anything
     assert float((mask[~target] > 0).float().mean()) <= off
+
+
+@pytest.mark.parametrize("view", [View(25, 15), View(-70, -30)])
+def test_what_a_single_pixel_hides_begins_where_it_is_and_goes_on_along_its_epipolar_line(view: View):
+    """Away from the source, and as far as the ball that holds the object."""
+    source, target, depth = camera(0), pinhole(view, RADIUS, SIDE, FOV_DEG), torch.zeros(SIDE, SIDE)
+    row, column = 28, 37
+    depth[row, column] = 3.0
+    (line,) = epipolar_lines(np.array([[column + 0.5, row + 0.5]]), source, target)
+    ray = np.linalg.inv(source.intrinsics) @ [column + 0.5, row + 0.5, 1]
+    along = np.linspace(3.0, 4.6, 100)[:, None] * ray @ source.world_from_camera[:3, :3].T + source.centre
+    within = along[np.linalg.norm(along, axis=1) < 1]
+    way, _ = project(within, view, RADIUS, SIDE, FOV_DEG)
+    (mask,) = hidden(depth, source, [target], 1.0, thicker=0)
+    rows, columns = mask.numpy().nonzero()
+    found = np.stack([columns + 0.5, rows + 0.5], 1)
+    assert np.abs(found @ line[:2] + line[2]).max() < 2
+    gaps = np.linalg.norm(found[:, None] - way, axis=-1)
+    assert gaps.min(1).max() < 2 and gaps.min(0).max() < 2
 
 
 def test_from_the_same_camera_nothing_is_hidden():

@@ -15,7 +15,7 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.runtime import hub_cache
 from pipelines.runtime.report import Report
 from pipelines.runtime.settings import read_settings
-from pipelines.runtime.weights import WeightFile, chosen_sources, fetch, located, missing_bytes, needed, notice
+from pipelines.runtime.weights import WeightFile, Weights, chosen_sources, fetch, located, missing_bytes, needed, notice
 from tests.hub.client import (
     COMMIT,
     CONFIG,
@@ -164,15 +164,23 @@ def test_f15_two_visitors_of_the_same_method_fetch_it_once(hub: Hub) -> None:
     assert sum(any("by another run" in message for _, message in heard) for _, heard in reports) == 2
 
 
-def test_f15_two_visitors_of_different_methods_are_served_side_by_side(hub: Hub) -> None:
+def test_f15_two_visitors_of_different_methods_are_served_side_by_side_and_each_sees_its_own_bar(hub: Hub) -> None:
     hub.add("lab/other", {LARGE: FILES[LARGE][::-1]}, COMMIT)
-    both = [weights_of(), weights_of(a_source("lab/other", files={LARGE: FILES[LARGE][::-1]}))]
-    visitors = [threading.Thread(target=fetch, args=(weights, Report(), QUICK)) for weights in both]
+    other = Weights("The Other", (a_source("lab/other", files={LARGE: FILES[LARGE][::-1]}),))
+    hub.faults += [Fault("trickle", path=LARGE)]
+    (report, heard), (others_report, others_heard) = listening(), listening()
+    visitors = [
+        threading.Thread(target=fetch, args=(weights, told, QUICK))
+        for weights, told in ((weights_of(), report), (other, others_report))
+    ]
     for visitor in visitors:
         visitor.start()
     for visitor in visitors:
         visitor.join()
-    assert all(located(weights) for weights in both) and len(hub.gets(LARGE)) == 2
+    assert located(weights_of()) and located(other) and len(hub.gets(LARGE)) == 2
+    for name, other_name, said in (("The Thing", "The Other", heard), ("The Other", "The Thing", others_heard)):
+        part_way = [message for fraction, message in said if 0 < fraction < 1 and f"Fetching {name}: " in message]
+        assert part_way and not any(other_name in message or "another run" in message for _, message in said)
 
 
 def test_environment_variables_alone_point_at_a_hub(hub: Hub, tmp_path: Path) -> None:

@@ -1,47 +1,33 @@
 """Views painted one after the other: the next is shown what the ones before it hold."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from pipelines.core.cameras import View, photo_distance
 from pipelines.invs.depth import PX, inflated, inflated_depth
 from pipelines.invs.inpainting import Sampling, draw, shown
-from pipelines.invs.loading import Inpainter, load_inpainter
+from pipelines.invs.loading import Inpainter
 from pipelines.invs.method import Options
 from pipelines.invs.painting import Painting
 from pipelines.invs.partial import partials, photo_sheet
 from pipelines.invs.relief import fitted_to
-from pipelines.invs.sources import INPAINTER
 from pipelines.runtime.method import Report, Request
-from pipelines.runtime.residency import Place
 from pipelines.runtime.telling import Telling
 from pipelines.runtime.thrift import Thrift
-from pipelines.runtime.weights import Fetched
 from tests.invs import tiny
 from tests.toy_methods import a_subject
 
 SUBJECT = replace(a_subject(256), elevation_deg=10)
 VIEWS = (View(100, 10), View(115, 10), View(-100, 10))
-CPU = Place(torch.device("cpu"), torch.float32, "CPU, float32")
-
-
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Inpainter:
-    folder: Path = tmp_path_factory.mktemp("inpainter")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(21)
-        tiny.inpainter(folder)
-    return load_inpainter(Fetched(folder, INPAINTER.first, "local"), CPU)
+CPU = torch.device("cpu")
 
 
 def painting(parts: Inpainter, neighbours: bool) -> Painting:
     depth, solid, distance = inflated_depth(SUBJECT), inflated(SUBJECT), photo_distance(SUBJECT.fill)
-    sheet = photo_sheet(SUBJECT, depth, tiny.SIDE_PX, CPU.device)
-    seen = partials([sheet], SUBJECT, depth, VIEWS, tiny.SIDE_PX, CPU.device)
+    sheet = photo_sheet(SUBJECT, depth, tiny.SIDE_PX, CPU)
+    seen = partials([sheet], SUBJECT, depth, VIEWS, tiny.SIDE_PX, CPU)
     request, report = Request(SUBJECT, VIEWS, 0, Options(steps=10), tiny.SIDE_PX), Report()
     made = Painting(
         parts,
@@ -79,8 +65,8 @@ def test_a_depth_of_any_unit_is_fitted_to_what_is_known_of_it():
 
 def test_what_is_held_on_to_comes_out_as_it_went_in(parts: Inpainter):
     """Whatever the network makes of it: this one knows nothing."""
-    sheet = photo_sheet(SUBJECT, depth := inflated_depth(SUBJECT), tiny.SIDE_PX, CPU.device)
-    told = shown(parts, partials([sheet], SUBJECT, depth, VIEWS[:1], tiny.SIDE_PX, CPU.device), soft=False)
+    sheet = photo_sheet(SUBJECT, depth := inflated_depth(SUBJECT), tiny.SIDE_PX, CPU)
+    told = shown(parts, partials([sheet], SUBJECT, depth, VIEWS[:1], tiny.SIDE_PX, CPU), soft=False)
     known = (told.masks == 0).expand_as(told.latents)
     assert 0.1 < known.float().mean() < 0.95
     held, free = (draw(parts, told, Sampling(10, 1.0, "", soft=False, hold=hold), [0]) for hold in (True, False))

@@ -6,7 +6,8 @@ pixel in NumPy; and 21 views; the same on a GPU where there is one. Medians, in 
 Quality, of each model given (and of a drawn one): it is rendered with its true depth, moved by 15 to 60 degrees, and
 held against the true view. "covered" is the share of the pixels seen by both cameras that the splat reaches, with their
 PSNR; "mask" is the share of the object's truly hidden pixels that the mask holds, and how much else of the frame it
-holds. Then the same with the depth that Inflate guesses.
+holds. Then the same with the depth that Inflate guesses. `make bench` names no models, so it judges the drawn one only:
+to judge others run this with their paths, `.venv/bin/python -m bench.warp models/*.glb`.
 
 Neighbours: views from 60 to 150 degrees, painted by an inpainter that keeps what it is shown and gives all else a
 colour of its own for each view: how far the colours that two neighbours invent for one place of the solid are apart,
@@ -74,7 +75,7 @@ def speed() -> None:
 
     from pipelines.core.warp import SHARPNESS, hidden, pinhole, splat
     from pipelines.invs.depth import inflated_depth
-    from pipelines.invs.partial import BALL_RADIUS, MASK_PX, photo_sheet
+    from pipelines.invs.partial import BALL_RADIUS, MASK_PX, THICKER, photo_sheet
 
     subject = drawn_subject()
     depth, distance = inflated_depth(subject), photo_distance(subject.fill)
@@ -87,7 +88,7 @@ def speed() -> None:
 
         def both(some: Any) -> None:
             splat([sheet], some)
-            hidden(plane, source, [each.resized(MASK_PX) for each in some], BALL_RADIUS)
+            hidden(plane, source, [each.resized(MASK_PX) for each in some], BALL_RADIUS, thicker=THICKER)
             if on_gpu:
                 torch.cuda.synchronize()
 

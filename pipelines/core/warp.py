@@ -317,7 +317,7 @@ def hidden(
     cameras: Sequence[Pinhole],
     radius: float,
     *,
-    thicker: int = 1,
+    thicker: int = 0,
 ) -> "Tensor":
     """[V, S, S]: 0 where a camera's ray meets nothing that the source's picture hides; else how far the two look in
     different directions at the nearest such place: 0 for the same, 1 for opposite ones.

@@ -65,7 +65,12 @@ def shown(parts: "Inpainter", partials: Sequence[Partial], soft: bool) -> Told:
 
 
 def to_draw(partial: Partial, soft: bool) -> NDArray[np.float32]:
-    """[S, S]: where the photo shows nothing and the object may be."""
+    """[S, S]: where the photo shows nothing and the object may be.
+
+    What it shows is trusted. specs/invs.md, 6, would overwrite it where the cameras' rays lie 60 degrees apart or more:
+    there that is meant for surfaces that are seen from behind, which are no longer among what is seen; and past 60
+    degrees of azimuth all of the object is so, which would leave nothing of the photo, nor of painted neighbours.
+    """
     unseen = np.where(partial.seen, 0, partial.hidden).astype(np.float32)
     return unseen if soft else (unseen > 0).astype(np.float32)
 

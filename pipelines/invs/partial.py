@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 SOURCE_TIMES = 2  # the photo's side over the view's: a turned surface is stretched, and text stays sharp
 MOST_SOURCE_PX = 1024  # of a subject
 BALL_RADIUS = 0.87  # world units, round a cube of side 1: how deep the object is, no photo tells
-MASK_PX = 128  # of the mask's side; an inpainter's latent has 64
+MASK_PX, LATENT_PX = 128, 64  # of the mask's side, and of an inpainter's latent
+THICKER = MASK_PX // LATENT_PX  # of the mask's pixels: one of the latent's, as specs/invs.md, 6, has it
 THIN_COVERAGE, FULL_COVERAGE = 0.25, 0.75  # between them, edges fade
 GAP_SHARE = 1 / 48  # of the side: what is closed without an inpainter
 
@@ -65,9 +66,8 @@ def partials(
     cameras = [pinhole(view, distance, size_px) for view in views]
     made = splat(sheets, cameras)
     source = pinhole(View(0, subject.elevation_deg), distance, len(depth))
-    masks = hidden(
-        torch.from_numpy(depth).to(device), source, [camera.resized(MASK_PX) for camera in cameras], BALL_RADIUS
-    )
+    small = [camera.resized(MASK_PX) for camera in cameras]
+    masks = hidden(torch.from_numpy(depth).to(device), source, small, BALL_RADIUS, thicker=THICKER)
     masks = torch.nn.functional.interpolate(masks[:, None], (size_px, size_px), mode="bilinear", align_corners=False)
     solid = ((made.coverage - THIN_COVERAGE) / (FULL_COVERAGE - THIN_COVERAGE)).clamp(0, 1)
     rgba = torch.cat([made.values[..., :3], (made.values[..., 3:] * solid[..., None])], dim=-1)

@@ -190,7 +190,7 @@ def test_golden_without_culling_the_far_side_is_painted_with_what_is_seen_from_b
 def test_golden_mask_of_a_sphere(azimuth_deg: float, mean: float, centre: float, off: float):
     at = camera(azimuth_deg)
     target = ray_depth(at) > 0
-    (mask,) = hidden(ray_depth(camera(0)), camera(0), [at], 1.0, thicker=0)
+    (mask,) = hidden(ray_depth(camera(0)), camera(0), [at], 1.0)
     assert float(mask[target].mean()) == pytest.approx(mean, abs=0.003)
     assert float(mask[31:33, 31:33].mean()) == pytest.approx(centre, abs=0.006)
     assert float((mask[target] > 0).float().mean()) > 0.998  # and beside the object hardly anything
@@ -208,7 +208,7 @@ def test_what_a_single_pixel_hides_begins_where_it_is_and_goes_on_along_its_epip
     along = np.linspace(3.0, 4.6, 100)[:, None] * ray @ source.world_from_camera[:3, :3].T + source.centre
     within = along[np.linalg.norm(along, axis=1) < 1]
     way, _ = project(within, view, RADIUS, SIDE, FOV_DEG)
-    (mask,) = hidden(depth, source, [target], 1.0, thicker=0)
+    (mask,) = hidden(depth, source, [target], 1.0)
     rows, columns = mask.numpy().nonzero()
     found = np.stack([columns + 0.5, rows + 0.5], 1)
     assert np.abs(found @ line[:2] + line[2]).max() < 2
@@ -223,7 +223,7 @@ def test_from_the_same_camera_nothing_is_hidden():
 
 def test_a_camera_opposite_whose_epipole_is_in_the_frame_is_like_any_other():
     front, behind = ray_depth(camera(0)), camera(180)
-    (mask,) = hidden(front, camera(0), [behind], 1.0, thicker=0)
+    (mask,) = hidden(front, camera(0), [behind], 1.0)
     assert (mask[ray_depth(behind) > 0] > 0.7).all()  # all of it is seen from behind, or nearly
 
 

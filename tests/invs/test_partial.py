@@ -14,9 +14,9 @@ from pipelines.core.cameras import View, photo_distance, project
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.raster import Rendered, Renderer
 from pipelines.core.subject import Making, Subject
-from pipelines.core.warp import lifted, pinhole
+from pipelines.core.warp import hidden, lifted, pinhole
 from pipelines.invs.inpainting import composed, on_white
-from pipelines.invs.partial import Partial, closed, partials, photo_sheet
+from pipelines.invs.partial import BALL_RADIUS, MASK_PX, Partial, closed, partials, photo_sheet
 from pipelines.invs.relief import relief
 from tests.core.shapes import ball, painted, together
 
@@ -66,20 +66,33 @@ def psnr_db(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     return 10 * math.log10(255**2 / max(1e-9, float(np.square(one.astype(float) - other).mean())))
 
 
-@pytest.mark.parametrize("azimuth_deg", [15, 30, -30, 45])
-def test_what_the_photo_shows_too_is_there_and_true(azimuth_deg: float):
+@pytest.mark.parametrize(("azimuth_deg", "share"), [(15, 0.97), (30, 0.97), (-30, 0.97), (45, 0.97), (60, 0.95)])
+def test_what_the_photo_shows_too_is_there_and_true(azimuth_deg: float, share: float):
     it = case(azimuth_deg)
     to_be_seen = it.shared & it.inside
     covered = to_be_seen & it.partial.seen
-    assert covered.sum() > 0.96 * to_be_seen.sum()
+    assert covered.sum() > share * to_be_seen.sum()
     assert psnr_db(it.partial.rgba[covered][:, :3], it.true.rgba[covered][:, :3]) > 28
 
 
 @pytest.mark.parametrize("azimuth_deg", [15, 30, 60, 120, 180])
 def test_all_of_the_object_that_the_photo_hides_is_within_the_mask(azimuth_deg: float):
     it = case(azimuth_deg)
-    hidden = it.inside & ~it.shared
-    assert (it.partial.hidden > 0)[hidden].mean() > 0.995
+    unseen = it.inside & ~it.shared
+    assert (it.partial.hidden > 0)[unseen].mean() > 0.995
+
+
+def test_the_mask_reaches_one_pixel_of_the_latent_further_than_what_is_hidden():
+    """specs/invs.md, 6: an edge of the object may run anywhere in the latent's pixels that it touches."""
+    view, (_, shown, _) = View(30, PHOTO.elevation_deg), photo()
+    source = pinhole(PHOTO, DISTANCE, 2 * SIZE)
+    (exact,) = hidden(torch.from_numpy(shown.depth), source, [pinhole(view, DISTANCE, MASK_PX)], BALL_RADIUS)
+    bare = cv2.resize((exact.numpy() > 0).astype(np.uint8), (SIZE, SIZE), interpolation=cv2.INTER_NEAREST)
+    away = cv2.distanceTransform(1 - bare, cv2.DIST_C, 3)
+    latent_px, mask_px = SIZE // 64, SIZE // MASK_PX
+    mask = case(30).partial.hidden > 0
+    assert mask[away <= latent_px].all()
+    assert not mask[away > latent_px + mask_px].any()
 
 
 def test_the_more_from_behind_the_more_has_to_be_invented():

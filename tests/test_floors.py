@@ -149,6 +149,12 @@ def test_no_file_outgrows_its_reader() -> None:
     assert len((ROOT / "app.py").read_text("utf-8").splitlines()) < 100
 
 
+def test_no_source_lets_a_model_bring_code_of_its_own() -> None:
+    allowing = "trust_remote_code", "custom_pipeline"
+    sources = {path: path.read_text("utf-8") for path in python_files(*OURS, "bench", "tools")}
+    assert [str(path) for path, source in sources.items() if any(word in source for word in allowing)] == []
+
+
 def test_every_method_is_registered_under_the_name_of_its_module() -> None:
     assert METHODS
     keys = [method.card.key for method in METHODS]

@@ -10,8 +10,9 @@ import pytest
 
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.residency import Place
-from pipelines.zero123plus.model import load
+from pipelines.zero123plus.model import _part, load
 from pipelines.zero123plus.sources import PARAMETERS, WEIGHTS
+from tests.own_code import brings_code
 from tests.zero123plus.tiny import VOCABULARY
 
 
@@ -163,6 +164,18 @@ def test_a_pickle_with_code_in_it_is_refused_and_does_not_run(
     torch.save({"conv_in.weight": torch.zeros(1), "sly": Sly(tmp_path / "it ran")}, path)
     with pytest.raises(TurnaroundError, match=part):
         load(copy["v1.1"], place)
+    assert not (tmp_path / "it ran").exists()
+
+
+def test_code_in_its_folder_does_not_run(copy: dict[str, Path], place: Place, tmp_path: Path) -> None:
+    """Also not by a class that looks into the folder for what it should be."""
+    import torch
+    from transformers import AutoModel, CLIPTextModel
+
+    for config in list(copy["v1.2"].glob("*/config.json")):
+        brings_code(config.parent, canary=tmp_path / "it ran")
+    assert load(copy["v1.2"], place)
+    assert type(_part(AutoModel, copy["v1.2"] / "text_encoder", place, torch.float32)) is CLIPTextModel
     assert not (tmp_path / "it ran").exists()
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipelines.sv3d import sampling
 from pipelines.sv3d.cameras import Path, evenly, level
 from pipelines.sv3d.loading import Parts
 from pipelines.sv3d.network import answers_to, attending, predicted
@@ -20,6 +21,7 @@ from pipelines.sv3d.sampling import (
     Sampling,
     Seen,
     camera_numbers,
+    decoded,
     draw,
     for_clip,
     guidance_of,
@@ -29,6 +31,7 @@ from pipelines.sv3d.sampling import (
 )
 
 TOLERANCE = 1e-4  # of the largest
+ROUNDING = 5e-6  # of one call: 1e-6 was seen, and 1.2e-5 where residual blocks have diffusers' own epsilon
 FRAMES, STEPS = 5, 5
 
 
@@ -134,7 +137,7 @@ def test_one_call_gives_the_same_answer_and_the_same_on_the_way(parts: Parts, go
         expected = golden[f"step0.{name}"]
         made = made.repeat(len(expected) // len(made), *[1] * (made.ndim - 1))  # ours is told of each camera once
         assert agrees(made, expected), name
-    assert agrees(answer, golden["step0.unet_out"])
+    assert off_by(answer, golden["step0.unet_out"]) < ROUNDING
 
 
 def test_each_mistake_is_seen(parts: Parts, golden: dict[str, Tensor]):
@@ -172,11 +175,32 @@ def test_each_mistake_is_seen(parts: Parts, golden: dict[str, Tensor]):
 
 @pytest.mark.parametrize("at_once", [2, 1])
 @pytest.mark.parametrize("kind", ["p", "u"])
-def test_five_steps_lead_to_the_same_latents(
-    parts: Parts, parts_u: Parts, golden: dict[str, Tensor], seen: Seen, kind: str, at_once: int
+def test_five_steps_lead_to_the_same_latents_and_are_the_same_on_the_way(
+    parts: Parts,
+    parts_u: Parts,
+    golden: dict[str, Tensor],
+    seen: Seen,
+    kind: str,
+    at_once: int,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     path, those, prefix = (the_path(), parts, "") if kind == "p" else (None, parts_u, "u.")
-    clean: list[Tensor] = []
+    on_the_way, answers, clean = list[Tensor](), list[Tensor](), list[Tensor]()
+    descended, predicted = sampling.descended, sampling.predicted
+
+    def watched(noise: Tensor, chosen: Sampling, taken_for: Callable[..., Tensor], each_step: Any) -> Tensor:
+        def noted(x: Tensor, level: float) -> Tensor:
+            on_the_way.append(x)
+            return taken_for(x, level)
+
+        return descended(noise, chosen, noted, each_step)
+
+    def answered(*given: Any) -> Tensor:
+        answers.append(predicted(*given))
+        return answers[-1]
+
+    monkeypatch.setattr(sampling, "descended", watched)
+    monkeypatch.setattr(sampling, "predicted", answered)
     made = draw(
         those,
         seen,
@@ -186,9 +210,18 @@ def test_five_steps_lead_to_the_same_latents(
         at_once,
         lambda step, estimate: clean.append(estimate),
     )
+    assert len(on_the_way) == len(clean) == STEPS
+    assert agrees(on_the_way[0], golden[f"{prefix}x_init"])
+    for step, answer in enumerate(torch.cat(answers).unflatten(0, (STEPS, 2))):
+        level = float(golden["sigmas"][step])
+        both = on_the_way[step] / (level**2 + 1) - answer * level / math.sqrt(level**2 + 1)
+        expected = golden[f"{prefix}step{step}.denoised_uc_c"].unflatten(0, (2, FRAMES))
+        assert agrees(both, expected), f"step {step}, before guidance"
+        guided = expected[0] + golden["guider_scale"][:, None, None, None] * (expected[1] - expected[0])
+        assert agrees(clean[step], guided), f"step {step}, after guidance"
+        assert agrees([*on_the_way, made][step + 1], golden[f"{prefix}step{step}.x_next"]), f"after step {step}"
     assert agrees(clean[0], golden[f"{prefix}step0.denoised"])
     assert agrees(made, golden[f"{prefix}latents"])
-    assert len(clean) == STEPS
 
 
 def test_without_guidance_the_unguided_video_is_not_even_made(parts: Parts, golden: dict[str, Tensor], seen: Seen):
@@ -212,7 +245,10 @@ def test_without_guidance_the_unguided_video_is_not_even_made(parts: Parts, gold
 
 
 def test_latents_become_the_same_pictures_however_many_together(parts: Parts, golden: dict[str, Tensor]):
-    with torch.inference_mode():
-        raw = parts.vae.decode(golden["latents"] / LATENT_SCALE).sample
-        alone = torch.cat([parts.vae.decode(latent[None] / LATENT_SCALE).sample for latent in golden["latents"]])
-    assert agrees(raw, golden["frames_raw"]) and agrees(alone, golden["frames_raw"])
+    raw = golden["frames_raw"].permute(0, 2, 3, 1)
+    expected = ((raw + 1) * 127.5).clamp(0, 255).numpy()
+    together = decoded(parts, golden["latents"])
+    alone = np.concatenate([decoded(parts, latent[None]) for latent in golden["latents"]])
+    for made in (together, alone):
+        assert made.dtype == np.uint8 and made.shape == expected.shape
+        assert np.abs(made - expected).max() < 0.51, "rounded, and no more"

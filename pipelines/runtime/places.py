@@ -77,21 +77,27 @@ def _no_such_device(wanted: str, here: str) -> str:
     )
 
 
-def model_budget_bytes(place: Place) -> int:
-    """How much memory all models together may keep at this place."""
+def model_budget_bytes(place: Place, share: float = 1.0) -> int:
+    """How much memory all models of this process together may keep at this place, of which it has that share."""
     import torch
 
+    zero_gpu = place.device.type == "cuda" and on_zero_gpu()
     if set_gb := read_settings().model_gb:
-        return int(set_gb * 1e9)
+        return _affordable(int(set_gb * 1e9 * share), zero_gpu)
     if place.device.type != "cuda":
-        return int(memory_bytes() * HOST_SHARE)
-    return gpu_budget_bytes(torch.cuda.get_device_properties(place.device).total_memory, on_zero_gpu())
+        return int(memory_bytes() * HOST_SHARE * share)
+    return gpu_budget_bytes(torch.cuda.get_device_properties(place.device).total_memory, zero_gpu, share)
 
 
-def gpu_budget_bytes(total_bytes: int, zero_gpu: bool) -> int:
-    reserve = min(MOST_RESERVE, max(LEAST_RESERVE, int(total_bytes * RESERVE_SHARE)))
-    budget = max(0, total_bytes - reserve)
-    return min(budget, ZERO_GPU_THRESHOLD - 1) if zero_gpu else budget
+def gpu_budget_bytes(total_bytes: int, zero_gpu: bool, share: float = 1.0) -> int:
+    """A share of a GPU is as a smaller one, with a reserve of its own."""
+    own = int(total_bytes * share)
+    reserve = min(MOST_RESERVE, max(LEAST_RESERVE, int(own * RESERVE_SHARE)))
+    return _affordable(max(0, own - reserve), zero_gpu)
+
+
+def _affordable(budget_bytes: int, zero_gpu: bool) -> int:
+    return min(budget_bytes, ZERO_GPU_THRESHOLD - 1) if zero_gpu else budget_bytes
 
 
 def free_device_bytes(place: Place) -> tuple[int, int]:

@@ -27,6 +27,7 @@ from pipelines.core.subject import ANY_SUBJECT
 from pipelines.runtime.devices import Machine, this_machine
 from pipelines.runtime.engine import is_heavy
 from pipelines.runtime.method import Method, Request
+from pipelines.runtime.register import REGISTER
 from pipelines.runtime.relay import Piece, Problem, relayed
 from pipelines.runtime.settings import PREFIX, RAY_HERE
 
@@ -98,8 +99,9 @@ class Ended:
 class Replica:
     """One process of the cluster with one method; Serve starts as many as there is work for."""
 
-    def __init__(self, method: Method) -> None:
-        self._method = method
+    def __init__(self, method: Method, share: float) -> None:
+        """`share`: of the GPU that it is given."""
+        self._method, REGISTER.share = method, share
 
     async def run(self, request: Request) -> AsyncIterator[Piece]:
         cancelled, alone = threading.Event(), threading.Lock()
@@ -239,12 +241,13 @@ class _Bridge:
                 try:  # another page on the same cluster may have made it, and its runs must not be disturbed
                     handle = serve.get_app_handle(name)
                 except RayServeException:
+                    taken = resources(method, self.machine)
                     deployment = serve.deployment(Replica).options(
                         name=key,
                         max_ongoing_requests=1,
                         graceful_shutdown_wait_loop_s=0.2,
                         health_check_period_s=LOOK_S,
-                        ray_actor_options=resources(method, self.machine),
+                        ray_actor_options=taken,
                         autoscaling_config={
                             "min_replicas": 0,
                             "initial_replicas": 0,
@@ -256,7 +259,8 @@ class _Bridge:
                             "downscale_delay_s": IDLE_LEARNED_S if is_heavy(method) else IDLE_S,
                         },
                     )
-                    handle = serve.run(deployment.bind(method), name=name, route_prefix=None)
+                    replica = deployment.bind(method, taken.get("num_gpus", 1.0))
+                    handle = serve.run(replica, name=name, route_prefix=None)
                 self._handles[key] = handle.options(stream=True)
             return self._handles[key]
 

@@ -66,6 +66,8 @@ class Register:
         self._changed = threading.Condition()
         self._uses = itertools.count(1)
         self._steps_aside = steps_aside or _has_memory_of_its_own
+        self.share = 1.0
+        """Of the device, what this process has; others work on the rest."""
 
     # --- Borrowing
 
@@ -245,12 +247,15 @@ class Register:
         _free()
         return bool(leaving) or (also_from_host and bool(aside))
 
+    def budget_bytes(self, place: Place) -> int:
+        return model_budget_bytes(place, self.share)
+
     def _make_room(self, wanted: Model) -> None:
         """Those used longest ago leave until what is on the device, `wanted` included, keeps to the budget.
 
         A model that is larger than the budget by itself comes nevertheless, and alone.
         """
-        budget = model_budget_bytes(wanted.place)
+        budget = self.budget_bytes(wanted.place)
         while True:
             with self._changed:
                 here = [

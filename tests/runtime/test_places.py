@@ -10,7 +10,7 @@ import torch
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime import devices, places
 from pipelines.runtime.devices import Machine, this_machine
-from pipelines.runtime.places import chosen_place, gpu_budget_bytes, model_budget_bytes, torch_blockers
+from pipelines.runtime.places import Place, chosen_place, gpu_budget_bytes, model_budget_bytes, torch_blockers
 from pipelines.runtime.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +77,26 @@ def test_a_gpu_keeps_room_to_work_in_and_a_borrowed_one_stays_below_its_threshol
     total: int, zero_gpu: bool, expected: int
 ) -> None:
     assert gpu_budget_bytes(total, zero_gpu) == expected
+
+
+def test_a_share_of_a_gpu_is_as_a_smaller_one() -> None:
+    assert gpu_budget_bytes(80 * GB, False, share=0.25) == 15 * GB
+    assert gpu_budget_bytes(80 * GB, False, share=0.05) == 2 * GB
+
+
+def test_what_is_set_for_a_device_is_shared_by_those_that_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURNAROUND_MODEL_GB", "40")
+    assert model_budget_bytes(chosen_place(), share=0.25) == 10 * GB
+
+
+def test_what_is_set_on_a_borrowed_gpu_stays_below_its_threshold_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    lent = Place(torch.device("cuda:0"), torch.bfloat16, "ZeroGPU, bfloat16")
+    monkeypatch.setenv("TURNAROUND_MODEL_GB", "60")
+    assert model_budget_bytes(lent) == 60 * GB
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    assert model_budget_bytes(lent) == 45_097_156_607
+    monkeypatch.setenv("TURNAROUND_MODEL_GB", "20")
+    assert model_budget_bytes(lent) == 20 * GB
 
 
 @pytest.mark.parametrize("text", ["gpu", "cuda:", "cuda:x", "cuda:-1", "cpu:0", "CUDA", "cuda:0 cuda:1", "auto,cpu"])

@@ -29,8 +29,10 @@ from pipelines.runtime import ray_engine
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.engine import Turn, open_engine
 from pipelines.runtime.method import Method, Report, Request
-from pipelines.runtime.ray_bridge import Ready, resources
+from pipelines.runtime.places import chosen_place
+from pipelines.runtime.ray_bridge import Ready, Replica, resources
 from pipelines.runtime.ray_engine import RayEngine
+from pipelines.runtime.register import REGISTER
 from pipelines.runtime.relay import WorkerBug
 from pipelines.runtime.settings import Settings
 from tests.runtime.job_helpers import wait_until
@@ -139,7 +141,8 @@ def test_f38_a_cluster_elsewhere_works_by_its_address_and_when_its_head_is_kille
     with a_head() as (address, kill_head), ThreadPoolExecutor(1) as pool:
         engine = open_engine(Settings(engine="ray", ray_address=address), (Inflate(),))
         try:
-            there, here = pool.submit(engine.run, Inflate(), REQUEST, Report()).result(120), Inflate()(REQUEST, Report())
+            there = pool.submit(engine.run, Inflate(), REQUEST, Report()).result(120)
+            here = Inflate()(REQUEST, Report())
             assert all(np.array_equal(a.rgba, b.rgba) for a, b in zip(there.frames, here.frames, strict=True))
             assert engine.at_once == 2, "it is that cluster, and not one of our own"
             told: list[str] = []
@@ -270,19 +273,28 @@ def test_what_was_last_known_of_the_cluster_stays_known_and_nobody_keeps_knockin
     assert engine.machine(tmp_path).cores == 99 and engine._bridge.gone, "but not once it was closed"
 
 
-def test_a_replica_takes_the_share_of_the_gpu_that_the_method_needs():
+def test_a_replica_takes_the_memory_and_the_share_of_the_gpu_that_the_method_needs():
     class Hungry(Flat):
         card = a_card("hungry", weights=(some_weights(),))
 
         def estimate(self, request: Request, machine: Any) -> Any:
             return dataclasses.replace(super().estimate(request, machine), memory_bytes=17 * 10**9)
 
-    here = this_machine(Path())
+    here = dataclasses.replace(this_machine(Path()), memory_bytes=64 * 10**9)
     gpu = dataclasses.replace(here, gpu="NVIDIA H100", gpu_memory_bytes=80 * 10**9, device="cuda")
+    assert resources(Hungry(), gpu)["memory"] == 17 * 10**9
+    assert resources(Hungry(), dataclasses.replace(gpu, memory_bytes=20 * 10**9))["memory"] == 10 * 10**9
     assert resources(Hungry(), gpu)["num_gpus"] == 0.25
     assert resources(Hungry(), dataclasses.replace(gpu, gpu_memory_bytes=16 * 10**9))["num_gpus"] == 1
     assert "num_gpus" not in resources(Inflate(), gpu)
     assert "num_gpus" not in resources(Hungry(), dataclasses.replace(here, gpu=None, device="cpu"))
+
+
+def test_a_replica_with_a_share_of_a_gpu_keeps_models_within_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(REGISTER, "share", 1.0)  # so that it is whole again after this
+    monkeypatch.setenv("TURNAROUND_MODEL_GB", "40")
+    Replica(TinyLearned(), share=0.25)
+    assert REGISTER.budget_bytes(chosen_place()) == 10 * 10**9
 
 
 def test_the_command_line_sends_many_photos_at_once():

@@ -259,16 +259,19 @@ class PeakMemory:
                     cuda.reset_peak_memory_stats(index)
 
     def bytes(self, gpu: bool = False) -> int:
-        """With `gpu`, of the NVIDIA GPU that had most, if one is in use at all."""
+        """With `gpu`, of the GPU that had most, if one is in use at all. On Apple's nobody sets a mark: it is what its
+        driver has given by now, and torch keeps that for later until it is short of memory.
+        """
         with _measuring:
-            on_gpu = gpu and _cuda_in_use() is not None
+            on_gpu = gpu and (_cuda_in_use() or _mps_in_use()) is not None
             return max(self._before[on_gpu], _mark_bytes(on_gpu))
 
 
 def _mark_bytes(gpu: bool) -> int:
     if gpu:
-        cuda = _cuda_in_use()
-        return max((cuda.max_memory_allocated(index) for index in range(cuda.device_count())), default=0) if cuda else 0
+        if cuda := _cuda_in_use():
+            return max((cuda.max_memory_allocated(index) for index in range(cuda.device_count())), default=0)
+        return mps.driver_allocated_memory() if (mps := _mps_in_use()) else 0
     try:
         status = Path("/proc/self/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
@@ -281,6 +284,14 @@ def _cuda_in_use() -> Any:
     torch = sys.modules.get("torch")
     cuda = getattr(torch, "cuda", None)  # None while another thread is still importing it
     return cuda if cuda is not None and cuda.is_initialized() else None
+
+
+def _mps_in_use() -> Any:
+    """`torch.mps`, likewise, where there is an Apple GPU."""
+    torch = sys.modules.get("torch")
+    with suppress(AttributeError):  # another thread is still importing it
+        return torch.mps if torch and torch.backends.mps.is_available() else None
+    return None
 
 
 def _lifetime_peak_bytes() -> int:

@@ -266,7 +266,7 @@ class Method(ABC):
         report(0.0, f"{self.card.title} starts")  # a download had a bar of its own
         start, memory = time.perf_counter(), devices.PeakMemory()
         made = self._run(request, report)
-        on_gpu = report.place is not None and report.place.device.type == "cuda"
+        on_gpu = report.place is not None and report.place.device.type != "cpu"
         _check_turnaround(made, request, self.card)
         return dataclasses.replace(
             made,

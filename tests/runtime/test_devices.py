@@ -8,6 +8,7 @@ import numpy as np
 import psutil
 import pytest
 
+from pipelines.core.cameras import orbit
 from pipelines.runtime import devices
 from pipelines.runtime.devices import (
     Machine,
@@ -18,6 +19,9 @@ from pipelines.runtime.devices import (
     this_machine,
     torch_build,
 )
+from pipelines.runtime.method import Report, Request, Turnaround
+from pipelines.runtime.places import Place
+from tests.toy_methods import Flat, a_subject
 
 
 def test_this_machine_is_known(tmp_path: Path) -> None:
@@ -134,3 +138,19 @@ def test_a_run_that_begins_beside_another_does_not_take_its_peak_away() -> None:
     light = PeakMemory()
     assert light.bytes() < with_it - 200_000_000
     assert heavy.bytes() > with_it - 10_000_000  # the kernel counts in strides
+
+
+def test_of_a_run_on_apples_gpu_what_its_driver_gave_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    class OnApple(Flat):
+        def _run(self, request: Request, report: Report) -> Turnaround:
+            report.place = Place(torch.device("mps"), torch.float16, "Apple GPU, float16")
+            return super()._run(request, report)
+
+    request = Request(a_subject(64), orbit(2), size_px=64)
+    assert OnApple()(request, Report()).peak_memory_bytes == pytest.approx(PeakMemory().bytes(), rel=0.5)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 7 * 10**12)
+    assert OnApple()(request, Report()).peak_memory_bytes == 7 * 10**12
+    assert Flat()(request, Report()).peak_memory_bytes < 7 * 10**12

@@ -21,6 +21,7 @@ from pipelines.runtime.settings import Settings, read_settings
 from pipelines.runtime.weights import (
     LOCAL,
     MAIN,
+    OWN,
     Source,
     Weights,
     chosen_sources,
@@ -158,7 +159,7 @@ def state_in_words(state: dict[str, Any]) -> str:
         text += f", going on from {megabytes(state['kept_bytes'])} of an earlier try"
     if state["gated"] and not state["here"]:
         text += f", once its licence is accepted at {hub.endpoint()}/{state['repository']}"
-    if not state["pinned"] and state["revision"] != LOCAL:
+    if not state["pinned"] and state["revision"] not in (LOCAL, OWN):
         text += f"; unpinned: {state['repository']} {state['revision'][:12]}"
     return " ".join([f"{state['name']}: {text} ({state['licence']})", *state["unused"]])
 
@@ -186,7 +187,8 @@ def _check(methods: Sequence[Method], settings: Settings, report: Report, bar: B
     """Each source of each card against today's Hub, each once; a Hub that cannot be asked now is not asked again."""
     well, unavailable, hub_today = True, None, _Today(report)
     every = [weights for method in methods for weights in method.card.weights]
-    sources = {source: weights.name for weights in every for source in chosen_sources(weights, settings)}
+    chosen = {source: weights.name for weights in every for source in chosen_sources(weights, settings)}
+    sources = {source: name for source, name in chosen.items() if not source.folder}
     for source, name in sources.items():
         found = _Compared(unasked=unavailable)
         if not unavailable:
@@ -270,7 +272,7 @@ def _differences(source: Source, today: Overview) -> Iterator[str]:
         yield f"renamed: it is {today.repository} now"
     if today.gated and not source.gated:
         yield "gated, which its card does not say"
-    for file in source.files:
+    for file in source.named_as_in(today.files.__contains__).files:
         there = today.files.get(file.path)
         if there is None:
             yield f"{file.path}: not there"

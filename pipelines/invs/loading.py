@@ -64,7 +64,7 @@ def load_inpainter(found: Fetched, place: Place, check: Callable[[], None] = lam
     from transformers import CLIPTextModel, CLIPTokenizer
 
     def part(name: str, build: Any, dtype: "torch.dtype") -> Any:
-        config, file = read_json(found.folder / name / "config.json"), _weight_file(found, name)
+        config, file = read_json(found.folder / name / "config.json"), weight_file(found, name)
         config.pop(FINE_TUNED, None)
         stored = stored_in(file, place.device)
         return audible(filled(lambda: build.from_config(config), stored, file, place.device, dtype, check=check))
@@ -75,11 +75,12 @@ def load_inpainter(found: Fetched, place: Place, check: Callable[[], None] = lam
             f"{found.source.repository} is not an inpainter: its UNet takes {unet.config['in_channels']} channels, "
             f"and inpainting needs {CHANNELS}. Choose other weights."
         )
+    variant = "fp16" if ".fp16." in weight_file(found, "text_encoder").name else None
     return Inpainter(
         unet=unet,
         # In full precision: white in 8 bits of bfloat16 shows bands
         vae=with_channels_last(part("vae", AutoencoderKL, torch.float32), place),
-        text_encoder=audible(pretrained(CLIPTextModel, found.folder / "text_encoder", place, variant="fp16")),
+        text_encoder=audible(pretrained(CLIPTextModel, found.folder / "text_encoder", place, variant=variant)),
         tokenizer=CLIPTokenizer.from_pretrained(found.folder / "tokenizer", local_files_only=True),
         scheduler=read_json(found.folder / "scheduler" / "scheduler_config.json"),
         fine_tuned=read_json(found.folder / "unet" / "config.json").get(FINE_TUNED) == TASK,
@@ -99,6 +100,9 @@ def load_depth(found: Fetched, is_zoe: bool, place: Place, check: Callable[[], N
     return DepthNetwork(network, is_zoe, place)
 
 
-def _weight_file(found: Fetched, part: str) -> Path:
-    (path,) = (file.path for file in found.source.files if file.path.startswith(f"{part}/diffusion_pytorch_model"))
+def weight_file(found: Fetched, part: str) -> Path:
+    """Whatever it is called: names of some say fp16, those of others nothing."""
+    (path,) = (
+        file.path for file in found.source.files if file.path.startswith(f"{part}/") and ".safetensors" in file.path
+    )
     return found.folder / path

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipelines.runtime.method import Card
-from pipelines.runtime.weights import Source
+from pipelines.runtime.weights import OWN, Source
 
 LICENCE, CITATION = "LICENCE.txt", "CITATION.bib"
 
@@ -50,7 +50,8 @@ def _licence(card: Card, used: Mapping[str, str]) -> str:
     if card.weights:
         lines += ["", "Weights, each with its own licence:"]
         for source, revision in sources_of(card, used):
-            lines.append(f"- {source.repository}, revision {revision}: {source.licence}")
+            own = f"- a folder of the server's own in place of {source.repository}: its licence is as its owner says"
+            lines.append(own if revision == OWN else f"- {source.repository}, revision {revision}: {source.licence}")
     if card.citation:
         lines += ["", f"If you use this in a publication, please cite the entry in {CITATION}."]
     lines += [

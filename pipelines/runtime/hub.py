@@ -61,10 +61,12 @@ def named_digest(etag: str) -> str | None:
 class Gone(TurnaroundError):
     """This source does not have what is needed; another may. The text is the reason, in a few words."""
 
-    def __init__(self, reason: str, *, revision: bool = False) -> None:
+    def __init__(self, reason: str, *, revision: bool = False, file: bool = False) -> None:
         super().__init__(reason)
         self.revision = revision
         """Whether it is only the revision that is gone."""
+        self.file = file
+        """Whether it is only a file that is not there."""
 
 
 class Gated(TurnaroundError):
@@ -317,7 +319,7 @@ def in_words(
         case errors.EntryNotFoundError():
             url = str(getattr(getattr(problem, "response", None), "url", ""))
             missing = url.partition("/resolve/")[2].partition("/")[2]
-            return Gone(f"it has no {missing}" if missing else "a file is missing there")
+            return Gone(f"it has no {missing}" if missing else "a file is missing there", file=True)
         case errors.HFValidationError():
             return Gone("that is no name of a repository; check TURNAROUND_SOURCES")
         case Silent() | httpx2.TimeoutException() | httpx.TimeoutException():

@@ -15,7 +15,7 @@ from pipelines.core.images import Limits
 
 PREFIX = "TURNAROUND_"
 AS_ON_THE_CARDS = "none"
-MOVES = "none or repositories"
+MOVES = "none, repositories or folders"
 NO_METHODS = "none"
 PRELOADS = "none or methods"
 ENGINES = "auto, here, zerogpu, ray"
@@ -26,8 +26,9 @@ RAY_HERE = "local"
 RAY_ADDRESSES = "local or host:port"
 DEVICES = "auto, cpu, mps, cuda, cuda:1 ..."
 PRECISIONS = "auto, float32, bfloat16"
-_REPOSITORY = r"[\w.-]+/[\w.-]+"
-_MOVE = re.compile(rf"({_REPOSITORY})=({_REPOSITORY})(?:@(\S+))?")
+_REPOSITORY = r"\w[\w.-]*/\w[\w.-]*"
+_FOLDER = r"(?:[/~]|[A-Za-z]:[\\/])\S*"
+_MOVE = re.compile(rf"({_REPOSITORY})=(?:({_FOLDER})|({_REPOSITORY})(?:@(\S+))?)")
 
 
 def _setting(
@@ -71,7 +72,8 @@ class Settings:
         AS_ON_THE_CARDS,
         "Where weights come from instead, as `owner/name=other/name@revision`, several with spaces between; "
         "`@revision` may be left out, and where it is given the card's own sizes and checksums no longer count. One "
-        "that the card lists itself comes as the card has it",
+        "that the card lists itself comes as the card has it. `owner/name=/path/to/folder`, the path absolute or from "
+        "`~` and without spaces, takes a folder of your own as it stands, and nothing else in its place",
         allowed=MOVES,
     )
 
@@ -128,7 +130,13 @@ class Settings:
     def moves(self) -> dict[str, tuple[str, str | None]]:
         """`sources` taken apart: repository on a card to the one to use and, where given, its revision."""
         found = (_MOVE.fullmatch(move) for move in self.sources.split())
-        return {move[1]: (move[2], move[3]) for move in found if move}
+        return {move[1]: (move[3], move[4]) for move in found if move and move[3]}
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Of `sources`, too: repository on a card to the folder that is used in its place."""
+        found = (_MOVE.fullmatch(move) for move in self.sources.split())
+        return {move[1]: Path(move[2]).expanduser() for move in found if move and move[2]}
 
     @property
     def preloaded(self) -> tuple[str, ...]:
@@ -173,16 +181,20 @@ def _parse(text: str, default: Any, bounds: Mapping[str, Any]) -> Any:
     if not text:
         raise ValueError("it is empty; remove it or give it a value")
     if isinstance(default, Path):
-        try:
-            folder = Path(text).expanduser()
-        except RuntimeError:
-            raise ValueError("there is no such user on this machine") from None
+        if not _has_home(text):
+            raise ValueError("there is no such user on this machine")
+        folder = Path(text).expanduser()
         if os.path.exists(folder) and not os.path.isdir(folder):  # false, too, of what may not be looked at
             raise ValueError("it must be a folder, and there is a file of that name")
         return folder
     if bounds["allowed"] == MOVES:
         if text != AS_ON_THE_CARDS and not all(_MOVE.fullmatch(move) for move in text.split()):
-            raise ValueError("it must look like owner/name=other/name@revision, with spaces between several")
+            raise ValueError(
+                "it must look like owner/name=other/name@revision or owner/name=/path/to/folder, with spaces between "
+                "several"
+            )
+        if not all(_has_home(move.partition("=")[2]) for move in text.split()):
+            raise ValueError("there is no such user on this machine")
         return text
     if bounds["allowed"] == PRELOADS:
         if not re.fullmatch(r"\w+([\s,]+\w+)*", text):
@@ -214,6 +226,15 @@ def _parse(text: str, default: Any, bounds: Mapping[str, Any]) -> Any:
     if not low <= number <= high:  # false of NaN too
         raise ValueError(sentence)
     return number
+
+
+def _has_home(path: str) -> bool:
+    """Whether the `~` that it may begin with is of somebody."""
+    try:
+        Path(path).expanduser()
+    except RuntimeError:
+        return False
+    return True
 
 
 def settings_table() -> str:

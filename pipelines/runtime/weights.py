@@ -6,90 +6,25 @@ Importing this loads neither huggingface_hub nor torch, and opens nothing.
 """
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.files import disk_sentences
 from pipelines.runtime import by_hand, hub
 from pipelines.runtime.download import megabytes
-from pipelines.runtime.hub import COMMIT, Gated, Gone, Patience
+from pipelines.runtime.hub import COMMIT, Gated, Gone, Patience, Remote
 from pipelines.runtime.hub_cache import Verified, cache_folder, digest_by_name, digests_of, shelf, sweep
 from pipelines.runtime.hub_transfer import Wanted, check_room, transfer
 from pipelines.runtime.report import Report
 from pipelines.runtime.settings import Settings, read_settings
+from pipelines.runtime.weight_sources import Source, WeightFile, Weights
 
 LOCAL = "local"
+OWN = "own-folder"
 MAIN = "main"  # where to look when the Hub has said that a pinned revision is gone
-FORMATS = (".safetensors", ".bin", ".ckpt", ".pt", ".json", ".txt", ".model", ".yaml")  # the pickles: weights_only=True
-_SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
-
-
-@dataclass(frozen=True, slots=True)
-class WeightFile:
-    path: str
-    """Inside the repository."""
-    size_bytes: int
-    """As published; where only a rounded figure is known, that figure (see `exact`)."""
-    sha256: str | None = None
-    """As published; without one, the Hub's own word for the file's content is what it is checked against."""
-    exact: bool = False
-    """Whether `size_bytes` is to the byte."""
-
-    def __post_init__(self) -> None:
-        path = PurePosixPath(self.path)
-        if path.is_absolute() or ".." in path.parts or path.suffix not in FORMATS:
-            raise ValueError(f"{self.path} is not a file of weights or of their configuration")
-
-    def may_have(self, size_bytes: int) -> bool:
-        """Whether this is the published size; where that was rounded, or a small file's is a guess, nearly."""
-        return abs(size_bytes - self.size_bytes) <= (0 if self.exact else 100_000 + 0.02 * self.size_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A repository that holds these weights, and just the files that are needed of it."""
-
-    repository: str
-    revision: str
-    """A commit of 40 digits, or the first of them where no more are known; a name that may move is "unpinned"."""
-    files: tuple[WeightFile, ...]
-    licence: str
-    gated: bool = False
-
-    @property
-    def pinned(self) -> bool:
-        return bool(COMMIT.fullmatch(self.revision))
-
-    @property
-    def shortened(self) -> bool:
-        return not self.pinned and bool(_SHORT_COMMIT.fullmatch(self.revision))
-
-    @property
-    def fixed(self) -> bool:
-        """Whether it names one commit, be it by its first digits."""
-        return self.pinned or self.shortened
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(file.size_bytes for file in self.files)
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """One set of weights, and where it may come from: the first source is the authors' own or the best kept."""
-
-    name: str
-    """For people: "Zero123-XL"."""
-    sources: tuple[Source, ...]
-    """In the order in which they are tried; a later one only when the one before is gone, and the page says which."""
-
-    @property
-    def first(self) -> Source:
-        return self.sources[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +35,7 @@ class Fetched:
     """Laid out as the repository is; holds at least the source's files."""
     source: Source
     revision: str
-    """The commit they are of; "local" for a folder that a setting named."""
+    """The commit they are of; `LOCAL` in the folder of TURNAROUND_WEIGHTS, `OWN` in one of TURNAROUND_SOURCES."""
 
 
 def located(weights: Weights) -> Fetched | None:
@@ -108,13 +43,19 @@ def located(weights: Weights) -> Fetched | None:
     settings = read_settings()
     verified, sources = Verified(settings.data), chosen_sources(weights, settings)
     for source in sources:
-        folder = settings.weights / source.repository
-        if not by_hand.flaw(folder, source.files):
-            return Fetched(folder, source, LOCAL)
+        found = in_folder(source, source.folder or settings.weights / source.repository)
+        if not by_hand.flaw(found.folder, found.source.files):
+            return found
     for here in _cached(sources, verified):
         if all(here.is_verified(file, verified) for file in here.source.files):
             return Fetched(here.folder, here.source, here.folder.name)
     return None
+
+
+def in_folder(source: Source, folder: Path) -> Fetched:
+    """A folder that is used as it stands, whatever is in it."""
+    named = source.named_as_in(lambda path: (folder / path).is_file())
+    return Fetched(folder, named, OWN if source.folder else LOCAL)
 
 
 def needed(weights: Weights) -> Fetched:
@@ -128,10 +69,10 @@ def needed(weights: Weights) -> Fetched:
 
 def missing_bytes(weights: Weights) -> int:
     """How much `fetch` would download, for estimates and cards; as cheap as `located`."""
-    if located(weights):
-        return 0
     settings = read_settings()
     sources = chosen_sources(weights, settings)
+    if located(weights) or sources[0].folder:
+        return 0
     left = [(sources[0], sources[0].size_bytes)]
     for here in _cached(sources, Verified(settings.data)):
         left.append((here.source, sum(file.size_bytes for file in here.source.files if not here.seems_to_have(file))))
@@ -148,8 +89,12 @@ def unused_by_hand(weights: Weights) -> list[str]:
     settings = read_settings()
     found: dict[str, None] = {}
     for source in chosen_sources(weights, settings):
-        folder = settings.weights / source.repository
-        if folder.is_dir() and (flaw := by_hand.flaw(folder, source.files)):
+        folder = source.folder or settings.weights / source.repository
+        named = in_folder(source, folder).source
+        flaw = by_hand.flaw(folder, named.files)
+        if flaw and source.folder:
+            found[f"The folder that TURNAROUND_SOURCES names for {source.repository} is not used: {flaw}."] = None
+        elif flaw and folder.is_dir():
             found[f"{source.repository} in the folder of TURNAROUND_WEIGHTS is not used: {flaw}."] = None
     return list(found)
 
@@ -159,6 +104,8 @@ def notice(weights: Weights, fetched: Fetched) -> str | None:
     source, named = fetched.source, weights.first
     if fetched.revision == LOCAL:
         return f"The weights of {weights.name} are from a folder kept by hand, used as they stand."
+    if fetched.revision == OWN:
+        return f"The weights of {weights.name} are from a folder of this server's own, used as they stand."
     if source.repository != named.repository:
         return f"The weights of {weights.name} are from {source.repository}; their licence: {source.licence}."
     if source.revision != named.revision or (named.fixed and not fetched.revision.startswith(named.revision)):
@@ -173,6 +120,11 @@ def fetch(weights: Weights, report: Report, patience: Patience | None = None) ->
         return found
     patience, settings = patience or Patience(), read_settings()
     sources = chosen_sources(weights, settings)
+    if sources[0].folder:
+        raise TurnaroundError(
+            f"{weights.name} cannot be used. {' '.join(unused_by_hand(weights))} Put that folder in order, or let "
+            "TURNAROUND_SOURCES name another place; other methods are not affected."
+        )
     _verify_what_is_here(weights.name, sources, Verified(settings.data), report)
     if found := located(weights):
         return found
@@ -223,8 +175,13 @@ def chosen_sources(weights: Weights, settings: Settings) -> tuple[Source, ...]:
     """The card's sources, those replaced that TURNAROUND_SOURCES replaces.
 
     Whoever names another revision vouches for it: the card's sizes and checksums are of the old one, and only the
-    Hub's own word is left to check against. A repository that the card lists, too, comes as the card has it.
+    Hub's own word is left to check against. A repository that the card lists, too, comes as the card has it. Whoever
+    names a folder wants that, and nothing in its stead.
     """
+    folders = settings.folders
+    own = [replace(each, folder=folders[each.repository]) for each in weights.sources if each.repository in folders]
+    if own:
+        return tuple(own)
     found: list[Source] = []
     listed = {source.repository: source for source in reversed(weights.sources)}
     for source in weights.sources:
@@ -269,13 +226,18 @@ def _cached(sources: tuple[Source, ...], verified: Verified) -> Iterator[_Here]:
     for source in sources:
         ours = shelf(source.repository)
         if commit := ours.commit_of(source.revision):
-            yield _Here(source, ours.snapshot(commit), False)
+            yield _Here(_named_as_cached(source, commit), ours.snapshot(commit), False)
     for source in sources:
         if source.fixed:
             ours = shelf(source.repository)
             commit = verified.stand_in(source.repository, source.revision)
             if commit or (hub.is_offline() and (commit := ours.commit_of(MAIN))):
-                yield _Here(source, ours.snapshot(commit), True)
+                yield _Here(_named_as_cached(source, commit), ours.snapshot(commit), True)
+
+
+def _named_as_cached(source: Source, commit: str) -> Source:
+    snapshot = shelf(source.repository).snapshot(commit)
+    return source.named_as_in(lambda path: (snapshot / path).is_file())
 
 
 def _verify_what_is_here(name: str, sources: tuple[Source, ...], verified: Verified, report: Report) -> None:
@@ -339,13 +301,12 @@ def _fetch_from(
         exactly = hub.full_commit(source.repository, revision, what, report, patience)
         with disk_sentences(f"{what} could not be stored in the Hub's cache (HF_HUB_CACHE)"):
             ours.refer(revision, exactly)
-    paths = [file.path for file in source.files]
-    remotes = hub.look_up(source.repository, exactly, paths, what, report, patience)
+    named, remotes = _looked_up(source, exactly, what, report, patience)
     commits = {remote.commit for remote in remotes}
     if len(commits) > 1 or (COMMIT.fullmatch(exactly) and commits != {exactly}):
         raise Gone("it answers with another revision than was asked for")
     wanted: list[Wanted] = []
-    for file, remote in zip(source.files, remotes, strict=True):
+    for file, remote in zip(named.files, remotes, strict=True):
         pinned = f"sha256:{file.sha256}" if file.sha256 else None
         other = pinned and remote.digest and remote.digest.startswith("sha256:") and remote.digest != pinned
         other = other or (file.exact and remote.size_bytes != file.size_bytes)
@@ -362,4 +323,26 @@ def _fetch_from(
     ours.refer(revision, commit)
     if revision != source.revision:
         verified.remember_stand_in(source.repository, source.revision, commit)
-    return Fetched(ours.snapshot(commit), source, commit)
+    return Fetched(ours.snapshot(commit), named, commit)
+
+
+def _looked_up(
+    source: Source, revision: str, what: str, report: Report, patience: Patience
+) -> tuple[Source, list[Remote]]:
+    """By the card's names of the files or, where one is not there, by what else it may be called."""
+
+    def ask(paths: Sequence[str]) -> list[Remote]:
+        return hub.look_up(source.repository, revision, paths, what, report, patience)
+
+    def has(path: str) -> bool:
+        try:
+            return bool(ask([path]))
+        except Gone:
+            return False
+
+    try:
+        return source, ask([file.path for file in source.files])
+    except Gone as problem:
+        if not problem.file or (named := source.named_as_in(has)) == source:
+            raise
+    return named, ask([file.path for file in named.files])

@@ -14,7 +14,7 @@ from pipelines.invs.method import ANYTHING
 from pipelines.invs.sources import DEPTH_ANYTHING, FINE_TUNED, INPAINTER, TASK
 from pipelines.runtime.method import Report, Request, Turnaround, options_from
 from pipelines.runtime.residency import forget_idle
-from pipelines.runtime.weights import Source
+from pipelines.runtime.weights import OWN, Source
 from tests.hub.client import a_hub
 from tests.hub.server import Hub
 from tests.invs import tiny
@@ -65,6 +65,29 @@ def test_what_a_setting_names_is_fetched_once_and_just_what_is_needed_and_its_tr
     count = len(hub.asked)
     forget_idle()
     assert np.array_equal(drawn().frames[0].rgba, made.frames[0].rgba) and len(hub.asked) == count
+
+
+def test_an_inpainter_as_diffusers_saves_it_is_taken_from_a_repository_and_from_a_folder(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its names do not say "fp16", and its tokenizer is one file."""
+    folder = tmp_path / "mine"
+    tiny.inpainter(folder)
+    tiny.as_saved_today(folder)
+    serve(hub, INPAINTER.first, folder)
+    tiny.depth_anything(tmp_path / "depth")
+    serve(hub, DEPTH_ANYTHING.first, tmp_path / "depth")
+    fetched = drawn()
+    assert fetched.provenance and fetched.provenance.weights[theirs(INPAINTER.first)] == COMMIT
+    forget_idle()
+    moves = f"{INPAINTER.first.repository}={folder} {DEPTH_ANYTHING.first.repository}={tmp_path / 'depth'}"
+    monkeypatch.setenv("TURNAROUND_SOURCES", moves)
+    count = len(hub.asked)
+    made = drawn()
+    assert np.array_equal(made.frames[0].rgba, fetched.frames[0].rgba) and len(hub.asked) == count
+    assert made.provenance and made.provenance.weights[INPAINTER.first.repository] == OWN
+    said = "The weights of Stable Diffusion, inpainting are from a folder of this server's own, used as they stand."
+    assert said in made.notes and str(folder) not in str(made.notes) + str(made.provenance)
 
 
 def test_a_network_that_is_no_inpainter_is_refused_by_name(hub: Hub, tmp_path: Path):

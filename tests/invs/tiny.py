@@ -85,6 +85,18 @@ def inpainter(folder: Path, channels: int = 9) -> None:
     write_json(folder / "scheduler" / "scheduler_config.json", SCHEDULER)
 
 
+def as_saved_today(folder: Path) -> None:
+    """An inpainter as `save_pretrained` writes it when it is told nothing, with a tokenizer as of transformers 5."""
+    from transformers import CLIPTokenizer
+
+    for file in folder.rglob("*.fp16.safetensors"):
+        file.rename(file.with_name(file.name.replace(".fp16.", ".")))
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    for file in (folder / "tokenizer").iterdir():
+        file.unlink()
+    tokenizer.save_pretrained(folder / "tokenizer")
+
+
 def zoedepth(folder: Path) -> None:
     from transformers import BeitConfig, ZoeDepthConfig, ZoeDepthForDepthEstimation
 

@@ -16,6 +16,7 @@ from pipelines.registry import METHODS
 from pipelines.runtime.credit import credit_files, credit_line, glb_about
 from pipelines.runtime.method import Method
 from pipelines.runtime.results import write_turnaround
+from pipelines.runtime.weights import OWN
 from tests.runtime.archive_helpers import a_run, a_subject, an_archive
 from tests.runtime.test_results import CARD, MESH, a_request, a_turnaround
 from tests.toy_methods import a_card, some_weights
@@ -44,6 +45,11 @@ def test_licence_and_citation_name_everything_the_card_names():
     for line in ("some/weights, revision 0123abc: OpenRAIL++-M", "other/base, revision 456def: MIT"):
         assert line in files["LICENCE.txt"]
     assert files["CITATION.bib"] == "@misc{novelty,\n  title = {Über Neues}\n}\n"
+
+
+def test_a_folder_of_ones_own_has_the_licence_that_its_owner_says():
+    (line,) = [line for line in credit_files(CITED, {"other/base": OWN})["LICENCE.txt"].splitlines() if "- " in line]
+    assert line == "- a folder of the server's own in place of other/base: its licence is as its owner says"
 
 
 def test_a_method_that_asks_for_no_citation_has_a_licence_alone():

@@ -99,6 +99,17 @@ def test_a_mirror_that_is_no_address_is_refused(text: str) -> None:
     assert "starts with https://" in refusal(TURNAROUND_REMBG_URL=text)
 
 
+def test_weights_come_from_other_repositories_or_from_folders_of_ones_own(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    read = read_settings({"TURNAROUND_SOURCES": "a/b=c/d e/f=g/h@main i/j=/k/l m/n=~/o"})
+    assert read.moves == {"a/b": ("c/d", None), "e/f": ("g/h", "main")}
+    assert read.folders == {"i/j": Path("/k/l"), "m/n": tmp_path / "o"}
+    for text in ("a/b=./c", "a/b=c", "a/b=../c/d", "a/b", "/c/d", "a/b=c/d e/f=g"):
+        assert "like owner/name=other/name@revision or owner/name=/path/to/fo" in refusal(TURNAROUND_SOURCES=text)
+    assert "no such user" in refusal(TURNAROUND_SOURCES="a/b=~nobody-of-this-name/c")
+
+
 @pytest.mark.parametrize("text", ["http://mirror:8080/rembg", "http://mirror:8080/rembg/"])
 def test_a_mirror_ends_with_one_slash_so_that_a_name_can_follow(text: str) -> None:
     assert read_settings({"TURNAROUND_REMBG_URL": text}).rembg_url == "http://mirror:8080/rembg/"

@@ -3,13 +3,24 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.report import Report
-from pipelines.runtime.weights import Source, WeightFile, Weights, fetch, located, missing_bytes, notice, unused_by_hand
+from pipelines.runtime.weights import (
+    Source,
+    WeightFile,
+    Weights,
+    fetch,
+    located,
+    missing_bytes,
+    needed,
+    notice,
+    unused_by_hand,
+)
 from tests.hub.client import CONFIG, LARGE, QUICK, a_hub, weights_of
 from tests.hub.server import Hub
 
@@ -105,6 +116,35 @@ def test_without_a_network_the_refusal_says_what_the_folder_lacks(hub: Hub, fold
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(TurnaroundError, match=f"HF_HUB_OFFLINE .* is not used: {LARGE} is cut short"):
         fetch(WEIGHTS, Report())
+
+
+def test_a_folder_that_a_setting_names_is_used_as_it_stands_and_nothing_in_its_stead(
+    hub: Hub, folder: Path, monkeypatch, tmp_path: Path
+) -> None:
+    fetch(weights_of(), Report(), QUICK)
+    asked, own = len(hub.asked), folder.rename(tmp_path / "my own")
+    monkeypatch.setenv("HOME", str(own))
+    monkeypatch.setenv("TURNAROUND_SOURCES", "lab/thing=~")
+    several = Weights("The Thing", (*WEIGHTS.sources, weights_of().first))
+    fetched = fetch(several, Report())
+    assert (fetched.folder, fetched.revision) == (own, "own-folder") == (own, needed(several).revision)
+    words = str(notice(several, fetched))
+    assert words == "The weights of The Thing are from a folder of this server's own, used as they stand."
+
+    (own / LARGE).unlink()
+    assert located(several) is None and missing_bytes(several) == 0, "what the Hub's cache has is not what was named"
+    with pytest.raises(TurnaroundError, match=f"TURNAROUND_SOURCES names for lab/thing is not used: {LARGE} is miss"):
+        fetch(several, Report())
+    assert len(hub.asked) == asked and str(own) not in "".join(unused_by_hand(several))
+
+
+def test_a_file_may_have_the_other_name_that_libraries_give_it(hub: Hub, folder: Path) -> None:
+    (folder / LARGE).rename(folder / "unet/other.safetensors")
+    files = [
+        replace(file, or_path="unet/other.safetensors" if file.path == LARGE else None) for file in WEIGHTS.first.files
+    ]
+    fetched = fetch(Weights("The Thing", (replace(WEIGHTS.first, files=tuple(files)),)), Report())
+    assert [file.path for file in fetched.source.files] == [CONFIG, "unet/other.safetensors", PICKLED, PLAIN]
 
 
 def test_what_the_folder_lacks_is_fetched_from_the_hub(hub: Hub, folder: Path) -> None:

@@ -32,6 +32,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "The weights of {what} are from {repository}; their licence: {licence}.",
         "Die Gewichte von {what} stammen von {repository}; ihre Lizenz: {licence}.",
     ),
+    (
+        "The weights of {what} are from a folder of this server's own, used as they stand.",
+        "Die Gewichte von {what} stammen aus einem eigenen Ordner dieses Servers, genommen, wie sie sind.",
+    ),
     ("{licence}, as its card says of {repository}", "{licence}, wie die Karte von {repository} sagt"),
     (
         "The weights of {what} are of another revision than its card names: {revision}.",
@@ -51,6 +55,16 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     (
         "{what} in the folder of TURNAROUND_WEIGHTS is not used: {why}.",
         "{what} im Ordner von TURNAROUND_WEIGHTS wird nicht genommen: {why}.",
+    ),
+    (
+        "The folder that TURNAROUND_SOURCES names for {what} is not used: {why}.",
+        "Der Ordner, den TURNAROUND_SOURCES für {what} nennt, wird nicht genommen: {why}.",
+    ),
+    (
+        "{what} cannot be used. {why} Put that folder in order, or let TURNAROUND_SOURCES name another place; other "
+        "methods are not affected.",
+        "{what} lässt sich nicht benutzen. {why} Bring den Ordner in Ordnung oder nenne mit TURNAROUND_SOURCES eine "
+        "andere Stelle; andere Verfahren betrifft das nicht.",
     ),
     (
         "{what} is not on this machine ({missing} missing), and HF_HUB_OFFLINE forbids fetching it. Unset it "

@@ -241,28 +241,34 @@ class _Bridge:
                 try:  # another page on the same cluster may have made it, and its runs must not be disturbed
                     handle = serve.get_app_handle(name)
                 except RayServeException:
-                    taken = resources(method, self.machine)
-                    deployment = serve.deployment(Replica).options(
-                        name=key,
-                        max_ongoing_requests=1,
-                        graceful_shutdown_wait_loop_s=0.2,
-                        health_check_period_s=LOOK_S,
-                        ray_actor_options=taken,
-                        autoscaling_config={
-                            "min_replicas": 0,
-                            "initial_replicas": 0,
-                            "max_replicas": MOST_REPLICAS,
-                            "target_ongoing_requests": 1,
-                            "metrics_interval_s": 0.5,
-                            "look_back_period_s": 1.0,
-                            "upscale_delay_s": 0.5,
-                            "downscale_delay_s": IDLE_LEARNED_S if is_heavy(method) else IDLE_S,
-                        },
-                    )
-                    replica = deployment.bind(method, taken.get("num_gpus", 1.0))
-                    handle = serve.run(replica, name=name, route_prefix=None)
+                    handle = serve.run(application(method, self.machine), name=name, route_prefix=None)
                 self._handles[key] = handle.options(stream=True)
             return self._handles[key]
+
+
+def application(method: Method, machine: Machine) -> Any:
+    """What Ray Serve is asked to run: as many replicas of the method as there is work and room for."""
+    from ray import serve
+
+    taken = resources(method, machine)
+    deployment = serve.deployment(Replica).options(
+        name=method.card.key,
+        max_ongoing_requests=1,
+        graceful_shutdown_wait_loop_s=0.2,
+        health_check_period_s=LOOK_S,
+        ray_actor_options=taken,
+        autoscaling_config={
+            "min_replicas": 0,
+            "initial_replicas": 0,
+            "max_replicas": MOST_REPLICAS,
+            "target_ongoing_requests": 1,
+            "metrics_interval_s": 0.5,
+            "look_back_period_s": 1.0,
+            "upscale_delay_s": 0.5,
+            "downscale_delay_s": IDLE_LEARNED_S if is_heavy(method) else IDLE_S,
+        },
+    )
+    return deployment.bind(method, taken.get("num_gpus", 1.0))
 
 
 def _knock(address: str) -> None:

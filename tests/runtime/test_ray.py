@@ -26,11 +26,11 @@ from pipelines.core.cameras import orbit
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.inflate import Inflate
 from pipelines.runtime import ray_engine
-from pipelines.runtime.devices import this_machine
+from pipelines.runtime.devices import Machine, this_machine
 from pipelines.runtime.engine import Turn, open_engine
-from pipelines.runtime.method import Method, Report, Request
+from pipelines.runtime.method import Estimate, Method, Report, Request
 from pipelines.runtime.places import chosen_place
-from pipelines.runtime.ray_bridge import Ready, Replica, resources
+from pipelines.runtime.ray_bridge import Ready, Replica, application, resources
 from pipelines.runtime.ray_engine import RayEngine
 from pipelines.runtime.register import REGISTER
 from pipelines.runtime.relay import WorkerBug
@@ -273,13 +273,14 @@ def test_what_was_last_known_of_the_cluster_stays_known_and_nobody_keeps_knockin
     assert engine.machine(tmp_path).cores == 99 and engine._bridge.gone, "but not once it was closed"
 
 
+class Hungry(Flat):
+    card = a_card("hungry", weights=(some_weights(),))
+
+    def estimate(self, request: Request, machine: Machine) -> Estimate:
+        return dataclasses.replace(super().estimate(request, machine), memory_bytes=17 * 10**9)
+
+
 def test_a_replica_takes_the_memory_and_the_share_of_the_gpu_that_the_method_needs():
-    class Hungry(Flat):
-        card = a_card("hungry", weights=(some_weights(),))
-
-        def estimate(self, request: Request, machine: Any) -> Any:
-            return dataclasses.replace(super().estimate(request, machine), memory_bytes=17 * 10**9)
-
     here = dataclasses.replace(this_machine(Path()), memory_bytes=64 * 10**9)
     gpu = dataclasses.replace(here, gpu="NVIDIA H100", gpu_memory_bytes=80 * 10**9, device="cuda")
     assert resources(Hungry(), gpu)["memory"] == 17 * 10**9
@@ -295,6 +296,14 @@ def test_a_replica_with_a_share_of_a_gpu_keeps_models_within_it(monkeypatch: pyt
     monkeypatch.setenv("TURNAROUND_MODEL_GB", "40")
     Replica(TinyLearned(), share=0.25)
     assert REGISTER.budget_bytes(chosen_place()) == 10 * 10**9
+
+
+def test_a_replica_is_told_the_share_that_it_is_given():
+    gpu = dataclasses.replace(this_machine(Path()), gpu="NVIDIA H100", gpu_memory_bytes=80 * 10**9, device="cuda")
+    for method, share in ((Hungry(), 0.25), (Inflate(), 1.0)):
+        deployment = application(method, gpu)._bound_deployment
+        assert deployment.init_args == (method, share)
+        assert deployment.ray_actor_options.get("num_gpus", 1.0) == share
 
 
 def test_the_command_line_sends_many_photos_at_once():

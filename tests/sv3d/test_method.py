@@ -1,23 +1,30 @@
 """SV3D as a visitor meets it, with a small network of random numbers."""
 
+import math
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
+from pipelines.core.backdrop import off_backdrop, reframed
 from pipelines.core.cameras import View, angle_between, orbit
 from pipelines.core.errors import Cancelled
 from pipelines.runtime import residency
 from pipelines.runtime.devices import this_machine
-from pipelines.runtime.method import Report, Request, Turnaround, options_from
+from pipelines.runtime.method import Frame, Report, Request, Turnaround, options_from
 from pipelines.sv3d import SV3DP, SV3DU
 from pipelines.sv3d.cameras import Path as Cameras
 from pipelines.sv3d.cameras import sine, through
+from pipelines.sv3d.method import PHOTO_FILL
+from pipelines.sv3d.sampling import camera_numbers
 from tests.sv3d import tiny
 from tests.toy_methods import a_subject
 
@@ -51,6 +58,51 @@ def expected(there: Cameras) -> list[tuple[float, float]]:
     return [(round(view.azimuth_deg, 6), round(view.elevation_deg, 6)) for view in there.views()]
 
 
+@dataclass
+class Watched:
+    """A flight that climbs, and what the parts of the recipe were given and gave meanwhile."""
+
+    frames: tuple[Frame, ...]
+    fov_deg: float | None
+    photo: NDArray[np.uint8]
+    numbers: NDArray[np.float32]
+    drawn: Tensor
+    decoded: Tensor
+    pictures: list[NDArray[np.uint8]]
+
+
+@pytest.fixture(scope="module")
+def watched() -> Watched:
+    """Its networks have random numbers and know no white: all but the middle of what they draw is painted white."""
+    from pipelines.sv3d import sampling
+
+    caught, decoded, pictures = dict[str, Any](), list[Tensor](), list[NDArray[np.uint8]]()
+    as_input, draw, decode = sampling.as_input, sampling.draw, sampling.decoded
+
+    def seen(photo: NDArray[np.uint8], device: Any) -> Tensor:
+        caught["photo"] = photo
+        return as_input(photo, device)
+
+    def drawn(parts: Any, seen: Any, numbers: NDArray[np.float32], *rest: Any) -> Tensor:
+        caught["numbers"], caught["drawn"] = numbers, draw(parts, seen, numbers, *rest)
+        return caught["drawn"]
+
+    def on_white(parts: Any, latents: Tensor) -> NDArray[np.uint8]:
+        made = decode(parts, latents)
+        quarter = made.shape[1] // 4
+        white = np.full_like(made, 255)
+        white[:, quarter:-quarter, quarter:-quarter] = made[:, quarter:-quarter, quarter:-quarter]
+        decoded.append(latents)
+        pictures.extend(white)
+        return white
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, watching in (("as_input", seen), ("draw", drawn), ("decoded", on_white)):
+            patch.setattr(sampling, name, watching)
+        made = run(SV3DP(), *orbit(FRAMES, 30))
+    return Watched(made.frames, made.fov_deg, decoded=torch.cat(decoded), pictures=pictures, **caught)
+
+
 @pytest.fixture(scope="module")
 def orbit_of_p() -> tuple[Turnaround, list[tuple[float, str, Any]]]:
     """What came of it, and what was told meanwhile."""
@@ -67,6 +119,32 @@ def test_an_orbit_has_its_true_cameras_and_ends_with_the_photo_itself(kind: str,
     centre = SUBJECT.rgba[48, 60]  # within the disc's lighter half
     assert photo[0, 0, 3] == 0 and np.abs(photo[32, 40].astype(int) - centre).max() <= 2
     assert not any(np.array_equal(frame.rgba, photo) for frame in made.frames[:-1])
+
+
+def test_the_network_is_told_the_cameras_that_the_frames_are_labelled_with(watched: Watched):
+    views = [frame.view for frame in watched.frames]
+    flown = Cameras(tuple(view.azimuth_deg % 360 for view in views), tuple(view.elevation_deg for view in views))
+    assert len({view.elevation_deg for view in views}) == 3 and views[-1] == View(0, 10)
+    assert np.abs(watched.numbers - camera_numbers(flown, FRAMES)).max() < 1e-5
+
+
+def test_each_camera_has_the_picture_that_was_drawn_for_it_cut_out_at_the_photos_scale(watched: Watched):
+    assert watched.decoded.equal(watched.drawn)
+    zoom = SUBJECT.fill / PHOTO_FILL
+    for frame, picture in zip(watched.frames[:-1], watched.pictures, strict=False):
+        assert np.array_equal(frame.rgba, reframed(off_backdrop(picture, 255), zoom, 64))
+        corners = frame.rgba[[0, 0, -1, -1], [0, -1, 0, -1], 3]
+        assert not corners.any() and frame.rgba[32, 32, 3] == 255
+    assert not any(np.array_equal(a.rgba, b.rgba) for a, b in combinations(watched.frames, 2))
+    assert watched.fov_deg == pytest.approx(2 * math.degrees(math.atan(math.tan(math.radians(33.8) / 2) / zoom)))
+
+
+def test_the_photo_is_shown_to_the_network_on_white_and_fills_nine_tenths_of_it(watched: Watched):
+    side = len(watched.photo)
+    assert (watched.photo[[0, 0, -1, -1], [0, -1, 0, -1]] == 255).all()
+    rows, columns = np.nonzero(watched.photo.min(axis=-1) < 128)
+    for places in (rows, columns):
+        assert np.ptp(places) + 1 == pytest.approx(0.9 * side, abs=1.5)
 
 
 def test_a_path_with_another_elevation_is_flown_by_p_and_labelled_as_it_is_by_u():

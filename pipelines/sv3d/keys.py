@@ -53,6 +53,20 @@ def targets(key: str, vae_levels: int = 4) -> list[Target] | None:
     raise KeyError(key)
 
 
+def origin(part: str, name: str, vae_levels: int = 4) -> str:
+    """The key of the checkpoint that a tensor of ours comes from: `targets` the other way round."""
+    if part == UNET:
+        return f"model.diffusion_model.{_unets_origin(name)}"
+    if part == CLIP:
+        return f"conditioner.embedders.0.open_clip.model.visual.{_clips_origin(name)}"
+    prefix = "first_stage_model." if name.startswith("decoder.") else "conditioner.embedders.1.encoder."
+    return prefix + _autoencoders_origin(name, vae_levels)
+
+
+def _turned(table: dict[str, str]) -> dict[str, str]:
+    return {ours: theirs for theirs, ours in table.items()}
+
+
 # --- The UNet ---------------------------------------------------------------------------------------------------------
 
 _PLAIN = {
@@ -117,6 +131,35 @@ def _attention(rest: str) -> str:
     return re.sub(r"^time_pos_embed\.(0|2)\.", lambda m: f"time_pos_embed.linear_{int(m[1]) // 2 + 1}.", rest)
 
 
+def _unets_origin(name: str) -> str:
+    stem, _, kind = name.rpartition(".")
+    if stem in _turned(_PLAIN):
+        return f"{_turned(_PLAIN)[stem]}.{kind}"
+    block, numbers = name.split("_")[0], [int(part) for part in name.split(".") if part.isdigit()]
+    attends, rest = ".attentions." in name, re.sub(r".*?\.(resnets|attentions)\.\d\.", "", name)
+    rest = rest if "samplers." in name else _attentions_origin(rest) if attends else _residuals_origin(rest)
+    if block == "mid":
+        return f"middle_block.{1 if attends else 2 * numbers[0]}.{rest}"
+    first = _A_LEVEL * numbers[0]
+    if "samplers." in name:  # the coarsest level up has no attention before it
+        last = f"output_blocks.{first + 2}.{min(numbers[0], 1) + 1}.conv"
+        return f"{f'input_blocks.{first + 3}.0.op' if block == 'down' else last}.{kind}"
+    number = first + numbers[1]
+    return f"{f'input_blocks.{number + 1}' if block == 'down' else f'output_blocks.{number}'}.{int(attends)}.{rest}"
+
+
+def _residuals_origin(rest: str) -> str:
+    if rest == "time_mixer.mix_factor":
+        return rest
+    half, stem, kind = rest.split(".")
+    return f"{'time_stack.' if half == 'temporal_res_block' else ''}{_turned(_RES)[stem]}.{kind}"
+
+
+def _attentions_origin(rest: str) -> str:
+    rest = re.sub(r"^temporal_transformer_blocks\.", "time_stack.", rest)
+    return re.sub(r"^time_pos_embed\.linear_(1|2)\.", lambda m: f"time_pos_embed.{2 * int(m[1]) - 2}.", rest)
+
+
 # --- The autoencoder --------------------------------------------------------------------------------------------------
 
 _MID = {"q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0", "norm": "group_norm"}
@@ -136,6 +179,16 @@ def _autoencoder(key: str, levels: int) -> tuple[str, Reshape]:
     name = re.sub(r"\.up\.(\d)\.block\.", lambda m: f".up_blocks.{levels - 1 - int(m[1])}.resnets.", name)
     name = re.sub(r"\.up\.(\d)\.upsample\.", lambda m: f".up_blocks.{levels - 1 - int(m[1])}.upsamplers.0.", name)
     return name, shaped
+
+
+def _autoencoders_origin(name: str, levels: int) -> str:
+    key = name.replace("conv_norm_out", "norm_out").replace("conv_shortcut", "nin_shortcut")
+    key = re.sub(r"\.mid_block\.resnets\.(\d)\.", lambda m: f".mid.block_{int(m[1]) + 1}.", key)
+    key = re.sub(r"\.mid_block\.attentions\.0\.(.+)\.", lambda m: f".mid.attn_1.{_turned(_MID)[m[1]]}.", key)
+    key = re.sub(r"\.down_blocks\.(\d)\.resnets\.", r".down.\1.block.", key)
+    key = re.sub(r"\.down_blocks\.(\d)\.downsamplers\.0\.", r".down.\1.downsample.", key)
+    key = re.sub(r"\.up_blocks\.(\d)\.resnets\.", lambda m: f".up.{levels - 1 - int(m[1])}.block.", key)
+    return re.sub(r"\.up_blocks\.(\d)\.upsamplers\.0\.", lambda m: f".up.{levels - 1 - int(m[1])}.upsample.", key)
 
 
 def _as_it_is(tensor: "Tensor") -> "Tensor":
@@ -182,3 +235,15 @@ def _clip(key: str) -> list[Target]:
             for i, name in enumerate("qkv")
         ]
     return [Target(CLIP, f"{layer}.{_LAYER[stem]}.{kind}")]
+
+
+def _clips_origin(name: str) -> str:
+    if name == "visual_projection.weight":
+        return "proj"
+    ours = name.removeprefix("vision_model.")
+    if ours in _turned(_VISUAL):
+        return _turned(_VISUAL)[ours]
+    _, _, layer, *stem, kind = ours.split(".")
+    stem = ".".join(stem)
+    theirs = f"{_turned(_LAYER)[stem]}.{kind}" if stem in _turned(_LAYER) else f"attn.in_proj_{kind}"  # of q, k or v
+    return f"transformer.resblocks.{layer}.{theirs}"

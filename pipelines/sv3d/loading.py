@@ -22,7 +22,7 @@ from pipelines.runtime.telling import audible
 from pipelines.runtime.tensors import damaged, filled, stored_in, with_channels_last
 from pipelines.runtime.weights import Fetched
 from pipelines.sv3d.cameras import FRAMES
-from pipelines.sv3d.keys import CLIP, OTHER_DECODER, OWN_DECODER, PREFIXES, UNET, VAE, targets
+from pipelines.sv3d.keys import CLIP, OTHER_DECODER, OWN_DECODER, PREFIXES, UNET, VAE, origin, targets
 from pipelines.sv3d.network import equip
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 HEAD_CHANNELS, CLIP_HEAD_CHANNELS = 64, 80  # SV3D, configs: of an attention head; no tensor's shape tells
 LATENT_PX = 72  # SV3D, section 3: 576 pixels
 OLD_S = 600.0  # half a file that nobody has written to for so long is nobody's any more
+MOST_NAMED = 5  # tensors in a sentence
 LAYOUT = "v1"  # of conversions: those of another are made anew
 ABOUT = "turnaround"  # the key of a file's metadata under which ours say what no shape tells
 UNET_PREFIX, VAE_PREFIX, _, CLIP_PREFIX = PREFIXES
@@ -285,7 +286,7 @@ def _sweep(original: Path, folder: Path, files: list[Path]) -> None:
 
 
 def _require_match(original: Path, shapes: Shapes, sizes: Sizes) -> None:
-    """Each of its tensors has a place, and each place a tensor of its size; else the first amiss is named."""
+    """Each of its tensors has a place, and each place a tensor of its size; else what is amiss is named."""
     import torch
     from accelerate import init_empty_weights
 
@@ -295,22 +296,36 @@ def _require_match(original: Path, shapes: Shapes, sizes: Sizes) -> None:
             for part, build in _builders(sizes).items()
             for name, tensor in build().named_parameters()
         }
+    unknown, unfit = list[str](), list[str]()
     for key, shape in shapes.items():
         try:
             needed = [(each, places.pop((each.part, each.name))) for each in targets(key, sizes.vae_levels) or []]
         except KeyError:
-            raise damaged(original, f"holds the tensor {key}, which SV3D does not have") from None
+            unknown.append(key)
+            continue
         for target, size in needed:
             try:
                 fits = target.shaped(torch.empty(shape, device="meta")).shape == size
             except (IndexError, RuntimeError):
                 fits = False
             if not fits:
-                there = " x ".join(map(str, shape)) or "of one number"
-                raise damaged(original, f"has the tensor {key} in a size that is not SV3D's, {there}")
+                unfit.append(key)
+    if unknown:
+        named, more = _named(unknown)
+        raise damaged(original, f"holds tensors that SV3D does not have: {named}{more}")
+    if unfit:
+        there = " x ".join(map(str, shapes[unfit[0]])) or "of one number"
+        raise damaged(original, f"has the tensor {unfit[0]} in a size that is not SV3D's, {there}")
     if places:
-        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-        raise damaged(original, f"lacks the tensor {min(places)[1]} of {min(places)[0]}{more}")
+        named, more = _named([origin(part, name, sizes.vae_levels) for part, name in places])
+        raise damaged(original, f"lacks tensors that SV3D has: {named}{more}")
+
+
+def _named(keys: list[str]) -> tuple[str, str]:
+    """As many as a sentence bears, and how many more there are."""
+    different = sorted(set(keys))
+    more = f" and {len(different) - MOST_NAMED} more" if len(different) > MOST_NAMED else ""
+    return ", ".join(different[:MOST_NAMED]), more
 
 
 def _translated(

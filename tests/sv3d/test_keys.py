@@ -12,7 +12,7 @@ import torch
 from accelerate import init_empty_weights
 
 from pipelines.sv3d import loading
-from pipelines.sv3d.keys import CLIP, UNET, VAE, targets
+from pipelines.sv3d.keys import CLIP, UNET, VAE, origin, targets
 from tests.sv3d import tiny
 
 DIFFUSION, ENCODER = "model.diffusion_model.", "conditioner.embedders.1.encoder."
@@ -67,6 +67,13 @@ def test_every_tensor_has_one_place_of_its_shape_and_every_place_a_tensor(real: 
             assert place not in reached, f"{key} has another's place"
             reached[place] = target.shaped(torch.empty(shape, device="meta")).shape
     assert reached == needed
+
+
+@pytest.mark.parametrize(("keys", "vae_levels"), [(tiny.FULL, 4), (tiny.TINY, 3)], ids=["full", "tiny"])
+def test_every_place_leads_back_to_the_authors_key(keys: dict[str, list[int]], vae_levels: int):
+    for key in keys:
+        for target in targets(key, vae_levels) or []:
+            assert origin(target.part, target.name, vae_levels) == key
 
 
 def test_only_the_text_leftovers_and_the_decoder_that_nobody_calls_are_left_out(real: Real):

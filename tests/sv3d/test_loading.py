@@ -312,22 +312,33 @@ def refusal(file: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("gone", "named"),
+    "gone",
     [
-        (f"{DIFFUSION}input_blocks.0.0.weight", "conv_in.weight of unet."),
-        (f"{DIFFUSION}input_blocks.4.0.out_layers.3.weight", f"{DIFFUSION}input_blocks.4.0.out_layers.3.weight."),
-        (f"{FIRST_STAGE}decoder.norm_out.bias", "decoder.conv_norm_out.bias of vae."),
-        (
-            f"{ENCODER}encoder.down.1.block.0.conv1.weight",
-            f"{ENCODER}encoder.down.1.block.0.conv1.weight.",
-        ),
-        (f"{VISUAL}transformer.resblocks.1.ln_1.weight", f"{LAYER}.layer_norm1.weight of image_encoder."),
-        (IN_PROJ, f"{LAYER}.self_attn.k_proj.weight of image_encoder and 2 more."),
+        [f"{DIFFUSION}input_blocks.0.0.weight"],
+        [f"{DIFFUSION}output_blocks.2.1.conv.bias", f"{FIRST_STAGE}decoder.norm_out.bias"],
+        [f"{FIRST_STAGE}decoder.up.2.block.0.norm1.weight", f"{VISUAL}transformer.resblocks.1.ln_1.weight"],
+        [IN_PROJ],
     ],
 )
-def test_a_missing_tensor_is_named(gone: str, named: str, original: Path):
-    rewrite(original, {name: each for name, each in load_file(original).items() if name != gone})
-    assert f" lacks the tensor {named} " in refusal(original)
+def test_missing_tensors_are_named_as_the_authors_call_them(gone: list[str], original: Path):
+    rewrite(original, {name: each for name, each in load_file(original).items() if name not in gone})
+    assert f" lacks tensors that SV3D has: {', '.join(sorted(gone))}. " in refusal(original)
+
+
+@pytest.mark.parametrize("needed", [f"{DIFFUSION}input_blocks.4.0.out_layers.3.weight", f"{VISUAL}proj"])
+def test_without_what_tells_a_size_that_one_is_named(needed: str, original: Path):
+    rewrite(original, {name: each for name, each in load_file(original).items() if name != needed})
+    assert f" lacks the tensor {needed}. " in refusal(original)
+
+
+def test_of_many_missing_or_unknown_tensors_five_are_named_and_the_rest_counted(original: Path):
+    tensors = load_file(original)
+    gone = sorted(name for name in tensors if name.startswith(f"{DIFFUSION}middle_block."))
+    rewrite(original, {name: each for name, each in tensors.items() if name not in gone})
+    assert f" has: {', '.join(gone[:5])} and {len(gone) - 5} more. " in refusal(original)
+    more = {f"other.{i}": torch.zeros(1) for i in range(7)}
+    rewrite(original, tensors | more)
+    assert f" does not have: {', '.join(list(more)[:5])} and 2 more. " in refusal(original)
 
 
 @pytest.mark.parametrize("prefix", ["", DIFFUSION, VISUAL])
@@ -347,7 +358,7 @@ def test_another_models_file_is_refused(prefix: str, original: Path):
 )
 def test_a_tensor_that_sv3d_does_not_have_is_named(key: str, original: Path):
     rewrite(original, load_file(original) | {key: torch.zeros(8, 8, 1, 1)})
-    assert f" holds the tensor {key}, which SV3D does not have. " in refusal(original)
+    assert f" holds tensors that SV3D does not have: {key}. " in refusal(original)
 
 
 @pytest.mark.parametrize(

@@ -104,11 +104,11 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "ist ohne den Tensor {name}{more} oder hat ihn in anderer Größe",
     ),
     ("lacks the tensor {name}", "ist ohne den Tensor {name}"),
-    ("lacks the tensor {name} of {size}{more}", "ist ohne den Tensor {name} von {size}{more}"),
+    ("lacks tensors that SV3D has: {names}{more}", "ist ohne Tensoren, die SV3D hat: {names}{more}"),
     ("and {n} more", "und {n} weitere"),
     ("of one number", "mit einer Zahl"),
     ("holds tensors that are not SV3D's", "enthält Tensoren, die nicht zu SV3D gehören"),
-    ("holds the tensor {name}, which SV3D does not have", "enthält den Tensor {name}, den SV3D nicht hat"),
+    ("holds tensors that SV3D does not have: {names}{more}", "enthält Tensoren, die SV3D nicht hat: {names}{more}"),
     (
         "has the tensor {name} in a size that is not SV3D's, {size}",
         "hat den Tensor {name} in einer Größe, die nicht die von SV3D ist, {size}",

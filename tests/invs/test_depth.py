@@ -1,0 +1,83 @@
+"""Depths by networks: here by one that takes a picture's red for it, so that where it comes out can be told."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.core.backdrop import reframed
+from pipelines.core.cameras import View, photo_distance
+from pipelines.invs import INVS, depth
+from pipelines.invs.depth import PX, metres
+from pipelines.invs.loading import DepthNetwork
+from pipelines.invs.method import ANYTHING, ZOE, Options
+from pipelines.invs.relief import relief
+from pipelines.runtime.method import Report, Request
+from pipelines.runtime.residency import Place
+from pipelines.runtime.telling import Telling
+from tests.toy_methods import a_subject
+
+CPU = Place(torch.device("cpu"), torch.float32, "CPU, float32")
+
+
+class TakesRed(torch.nn.Module):
+    """Two and a half metres where there is none, three and a half where there is most."""
+
+    dtype = torch.float32
+
+    def __init__(self, is_zoe: bool):
+        super().__init__()
+        self.mean, self.std = (0.5, 0.5) if is_zoe else (depth.IMAGENET_MEAN[0], depth.IMAGENET_STD[0])
+
+    def forward(self, pictures: torch.Tensor) -> Any:
+        return SimpleNamespace(predicted_depth=2.5 + pictures[:, 0] * self.std + self.mean)
+
+
+def a_network(is_zoe: bool) -> DepthNetwork:
+    return DepthNetwork(TakesRed(is_zoe), is_zoe, CPU)
+
+
+def across_and_down(side: int) -> np.ndarray:
+    """[S, S] in 0..1, alike neither mirrored nor turned."""
+    y, x = np.mgrid[:side, :side] / side
+    return (0.7 * x + 0.3 * y * y).astype(np.float32)
+
+
+@pytest.mark.parametrize("is_zoe", [True, False])
+def test_a_depth_is_of_the_very_pixels_that_were_shown(is_zoe: bool):
+    """However they are padded, scaled and mirrored on the way."""
+    red = across_and_down(256)
+    rgb = np.dstack([np.rint(255 * red), 0 * red, 0 * red]).astype(np.uint8)
+    found = metres(a_network(is_zoe), rgb)
+    assert found.shape == red.shape
+    assert np.abs(found - (2.5 + red))[8:-8, 8:-8].max() < 0.005
+
+
+@pytest.mark.parametrize("name", [ZOE, ANYTHING])
+@pytest.mark.parametrize("fill", [0.55, 0.9])
+def test_however_much_of_the_frame_the_object_fills_its_depth_lies_on_it(
+    name: str, fill: float, monkeypatch: pytest.MonkeyPatch
+):
+    """Networks see it larger or smaller than it is in its own picture."""
+
+    @contextmanager
+    def network(*_: object) -> Iterator[DepthNetwork]:
+        yield a_network(name == ZOE)
+
+    monkeypatch.setattr(INVS, "_network", network)
+    disc = reframed(a_subject(256).rgba, fill / 0.8, 256)
+    rgba = np.dstack([np.rint(255 * across_and_down(256)).astype(np.uint8), disc[..., 1:]])
+    subject = replace(a_subject(256), rgba=rgba, fill=fill)
+    request, report = Request(subject, (View(30),), options=Options(depth=name, relief=0.8, pivot=0.3)), Report()
+    found = INVS()._depth(request, Telling(report, ""), report)
+    alone = reframed(rgba, 1.0, PX)
+    seen = 2.5 + alone[..., 0] / np.float32(255)
+    expected = relief(seen, alone[..., 3], photo_distance(fill), 0.8, 0.3)
+    deep = expected > 0
+    assert ((found > 0) == deep).all() and np.abs(found - expected)[deep].max() < 0.01
+    assert np.ptp(expected[deep]) > 0.2

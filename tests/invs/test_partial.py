@@ -1,8 +1,12 @@
 """What the photo shows of another view, held against the truth: an object of known depth, seen by both cameras."""
 
+import json
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,16 +15,24 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.core.cameras import View, photo_distance, project
+from pipelines.core.depth_map import DepthMap, framed_depth
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.raster import Rendered, Renderer
 from pipelines.core.subject import Making, Subject
 from pipelines.core.warp import hidden, lifted, pinhole
+from pipelines.invs import INVS, loading
 from pipelines.invs.inpainting import composed, on_white
+from pipelines.invs.loading import Inpainter
+from pipelines.invs.method import OWN, WARPED
 from pipelines.invs.partial import BALL_RADIUS, MASK_PX, Partial, closed, partials, photo_sheet
 from pipelines.invs.relief import relief
+from pipelines.invs.sources import INPAINTER
+from pipelines.runtime import residency
+from pipelines.runtime.method import Frame, Report, Request, options_from
 from tests.core.shapes import ball, painted, together
+from tests.invs import tiny
 
-FILL, SIZE = 0.7, 256
+FILL, SIZE, SMALL = 0.7, 256, 128
 PHOTO, CPU = View(0, 10), torch.device("cpu")
 DISTANCE = photo_distance(FILL)
 
@@ -48,17 +60,17 @@ def photo() -> tuple[Renderer, Rendered, Subject]:
 
 
 @cache
-def case(azimuth_deg: float) -> Case:
+def case(azimuth_deg: float, size: int = SIZE) -> Case:
     renderer, shown, subject = photo()
     view = View(azimuth_deg, PHOTO.elevation_deg)
-    sheet = photo_sheet(subject, shown.depth, SIZE, CPU)
-    (partial,) = partials([sheet], subject, shown.depth, [view], SIZE, CPU)
-    true = renderer.render(view, DISTANCE, SIZE)
-    points = lifted(torch.zeros(SIZE, SIZE, 1), torch.from_numpy(true.depth), pinhole(view, DISTANCE, SIZE)).points
+    sheet = photo_sheet(subject, shown.depth, size, CPU)
+    (partial,) = partials([sheet], subject, shown.depth, [view], size, CPU)
+    true = renderer.render(view, DISTANCE, size)
+    points = lifted(torch.zeros(size, size, 1), torch.from_numpy(true.depth), pinhole(view, DISTANCE, size)).points
     pixels, depth = project(points.reshape(-1, 3).double().numpy(), PHOTO, DISTANCE, 2 * SIZE)
     columns, rows = np.floor(pixels).astype(int).clip(0, 2 * SIZE - 1).T
     there = shown.depth[rows, columns]
-    shared = ((there > 0) & (np.abs(depth - there) < 0.02)).reshape(SIZE, SIZE) & (true.depth > 0)
+    shared = ((there > 0) & (np.abs(depth - there) < 0.02)).reshape(size, size) & (true.depth > 0)
     return Case(partial, true, shared, true.rgba[..., 3] == 255)
 
 
@@ -109,6 +121,69 @@ def test_with_an_inpainter_that_knows_the_truth_the_view_is_as_true_as_its_pixel
     assert psnr_db(view[it.inside][:, :3], it.true.rgba[it.inside][:, :3]) > limit - 1
     assert np.abs(view[..., 3].astype(int) - it.true.rgba[..., 3]).mean() < 3
     assert (own[~it.partial.seen] == 0).all() and (own[seen] > 0.99).mean() > 0.6
+
+
+@pytest.fixture
+def oracle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[NDArray[np.uint8]]]:
+    """An inpainter whose pictures are those of this list, [SMALL, SMALL, 3], one after the other."""
+    answers = list[NDArray[np.uint8]]()
+    folder = tmp_path / INPAINTER.first.repository
+    tiny.inpainter(folder)
+    config = folder / "unet" / "config.json"
+    wider = {"sample_size": SMALL * tiny.LATENT_PX // tiny.SIDE_PX}
+    config.write_text(json.dumps(json.loads(config.read_text()) | wider))
+    load = loading.load_inpainter
+
+    def answering(*given: Any) -> Inpainter:
+        def answer(*_: object) -> torch.Tensor:
+            return torch.from_numpy(answers.pop(0)).permute(2, 0, 1)[None] / 127.5 - 1
+
+        parts = load(*given)
+        parts.vae.decoder.register_forward_hook(answer)
+        return parts
+
+    monkeypatch.setattr(loading, "load_inpainter", answering)
+    monkeypatch.setenv("TURNAROUND_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("TURNAROUND_DEVICE", "cpu")
+    residency.forget_idle()
+    yield answers
+    residency.forget_idle()
+
+
+def test_the_whole_method_with_an_inpainter_that_knows_what_the_photo_hides_is_as_true_as_what_it_shows(
+    oracle: list[NDArray[np.uint8]],
+):
+    _, shown, subject = photo()
+    views = tuple(View(azimuth, PHOTO.elevation_deg) for azimuth in (30, 60))
+    subject = replace(
+        subject, depth=framed_depth(DepthMap(shown.depth), (512, 512), (0, 0, 512, 512), subject.rgba[..., 3])
+    )
+    rows, columns = (np.ptp(np.flatnonzero((shown.depth > 0).any(axis))) + 1 for axis in (1, 0))
+    front = DISTANCE - float(np.median(shown.depth[shown.depth > 0]))
+    as_it_is = {"depth": OWN, "pivot": front * max(rows, columns) / min(rows, columns), "neighbours": False}
+
+    def run(**options: Any) -> tuple[Frame, ...]:
+        chosen = options_from(INVS.Options, as_it_is | options)
+        return INVS()(Request(subject, views, 0, chosen, SMALL), Report()).frames
+
+    moved = run(fill=WARPED)
+    for frame in moved:
+        known = cv2.erode((confidence(frame) == 255).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+        truth = on_white(case(frame.view.azimuth_deg, SMALL).true.rgba)
+        oracle.append(np.where(known[..., None], 0, truth))  # wrong, deep within what the photo shows
+    painted = run(steps=10, guidance=1)
+    assert not oracle
+    for mine, as_shown in zip(painted, moved, strict=True):
+        it = case(mine.view.azimuth_deg, SMALL)
+        seen = (confidence(as_shown) == 255) & it.inside & it.shared
+        limit = psnr_db(as_shown.rgba[seen][:, :3], it.true.rgba[seen][:, :3])
+        assert psnr_db(mine.rgba[it.inside][:, :3], it.true.rgba[it.inside][:, :3]) > limit - 1
+        assert np.abs(mine.rgba[..., 3].astype(int) - it.true.rgba[..., 3]).mean() < 3
+
+
+def confidence(frame: Frame) -> NDArray[np.uint8]:
+    assert frame.confidence is not None
+    return frame.confidence
 
 
 def test_away_from_the_seam_the_photos_pixels_are_untouched_whatever_is_drawn():

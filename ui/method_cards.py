@@ -13,7 +13,8 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.core.subject import ANY_SUBJECT
 from pipelines.runtime.devices import Machine
 from pipelines.runtime.method import Estimate, Method, Request, options_from
-from pipelines.runtime.weights import Source, Weights
+from pipelines.runtime.settings import read_settings
+from pipelines.runtime.weights import Source, Weights, chosen_sources, missing_bytes
 from ui import status
 from ui.markup import SENTENCE, text
 from ui.phrases import duration, phrase
@@ -106,12 +107,19 @@ def facts(method: Method, machine: Machine, estimate: Estimate | None = None) ->
         words.append(phrase("method.time_here", time=duration(estimate.seconds)).html)
         if estimate.download_bytes:
             words.append(phrase("method.fetches", gb=f"{estimate.download_bytes / 1e9:.1f}").html)
+            if any(map(_is_behind_a_gate, card.weights)):
+                words.append(phrase("method.gate").html)
         if estimate.quota_s:
             words.append(phrase("method.quota", n=estimate.quota_s).html)
     listed = "".join(f"<li>{word}</li>" for word in words)
     blocked = "".join(f"<li {SENTENCE}>{text(reason)}</li>" for reason in method.blockers(machine))
     why = f'<div class="blocked"><p>{phrase("method.blocked").html}</p><ul>{blocked}</ul></div>' if blocked else ""
     return f'<ul class="facts">{listed}</ul>{licence}{why}{_weights(card.weights)}'
+
+
+def _is_behind_a_gate(weights: Weights) -> bool:
+    """Whether they are not here yet and the repository that is tried first asks for its licence to be accepted."""
+    return chosen_sources(weights, read_settings())[0].gated and missing_bytes(weights) > 0
 
 
 def _weights(sets: Sequence[Weights]) -> str:

@@ -1,6 +1,7 @@
 """The methods as cards: what they say, and what their controls give."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +104,31 @@ def test_a_card_names_where_its_weights_come_from(machine: Machine):
     assert "@ main" in mirror and "NC" in mirror and "unpinned" in mirror and "accepted there first" in mirror
     assert "<img" not in shown
     assert "<details" not in facts(Flat(), machine)
+
+
+GATED = Source("lab/closed", "0" * 40, (WeightFile("a.txt", 3),), "NC", gated=True)
+OPEN = Source("lab/open", "0" * 40, (WeightFile("a.txt", 3),), "MIT")
+
+
+def test_a_card_shows_the_gate_while_the_first_place_has_one_and_the_weights_are_not_here(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TURNAROUND_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("TURNAROUND_DATA", str(tmp_path / "data"))
+
+    def gate(*sources: Source) -> bool:
+        class Learned(Flat):
+            card = dataclasses.replace(a_card("learned"), weights=(Weights("Learned", sources),))
+
+        shown = facts(Learned(), machine, Estimate(1.0, 10**6, download_bytes=1))
+        before, _, folded = shown.partition("<details")
+        assert "accepted there first" in folded
+        return "licence must be accepted first" in before
+
+    assert gate(GATED) and gate(GATED, OPEN) and not gate(OPEN, GATED)
+    monkeypatch.setenv("TURNAROUND_SOURCES", "lab/closed=lab/open")
+    assert not gate(GATED, OPEN), "whoever runs it chose the copy"
+    monkeypatch.delenv("TURNAROUND_SOURCES")
+    (tmp_path / "lab" / "closed").mkdir(parents=True)
+    (tmp_path / "lab" / "closed" / "a.txt").write_bytes(b"abc")
+    assert not gate(GATED), "they are here"

@@ -7,6 +7,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "method.mesh": ("3D model", "3D-Modell"),
     "method.time_here": ("{time} here", "hier {time}"),
     "method.fetches": ("fetches {gb} GB once", "lädt einmal {gb} GB"),
+    "method.gate": ("its licence must be accepted first", "zuerst muss die Lizenz angenommen werden"),
     "method.quota": ("asks for {n} s of your GPU quota", "braucht {n} s deines GPU-Kontingents"),
     "method.blocked": ("Cannot run here:", "Läuft hier nicht:"),
     "method.weights": ("Weights", "Gewichte"),

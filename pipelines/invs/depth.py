@@ -28,8 +28,8 @@ ANYTHING_SIDE, ANYTHING_MULTIPLE = 518, 14  # Depth Anything V2, configs
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def inflated(subject: Subject) -> "Renderer":
-    """The solid that the outline makes when it is blown up."""
+def inflated(subject: Subject, gain: float = 1.0) -> "Renderer":
+    """The solid that the outline makes when it is blown up: `gain` times as thick as it is round, 0 flat."""
     from pipelines.core.inflation import inflate
     from pipelines.core.mesh import Mesh
     from pipelines.core.raster import Renderer
@@ -37,14 +37,14 @@ def inflated(subject: Subject) -> "Renderer":
     from pipelines.core.solid import solid
 
     silhouette = trace(subject.rgba[..., 3])
-    vertices, faces = solid(silhouette, inflate(silhouette), subject)
+    vertices, faces = solid(silhouette, inflate(silhouette), subject, gain)
     return Renderer(Mesh(vertices=vertices.astype(np.float32), faces=faces.astype(np.int32)), cull_backfaces=True)
 
 
-def inflated_depth(subject: Subject) -> NDArray[np.float32]:
+def inflated_depth(subject: Subject, gain: float = 1.0) -> NDArray[np.float32]:
     """[PX, PX] of the photo's own view, in world units."""
     view = View(0, subject.elevation_deg)
-    return inflated(subject).render(view, photo_distance(subject.fill), PX, supersample=1).depth
+    return inflated(subject, gain).render(view, photo_distance(subject.fill), PX, supersample=1).depth
 
 
 def own_depth(subject: Subject, *, nearer_is_larger: bool) -> NDArray[np.float32]:

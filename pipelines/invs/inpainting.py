@@ -75,6 +75,11 @@ def to_draw(partial: Partial, soft: bool) -> NDArray[np.float32]:
     return unseen if soft else (unseen > 0).astype(np.float32)
 
 
+def asked_for(words: str, fine_tuned: bool) -> str:
+    """A stock inpainter learned from captions (specs/invs.md, section 8); one of our training, from no words at all."""
+    return words if fine_tuned else f"photo of {words.strip() or 'an object'} on white background"
+
+
 def on_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     alpha = rgba[..., 3:] / np.float32(255)
     return np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)

@@ -93,11 +93,18 @@ class Options:
         "tightly; seams may show more",
     )
     prompt: str = option(
-        "", "Prompt", "What the object is, in a few English words: stock inpainters work better with it"
+        "",
+        "Prompt",
+        'What the object is, in a few English words, as "a red mug": a stock inpainter is then asked for "photo of a '
+        'red mug on white background", and without them for "photo of an object"; a fine-tuned one for just the words',
     )
     steps: int = option(50, "Steps", "Denoising steps", minimum=10, maximum=100)
     guidance: float = option(
-        5.0, "Guidance", "How closely it follows the prompt, where there is one", minimum=1.0, maximum=10.0
+        5.0,
+        "Guidance",
+        "How closely it follows the prompt or, fine-tuned, what is there; 1 is quickest",
+        minimum=1.0,
+        maximum=10.0,
     )
 
 
@@ -139,7 +146,7 @@ class INVS(Method):
         slow = machine.device == "cpu"
         pass_s = machine.takes_s(CPU_CORE_PASS_S, GPU_PASS_S)
         loading_s = load_s(machine, key, CPU_LOAD_S if slow else GPU_LOAD_S)
-        passes = 2 if options.prompt and options.guidance > 1 else 1  # guided by words, or by nothing
+        passes = 2 if options.guidance > 1 else 1
         seconds = fixed_s + loading_s + pace_s(machine, key, passes * count * options.steps, pass_s)
         return Estimate(seconds, memory_bytes(machine, key, _memory_bytes(machine, count) + depth_bytes), missing)
 
@@ -180,7 +187,7 @@ class INVS(Method):
         options, subject = request.options, request.subject
         with report.stage("depth"):
             if options.depth == INFLATED:
-                return inflated_depth(subject)
+                return inflated_depth(subject, options.relief)
             alpha, distance = reframed(subject.rgba, 1.0, PX)[..., 3], photo_distance(subject.fill)
             if options.depth in (OWN, OWN_NEAR):
                 own = own_depth(subject, nearer_is_larger=options.depth == OWN_NEAR)
@@ -199,7 +206,8 @@ class INVS(Method):
 
         name, subject = request.options.depth, request.subject
         if name not in NETWORKS:
-            solid, distance = inflated(subject), photo_distance(subject.fill)
+            gain = request.options.relief if name == INFLATED else 1.0  # of the depth that it is an answer to
+            solid, distance = inflated(subject, gain), photo_distance(subject.fill)
             return lambda view, rgb: solid.render(view, distance, PX, supersample=1).depth
 
         def measured(view: View, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -259,7 +267,7 @@ class INVS(Method):
             painting = Painting(parts, request, depth, seen, measure, tell, report, done)
             at_once = GPU_AT_ONCE if parts.place.device.type == "cuda" else CPU_AT_ONCE
             _, thrifty = thriftily(painting.go_on, min(at_once, len(seen)), report, tiling=False)
-            fine_tuned = parts.fine_tuned
+            fine_tuned, prompt = parts.fine_tuned, painting.sampling.prompt
         photo = View(0, request.subject.elevation_deg)
         farthest = max(angle_between(view, photo) for view in request.views)
         if fine_tuned:
@@ -271,7 +279,12 @@ class INVS(Method):
             )
         else:
             said = "No weights of its authors' were published: a stock inpainter painted what the photo does not show."
-        return painting.frames, (said, *thrifty)
+        asked = (f'The inpainter was asked for "{prompt}".',) if prompt else ()
+        matte = (
+            "The inpainter draws on white: where a white part that it made up reaches the outline, it may have been "
+            "cut off, and a gap inside, as of a handle, stays white."
+        )
+        return painting.frames, (said, *asked, matte, *thrifty)
 
 
 def _depth_picture(depth: NDArray[np.float32]) -> NDArray[np.uint8]:

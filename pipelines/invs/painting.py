@@ -7,7 +7,7 @@ the views before it on the same side. What counts as the photo's own stays the p
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,15 @@ class Painting:
     def frames(self) -> tuple[Frame, ...]:
         return tuple(self.done[i] for i in range(len(self.seen)))
 
+    @property
+    def sampling(self) -> "Sampling":
+        from pipelines.invs.inpainting import Sampling, asked_for
+
+        options, fine_tuned = self.request.options, self.parts.fine_tuned
+        return Sampling(
+            options.steps, options.guidance, asked_for(options.prompt, fine_tuned), fine_tuned, options.hold
+        )
+
     def go_on(self, thrift: Thrift) -> None:
         while left := self._left():
             self._paint(self._next(left, thrift.at_once))
@@ -78,7 +87,7 @@ class Painting:
         from pipelines.core.backdrop import off_backdrop, reframed
         from pipelines.invs.inpainting import composed, developed, draw, shown
 
-        request, parts, chosen = self.request, self.parts, self._sampling()
+        request, parts, chosen = self.request, self.parts, self.sampling
         views = [request.views[i] for i in which]
         with self.report.stage("encode"):
             given = [self.given(i) for i in which]
@@ -143,12 +152,6 @@ class Painting:
 
     def _say(self, share: float, message: str, preview: NDArray[np.uint8]) -> None:
         self.tell(BEGUN + (1 - BEGUN) * share, message, preview)
-
-    def _sampling(self) -> "Sampling":
-        from pipelines.invs.inpainting import Sampling
-
-        options: Any = self.request.options
-        return Sampling(options.steps, options.guidance, options.prompt, self.parts.fine_tuned, options.hold)
 
 
 def shown_whole(views: Sequence[View], seen: Sequence[Partial]) -> dict[int, Frame]:

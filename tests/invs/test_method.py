@@ -13,6 +13,7 @@ from pipelines.core.cameras import View, orbit, photo_distance
 from pipelines.core.depth_map import DepthMap, framed_depth
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.invs import INVS
+from pipelines.invs.loading import Inpainter
 from pipelines.invs.method import ANYTHING, INFLATED, OWN, OWN_NEAR, PAINTED, WARPED, ZOE
 from pipelines.runtime import residency
 from pipelines.runtime.devices import this_machine
@@ -186,7 +187,8 @@ def test_all_that_can_be_chosen_makes_a_difference():
         {"seed": 1},
         {"steps": 12},
         {"prompt": "ab"},
-        {"prompt": "ab", "guidance": 1.0},
+        {"guidance": 1.0},
+        {"relief": 0.5},
         {"depth": ZOE},
         {"depth": ZOE, "pivot": 0.0},
         {"hold": True},
@@ -197,9 +199,35 @@ def test_all_that_can_be_chosen_makes_a_difference():
     assert len(seen) == 1 + len(others)
 
 
-def test_a_view_is_the_same_whatever_else_is_asked_for():
-    alone, among = run(View(70, 10)), run(View(40, 10), View(70, 10), neighbours=False)
-    assert np.array_equal(alone.frames[0].rgba, among.frames[1].rgba)
+def test_a_view_is_the_same_whatever_else_is_asked_for_unless_neighbours_are_to_agree():
+    views = (View(40, 10), View(70, 10))
+    (alone,) = run(views[1]).frames
+    among, agreeing = (run(*views, neighbours=agree).frames for agree in (False, True))
+    assert np.array_equal(alone.rgba, among[1].rgba)
+    assert np.array_equal(agreeing[0].rgba, among[0].rgba) and not np.array_equal(agreeing[1].rgba, among[1].rgba)
+
+
+def test_a_stock_inpainter_is_asked_for_a_photo_of_what_the_visitor_wrote(monkeypatch: pytest.MonkeyPatch):
+    """specs/invs.md, 8: on the white that it is taken off again. What was written and what was asked are both kept."""
+    heard, told = set[str](), Inpainter.told
+    monkeypatch.setattr(Inpainter, "told", lambda self, prompt: heard.add(prompt) or told(self, prompt))
+    for words, asked in (("", "photo of an object on white background"), ("ab", "photo of ab on white background")):
+        heard.clear()
+        made = run(View(60, 10), prompt=words)
+        assert heard == {"", asked}
+        assert f'The inpainter was asked for "{asked}".' in made.notes
+        assert made.provenance and made.provenance.options["prompt"] == words
+    assert any("draws on white" in note for note in made.notes)
+    assert not any("draws on white" in note or "was asked" in note for note in warped(View(60, 10)).notes)
+
+
+def test_relief_makes_the_inflated_outline_thinner_and_thicker():
+    """From its right, a front that bulges is seen further to the left; at 60 degrees a flat one is half as wide."""
+    photo, *turned = (warped(View(turn, 10), relief=relief) for turn, relief in ((0, 1), (60, 0), (60, 1), (60, 2)))
+    width = [int((made.frames[0].rgba[..., 3] > 127).any(axis=0).sum()) for made in (photo, turned[0])]
+    assert width[1] == pytest.approx(width[0] / 2, rel=0.15)
+    left = [int((made.frames[0].rgba[..., 3] > 127).any(axis=0).argmax()) for made in turned]
+    assert left[0] > left[1] > left[2]
 
 
 def test_views_are_painted_outwards_and_come_back_in_the_order_asked_for():

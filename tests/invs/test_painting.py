@@ -53,6 +53,14 @@ def test_a_view_is_shown_what_was_painted_for_its_neighbour_on_the_same_side(par
         assert np.array_equal(one.confidence, other.confidence)  # pyright: ignore[reportArgumentType]
 
 
+def test_an_inpainter_of_our_training_is_asked_for_the_visitors_words_alone(parts: Inpainter):
+    """It learned without any."""
+    request, report = Request(SUBJECT, VIEWS, 0, Options(prompt="ab"), tiny.SIDE_PX), Report()
+    nothing = np.zeros((PX, PX), np.float32)
+    made = Painting(replace(parts, fine_tuned=True), request, nothing, [], None, Telling(report, ""), report)
+    assert made.sampling.prompt == "ab" and made.sampling.soft
+
+
 def test_a_depth_of_any_unit_is_fitted_to_what_is_known_of_it():
     known = np.tile(np.linspace(1.5, 2.0, 64, dtype=np.float32), (64, 1))
     where = np.zeros((64, 64), bool)

@@ -35,6 +35,8 @@ NOT_SAID = {
     "cut out": "a queue's name",
     "exit code {}": "for the log",
     "invs {}": "a model's key",
+    "photo of {} on white background": "to a network, in English",
+    "an object": "to a network, in English",
     "from pipelines.runtime.worker import main; main()": "a program",
     "from pipelines.runtime.ray_bridge import main; main()": "a program",
 }

@@ -58,11 +58,18 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     ("Prompt", "Prompt"),
     (
-        "What the object is, in a few English words: stock inpainters work better with it",
-        "Was das Objekt ist, in ein paar englischen Wörtern: gewöhnliche Ausmaler arbeiten damit besser",
+        'What the object is, in a few English words, as "a red mug": a stock inpainter is then asked for "photo '
+        'of a red mug on white background", and without them for "photo of an object"; a fine-tuned one for just the '
+        "words",
+        "Was das Objekt ist, in ein paar englischen Wörtern, etwa „a red mug“: Ein gewöhnlicher Ausmaler soll dann "
+        "„photo of a red mug on white background“ malen, ohne sie „photo of an object“; ein dafür trainierter nur "
+        "die Wörter",
     ),
     ("Denoising steps", "Entrauschungsschritte"),
-    ("How closely it follows the prompt, where there is one", "Wie genau es dem Prompt folgt, wenn es einen gibt"),
+    (
+        "How closely it follows the prompt or, fine-tuned, what is there; 1 is quickest",
+        "Wie genau es dem Prompt folgt oder, dafür trainiert, dem, was da ist; 1 ist am schnellsten",
+    ),
     ("Measuring its depth with {network}", "Die Tiefe wird mit {network} gemessen"),
     ("Its depth is known", "Die Tiefe ist bekannt"),
     ("View {n} of {all}: what the photo shows", "Ansicht {n} von {all}: was das Foto zeigt"),
@@ -100,6 +107,13 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "and further round than about {degrees} degrees it is guessing.",
         "Die Autoren haben keine Gewichte veröffentlicht: Was das Foto nicht zeigt, malte ein gewöhnlicher "
         "Ausmaler, und weiter herum als etwa {degrees} Grad rät er.",
+    ),
+    ('The inpainter was asked for "{prompt}".', "Der Ausmaler sollte „{prompt}“ malen."),
+    (
+        "The inpainter draws on white: where a white part that it made up reaches the outline, it may have been "
+        "cut off, and a gap inside, as of a handle, stays white.",
+        "Der Ausmaler malt auf Weiß: Wo ein weißer Teil, den er erfand, den Umriss erreicht, kann er abgeschnitten "
+        "sein, und eine Lücke im Innern, wie bei einem Henkel, bleibt weiß.",
     ),
     (
         "Its depth is a guess from the outline, as Inflate makes it: no network has looked at the photo.",

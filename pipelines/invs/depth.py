@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PX = 512  # of the picture that a network is given, and of the depth that is used
 FILL = 0.8  # of that picture, by the object
+WHITE = 255  # what is around it
 ZOE_HEIGHT, ZOE_WIDTH, ZOE_MULTIPLE = 384, 512, 32  # ZoeDepth, configs
 ZOE_MEAN = ZOE_STD = (0.5, 0.5, 0.5)
 ANYTHING_SIDE, ANYTHING_MULTIPLE = 518, 14  # Depth Anything V2, configs
@@ -61,6 +62,27 @@ def own_depth(subject: Subject, *, nearer_is_larger: bool) -> NDArray[np.float32
     if nearer_is_larger:
         values = known / np.maximum(values, 1 / MEDIAN_LEVEL)
     return mean_of_known(resized(values, PX), resized(known, PX))
+
+
+def told_by(network: "DepthNetwork", subject: Subject, gain: float = 1.0, pivot: float = 0.5) -> NDArray[np.float32]:
+    """[PX, PX] of the photo's own view, in world units; `gain` and `pivot` as `relief` has them."""
+    from pipelines.core.backdrop import on_backdrop, reframed
+    from pipelines.invs.relief import relief
+
+    there = metres(network, on_backdrop(subject, PX, FILL, WHITE))
+    alpha, distance = reframed(subject.rgba, 1.0, PX)[..., 3], photo_distance(subject.fill)
+    # Back into the frame of the subject, which may be filled differently
+    return relief(_scaled(there, subject.fill / FILL), alpha, distance, gain, pivot)
+
+
+def _scaled(plane: NDArray[np.float32], zoom: float) -> NDArray[np.float32]:
+    """About its centre."""
+    import cv2
+
+    side = len(plane)
+    matrix = np.array([[zoom, 0, side / 2 * (1 - zoom)], [0, zoom, side / 2 * (1 - zoom)]])
+    matrix[:, 2] += (zoom - 1) / 2  # pixel centres lie at halves
+    return np.asarray(cv2.warpAffine(plane, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def metres(network: "DepthNetwork", rgb: NDArray[np.uint8]) -> NDArray[np.float32]:

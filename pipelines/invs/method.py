@@ -41,7 +41,6 @@ OWN, OWN_NEAR = "your own depth", "your own disparity"
 PAINTED, WARPED = "inpainter", "warp only"
 NETWORKS = {ZOE: ZOEDEPTH, ANYTHING: DEPTH_ANYTHING}
 
-WHITE = 255
 STOCK_REACH_DEG = 30.0  # specs/invs.md, section 8
 PARAMETERS, VAE_BYTES = 860_000_000 + 123_000_000, 335_000_000  # of Stable Diffusion 1.5: UNet and text encoder
 DEPTH_PARAMETERS = {ZOE: 345_000_000, ANYTHING: 25_000_000}
@@ -180,23 +179,21 @@ class INVS(Method):
 
     def _depth(self, request: Request, tell: Telling, report: Report) -> NDArray[np.float32]:
         """[D, D] along the photo camera's z, in world units."""
-        from pipelines.core.backdrop import on_backdrop, reframed
-        from pipelines.invs.depth import FILL, PX, inflated_depth, metres, own_depth
+        from pipelines.core.backdrop import reframed
+        from pipelines.invs.depth import PX, inflated_depth, own_depth, told_by
         from pipelines.invs.relief import relief
 
         options, subject = request.options, request.subject
         with report.stage("depth"):
             if options.depth == INFLATED:
                 return inflated_depth(subject, options.relief)
-            alpha, distance = reframed(subject.rgba, 1.0, PX)[..., 3], photo_distance(subject.fill)
             if options.depth in (OWN, OWN_NEAR):
+                alpha, distance = reframed(subject.rgba, 1.0, PX)[..., 3], photo_distance(subject.fill)
                 own = own_depth(subject, nearer_is_larger=options.depth == OWN_NEAR)
                 return relief(own, alpha, distance, options.relief, options.pivot, guessed=False)
             tell(0.0, f"Measuring its depth with {options.depth}")
             with self._network(options.depth, report) as network:
-                there = metres(network, on_backdrop(subject, PX, FILL, WHITE))
-        # Back into the frame of the subject, which may be filled differently
-        return relief(_reframed(there, subject.fill / FILL), alpha, distance, options.relief, options.pivot)
+                return told_by(network, subject, options.relief, options.pivot)
 
     def _measure(self, request: Request, report: Report) -> "Measure":
         """The depth of a painted view: by the photo's network, else the inflated outline's."""
@@ -318,16 +315,6 @@ def _depth_notes(request: Request, depth: NDArray[np.float32]) -> list[str]:
     if request.subject.depth is not None and options.depth not in (OWN, OWN_NEAR):
         notes.append("The depth that came with the photo was not used; it is one of the choices of Depth.")
     return notes
-
-
-def _reframed(plane: NDArray[np.float32], zoom: float) -> NDArray[np.float32]:
-    """Scaled about its centre."""
-    import cv2
-
-    side = len(plane)
-    matrix = np.array([[zoom, 0, side / 2 * (1 - zoom)], [0, zoom, side / 2 * (1 - zoom)]])
-    matrix[:, 2] += (zoom - 1) / 2  # pixel centres lie at halves
-    return np.asarray(cv2.warpAffine(plane, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _memory_bytes(machine: Machine, views: int) -> int:

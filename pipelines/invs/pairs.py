@@ -2,6 +2,11 @@
 
 Each pair has a number, and a number is always the same pair: so training can be taken up where it was broken off, and
 several processes need only share out the numbers.
+
+The cameras are those that the method runs with, our lens of 33.8 degrees at the distance where the object fills its
+share of the frame, not SPAD's (specs/invs.md, section 2: 40.3 degrees at 3.5 units): with another lens, views would be
+learned in a perspective that no visitor's has. That lens never changes, so of the jitter that the recipe asks for there
+is only the distance's, as a share of the frame between two bounds.
 """
 
 import logging
@@ -10,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -20,16 +26,20 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.core.mesh import Mesh, load_mesh
 from pipelines.core.raster import Renderer
 from pipelines.core.subject import Making, Subject
+from pipelines.invs.depth import told_by
 from pipelines.invs.inpainting import on_white
 from pipelines.invs.partial import Partial, partials, photo_sheet
+
+if TYPE_CHECKING:
+    from pipelines.invs.loading import DepthNetwork
 
 log = logging.getLogger(__name__)
 FORMATS = (".glb", ".obj", ".ply")
 FILLS = (0.6, 0.85)  # of the frame, by the model: stands for nearer and further cameras
 ELEVATIONS_DEG = (-15.0, 45.0)
 TURNS_DEG = (5.0, 180.0)  # from the one view to the other
-# specs/invs.md, section 8: networks' depth is wrong, so that of training is made wrong as well, half of the time
-NOISY_SHARE, SCALES, RELIEF_NOISE, NOISE_CELLS = 0.5, (0.9, 1.1), 0.03, 6
+# specs/invs.md, sections 6 and 8: networks' depth is wrong, so that of training is wrong as well, half of the time
+WRONG_SHARE, SCALES, RELIEF_NOISE, NOISE_CELLS = 0.5, (0.9, 1.1), 0.03, 6
 KEPT_MODELS = 16
 
 
@@ -48,8 +58,17 @@ class Pair:
 class Pairs:
     """`pairs[number]`; any number, in any order, in any process."""
 
-    def __init__(self, models: Sequence[Path], size_px: int, seed: int, turns_deg: tuple[float, float] = TURNS_DEG):
-        self._models, self._size_px, self._seed, self._turns_deg = list(models), size_px, seed, turns_deg
+    def __init__(
+        self,
+        models: Sequence[Path],
+        size_px: int,
+        seed: int,
+        turns_deg: tuple[float, float] = TURNS_DEG,
+        network: "DepthNetwork | None" = None,
+    ):
+        """`network` tells some depths, as it would those of a visitor's photo; without one, these get noise."""
+        self._models, self._size_px, self._seed, self._network = list(models), size_px, seed, network
+        self.turns_deg = turns_deg
 
     def __getitem__(self, number: int) -> Pair:
         import torch
@@ -58,7 +77,7 @@ class Pairs:
         renderer = self.some_model(chance)
         fill = float(chance.uniform(*FILLS))
         source = View(0, float(chance.uniform(*ELEVATIONS_DEG)))
-        turn_deg = float(chance.uniform(*self._turns_deg)) * (1 if chance.random() < 0.5 else -1)
+        turn_deg = float(chance.uniform(*self.turns_deg)) * (1 if chance.random() < 0.5 else -1)
         target = View(wrap_azimuth(turn_deg), float(chance.uniform(*ELEVATIONS_DEG)))
         spin_deg = float(chance.uniform(-180, 180))  # which side of the model is its photo's front
         size_px, distance = self._size_px, photo_distance(fill)
@@ -67,7 +86,10 @@ class Pairs:
         true = renderer.render(_spun(target, spin_deg), distance, size_px)
         making = Making("", (2 * size_px, 2 * size_px), "alpha", (0, 0, 2 * size_px, 2 * size_px))
         subject = Subject(shown.rgba, making, source.elevation_deg, fill)
-        depth = _noisy(shown.depth, distance, chance) if chance.random() < NOISY_SHARE else shown.depth
+        depth = shown.depth
+        if chance.random() < WRONG_SHARE:
+            network = self._network
+            depth = told_by(network, subject) if network else _noisy(shown.depth, distance, chance)
         cpu = torch.device("cpu")
         sheet = photo_sheet(subject, depth, size_px, cpu)
         (partial,) = partials([sheet], subject, depth, [target], size_px, cpu)

@@ -1,8 +1,8 @@
 """Fine-tune an inpainter for iNVS, from 3D models: `python -m pipelines.invs.train MODELS --out FOLDER`.
 
 MODELS is a folder of GLB, OBJ or PLY files. What comes out is `FOLDER/model`, laid out as any inpainter, which the
-method takes by TURNAROUND_SOURCES or out of the folder of weights. Ended or killed, the same command goes on where it
-was. On several GPUs or machines: `accelerate launch -m pipelines.invs.train ...`.
+method takes by its path (TURNAROUND_SOURCES) or out of the folder of weights. Ended or killed, the same command goes on
+where it was. On several GPUs or machines: `accelerate launch -m pipelines.invs.train ...`.
 
 The recipe is ours (specs/invs.md, section 8), after what the paper's authors say in their talk: the whole UNet learns,
 masks are soft, and noise is drawn with a bias towards much of it, where the object's boundary appears.
@@ -13,33 +13,34 @@ import math
 import os
 import pickle
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.files import whole_file, write_whole
-from pipelines.invs.inpainting import Sampling, composed, developed, draw, nine_channels, on_white, shown
-from pipelines.invs.loading import Inpainter, load_inpainter
+from pipelines.invs.inpainting import nine_channels, shown
+from pipelines.invs.judging import judge, table_file
+from pipelines.invs.loading import DepthNetwork, Inpainter, load_depth, load_inpainter, weight_file
 from pipelines.invs.pairs import Pair, Pairs, models_in, parted
-from pipelines.invs.perceptual import Perceptual, load_perceptual
-from pipelines.invs.sources import FINE_TUNED, INPAINTER, TASK
+from pipelines.invs.perceptual import load_perceptual
+from pipelines.invs.sources import DEPTH_ANYTHING, FINE_TUNED, INPAINTER, TASK, ZOEDEPTH
 from pipelines.runtime import weights
 from pipelines.runtime.report import Report
 from pipelines.runtime.residency import Place
-from pipelines.runtime.weights import Fetched
+from pipelines.runtime.weights import Fetched, Weights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 BINS_DEG = ((5.0, 30.0), (30.0, 60.0), (60.0, 90.0), (90.0, 180.0))
-JUDGED_STEPS, JUDGED_GUIDANCE = 20, 3.0
-STATE, UNET = "state.pt", "unet/diffusion_pytorch_model.fp16.safetensors"
+STATE, MODEL = "state.pt", "model"
 PRECISIONS = ("no", "bf16")
+RENDERED, ZOE = "rendered", "zoedepth"
+NETWORKS = {ZOE: ZOEDEPTH, "depth-anything": DEPTH_ANYTHING}
 LONGEST_GRADIENT = 1.0
 
 
@@ -59,6 +60,8 @@ class Plan:
     """How much more often the most noise is drawn than the least: 1 is twice as often, 0 alike."""
     drop: float = 0.1
     """Of the pairs are learned without being shown what is there, for guidance."""
+    depth: str = RENDERED
+    """Of the source views: how it is, at times with noise, or at times as a network tells it."""
     every: int = 1000
     """Steps after which the state is kept and the model judged."""
     judged: int = 2
@@ -85,7 +88,7 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
     rank, ranks = helper.process_index, helper.num_processes
     device = torch.device("cpu") if helper.device.type == "cpu" else helper.device  # safetensors knows no "cpu:1"
     place = Place(device, torch.float32, "training")
-    base = Fetched(_base(plan), INPAINTER.first, weights.LOCAL)
+    base = weights.in_folder(INPAINTER.first, plan.base) if plan.base else _fetched(INPAINTER)
     parts = load_inpainter(base, place)
     unet = parts.unet.requires_grad_(True).train()
     if place.device.type == "cuda":
@@ -101,7 +104,9 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
     perceptual = load_perceptual(judges, place) if judges else None  # a wrong file is told now
     scheduler: Any = DDPMScheduler.from_config(parts.scheduler)
     nothing = parts.told("").clone()  # of no inference: gradients pass it by
-    pairs = Pairs(learn_from, parts.side_px, plan.seed)
+    network = _network(plan, place)
+    pairs = Pairs(learn_from, parts.side_px, plan.seed, network=network)
+    ranges = [Pairs(judge_by, parts.side_px, plan.seed + 1, turns_deg, network) for turns_deg in BINS_DEG]
     pairs.some_model(np.random.default_rng(plan.seed))  # that there is none is told here, not by a worker
     whose = "models it learned from" if set(judge_by) <= set(learn_from) else "held-out models"
 
@@ -110,14 +115,14 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
         average.store(unet.parameters())
         average.copy_to(unet.parameters())
         unet.eval()
-        _table(plan, step).unlink(missing_ok=True)  # an earlier training's
-        _save_model(parts, base.folder, plan.out / "model", step)
+        table_file(plan.out, step).unlink(missing_ok=True)  # an earlier training's
+        _save_model(parts, base, plan.out / MODEL, step)
         if plan.judged:
-            _judge(replace(parts, fine_tuned=True), judge_by, whose, plan, step, perceptual)
+            judge(replace(parts, fine_tuned=True), ranges, plan.judged, whose, plan.out, step, perceptual)
         unet.train()
         average.restore(unet.parameters())
 
-    if helper.is_main_process and begun and not _is_published(plan, begun):
+    if helper.is_main_process and begun and not _is_published(plan, base, begun):
         publish(begun)  # it was ended between keeping its state and this
     losses = list[float]()
     last = min(plan.steps, end or plan.steps)
@@ -125,18 +130,13 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
     for done, (numbers, batch) in enumerate(batches, begun + 1):
         # 1. What is there, and what should be
         told, latents = shown(parts, [pair.partial for pair in batch], soft=True), _truths(parts, batch)
-        # 2. How much noise, and who learns without being shown anything: each pair's own, whoever learns it
-        chances = [torch.Generator().manual_seed(_seed(plan.seed, number)) for number in numbers]
-        noise = torch.stack([torch.randn(latents.shape[1:], generator=chance) for chance in chances]).to(place.device)
-        when, whether = torch.stack([torch.rand(2, generator=chance) for chance in chances]).T
+        # 2. How much noise, and who learns without being shown anything
+        noise, when, kept = (each.to(place.device) for each in drawn(plan, numbers, latents.shape[1:]))
         times = biased_times(when, plan.bias, scheduler.config.num_train_timesteps)
-        kept = (whether >= plan.drop).to(place.device)[:, None, None, None]
         # 3. A step towards telling the noise
-        given = nine_channels(
-            scheduler.add_noise(latents, noise, times.to(place.device)), told.masks, told.latents * kept
-        )
-        tokens = nothing.expand(len(batch), -1, -1)
-        guess = learning(given, times.to(place.device), encoder_hidden_states=tokens).sample
+        beside = told.latents * kept[:, None, None, None]
+        given = nine_channels(scheduler.add_noise(latents, noise, times), told.masks, beside)
+        guess = learning(given, times, encoder_hidden_states=nothing.expand(len(batch), -1, -1)).sample
         loss = torch.nn.functional.mse_loss(guess.float(), noise)
         helper.backward(loss)
         helper.clip_grad_norm_(learning.parameters(), LONGEST_GRADIENT)
@@ -150,6 +150,18 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
             publish(done)
     helper.wait_for_everyone()
     return losses
+
+
+def drawn(plan: Plan, numbers: Sequence[int], shape: Sequence[int]) -> "tuple[Tensor, Tensor, Tensor]":
+    """Of each pair its own, whoever learns it: noise [N, *shape], from 0 to 1 how much of it [N], and whether what is
+    there is shown [N].
+    """
+    import torch
+
+    chances = [torch.Generator().manual_seed(_seed(plan.seed, number)) for number in numbers]
+    noise = torch.stack([torch.randn(tuple(shape), generator=chance) for chance in chances])
+    when, whether = torch.stack([torch.rand(2, generator=chance) for chance in chances]).T
+    return noise, when, whether >= plan.drop
 
 
 def biased_times(uniform: "Tensor", bias: float, count: int) -> "Tensor":
@@ -169,8 +181,9 @@ def _check(plan: Plan) -> None:
     for name in ("drop", "decay"):
         if not 0 <= getattr(plan, name) <= 1:
             raise TurnaroundError(f"--{name} is {getattr(plan, name)}; it must be between 0 and 1.")
-    if plan.precision not in PRECISIONS:
-        raise TurnaroundError(f"--precision is {plan.precision}; it must be one of: {', '.join(PRECISIONS)}.")
+    for name, known in (("precision", PRECISIONS), ("depth", (RENDERED, *NETWORKS))):
+        if getattr(plan, name) not in known:
+            raise TurnaroundError(f"--{name} is {getattr(plan, name)}; it must be one of: {', '.join(known)}.")
     if plan.lpips and not plan.lpips.is_file():
         raise TurnaroundError(f"There is no file {plan.lpips} with the weights of LPIPS.")
     for folder in filter(None, (plan.models, plan.base)):
@@ -187,11 +200,18 @@ def _check(plan: Plan) -> None:
 # --- What it learns from ----------------------------------------------------------------------------------------------
 
 
-def _base(plan: Plan) -> Path:
-    if plan.base:
-        return plan.base
-    weights.fetch(INPAINTER, Report(lambda share, message, preview: print(f"\r{message}", end="", flush=True)))
-    return weights.needed(INPAINTER).folder
+def _fetched(needed: Weights) -> Fetched:
+    return weights.fetch(needed, Report(lambda share, message, preview: print(f"\r{message}", end="", flush=True)))
+
+
+def _network(plan: Plan, place: Place) -> DepthNetwork | None:
+    import torch
+
+    if plan.depth == RENDERED:
+        return None
+    # Workers are forks of this process, in which its GPU does not work
+    where = replace(place, device=torch.device("cpu")) if plan.workers else place
+    return load_depth(_fetched(NETWORKS[plan.depth]), plan.depth == ZOE, where)
 
 
 def shares(learned: int, steps: int, batch: int, rank: int, ranks: int) -> list[range]:
@@ -263,11 +283,11 @@ def _restored(file: Path, unet: Any, optimizer: Any, average: Any, place: Place,
     return int(state["step"]), int(state.get("pairs", state["step"] * pairs_a_step))
 
 
-def _is_published(plan: Plan, step: int) -> bool:
+def _is_published(plan: Plan, base: Fetched, step: int) -> bool:
     from safetensors import SafetensorError, safe_open
 
-    file = plan.out / "model" / UNET
-    if not file.exists() or (plan.judged and not _table(plan, step).exists()):
+    file = weight_file(replace(base, folder=plan.out / MODEL), "unet")
+    if not file.exists() or (plan.judged and not table_file(plan.out, step).exists()):
         return False
     try:
         with safe_open(file, "pt") as kept:
@@ -276,81 +296,26 @@ def _is_published(plan: Plan, step: int) -> bool:
         return False
 
 
-def _save_model(parts: Inpainter, base: Path, folder: Path, step: int) -> None:
+def _save_model(parts: Inpainter, base: Fetched, folder: Path, step: int) -> None:
     """The UNet in half precision, and beside it what it was begun with."""
     import json
 
     import torch
     from safetensors.torch import save_file
 
-    for file in INPAINTER.first.files:
+    for file in base.source.files:
         if not file.path.startswith("unet/"):
             (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
-            if (base / file.path).resolve() != (folder / file.path).resolve():
-                shutil.copyfile(base / file.path, folder / file.path)
-    config = json.loads((base / "unet" / "config.json").read_text("utf-8")) | {FINE_TUNED: TASK}
+            if (base.folder / file.path).resolve() != (folder / file.path).resolve():
+                shutil.copyfile(base.folder / file.path, folder / file.path)
+    config = json.loads((base.folder / "unet" / "config.json").read_text("utf-8")) | {FINE_TUNED: TASK}
     (folder / "unet").mkdir(parents=True, exist_ok=True)
     write_whole(folder / "unet" / "config.json", json.dumps(config, indent=2).encode())
     tensors = {
         name: each.detach().to("cpu", torch.float16).contiguous() for name, each in parts.unet.state_dict().items()
     }
-    with whole_file(folder / UNET) as part:
+    with whole_file(weight_file(replace(base, folder=folder), "unet")) as part:
         save_file(tensors, part, metadata={"format": "pt", "step": str(step)})
-
-
-# --- How good it is ---------------------------------------------------------------------------------------------------
-
-
-def _table(plan: Plan, step: int) -> Path:
-    return plan.out / f"judged_{step:07d}.txt"
-
-
-def _judge(
-    parts: Inpainter, models: list[Path], whose: str, plan: Plan, step: int, perceptual: Perceptual | None
-) -> None:
-    """A line of figures for each range of turns, and a sheet to look at: partial, painted and true views."""
-    from PIL import Image
-
-    rows = list[NDArray[np.uint8]]()
-    named = "PSNR    SSIM" + ("   LPIPS" if perceptual else "")
-    table = [f"turn      {named}   ({whose}; PSNR and SSIM of the object and 4 px round it)"]
-    for low, high in BINS_DEG:
-        pairs, figures = Pairs(models, parts.side_px, plan.seed + 1, (low, high)), list[tuple[float, ...]]()
-        for number in range(plan.judged):
-            pair = pairs[number]
-            painted = _painted(parts, pair, number)
-            figures.append(likeness(painted, pair, perceptual))
-            rows.append(np.hstack([on_white(pair.partial.rgba), painted, pair.truth]))
-        db, *others = np.mean(figures, axis=0)
-        table.append("  ".join([f"{f'{low:g}-{high:g}':8}", f"{db:6.2f}", *(f"{other:6.3f}" for other in others)]))
-    text = "\n".join(table)
-    print(text, flush=True)
-    with whole_file(plan.out / f"sheet_{step:07d}.png") as part:
-        Image.fromarray(np.vstack(rows)).save(part)
-    write_whole(_table(plan, step), (text + "\n").encode())  # last: it says that all of this step is there
-
-
-def _painted(parts: Inpainter, pair: Pair, seed: int) -> NDArray[np.uint8]:
-    """The target as the method would make it, on white."""
-    told = shown(parts, [pair.partial], soft=True)
-    latents = draw(parts, told, Sampling(JUDGED_STEPS, JUDGED_GUIDANCE, "", soft=True), [seed])
-    (rgb,) = developed(parts, latents)
-    rgba, _ = composed(pair.partial, np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)]))
-    return on_white(rgba)
-
-
-def likeness(painted: NDArray[np.uint8], pair: Pair, perceptual: Perceptual | None = None) -> tuple[float, ...]:
-    """PSNR in dB and SSIM where the object is and just round it; if it can be had LPIPS, with white all around."""
-    import cv2
-    from skimage.metrics import structural_similarity
-
-    near = cv2.dilate(pair.inside.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
-    error = np.square(painted.astype(np.float64) - pair.truth)[near].mean()
-    compared: Any = structural_similarity(painted, pair.truth, channel_axis=2, full=True)
-    figures = 10 * math.log10(255**2 / max(error, 1e-9)), float(compared[1][near].mean())
-    if perceptual is None:
-        return figures
-    return *figures, perceptual(np.where(near[..., None], painted, pair.truth), pair.truth)
 
 
 HELP = {
@@ -363,6 +328,8 @@ HELP = {
     "decay": "of the average that becomes the model",
     "bias": "how much more often the most noise is drawn than the least: 1 is twice as often, 0 alike",
     "drop": "share of the pairs that are learned without being shown what is there, for guidance",
+    "depth": f"of the source views: {RENDERED} is how it is, with noise in half of them; with {' or '.join(NETWORKS)}, "
+    "that network tells it in that half, on the processor where there are workers",
     "every": "steps after which the state is kept and the model judged",
     "judged": "pairs of each range of turns that it is judged by",
     "seed": "of the pairs and the noise",

@@ -3,9 +3,10 @@
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,18 @@ from safetensors.torch import load, load_file
 
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.mesh import glb_bytes
-from pipelines.invs.loading import load_inpainter
+from pipelines.invs.inpainting import shown
+from pipelines.invs.judging import likeness
+from pipelines.invs.loading import Inpainter, load_depth, load_inpainter
 from pipelines.invs.pairs import Pairs, models_in, parted
-from pipelines.invs.sources import INPAINTER
-from pipelines.invs.train import Plan, biased_times, likeness, shares, train
+from pipelines.invs.sources import DEPTH_ANYTHING, INPAINTER
+from pipelines.invs.train import Plan, biased_times, drawn, shares, train
+from pipelines.runtime import weights
 from pipelines.runtime.residency import Place
-from pipelines.runtime.weights import Fetched
 from tests.core.shapes import ball, painted, together
 from tests.invs import tiny
 
+ROOT = Path(__file__).parents[2]
 CPU = Place(torch.device("cpu"), torch.float32, "CPU, float32")
 
 
@@ -39,43 +43,132 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         tiny.inpainter(folder / "base")
-    return Plan(folder / "models", folder / "out", folder / "base", 12, 2, 6e-3, every=100, judged=0, workers=0)
+    return Plan(
+        folder / "models", folder / "out", folder / "base", 12, 2, 6e-3, drop=0.5, every=100, judged=0, workers=0
+    )
 
 
 def unet(out: Path) -> dict[str, torch.Tensor]:
     return torch.load(out / "state.pt", weights_only=True)["unet"]
 
 
-def test_it_learns_goes_on_where_it_was_and_the_method_takes_what_came_of_it(plan: Plan):
+@pytest.fixture(scope="module")
+def whole(plan: Plan) -> tuple[Plan, list[float]]:
+    """A training from its beginning to its end, and each step's loss."""
     torch.save(tiny.lpips_state(), plan.models.parent / "lpips.pt")
-    whole = replace(plan, out=plan.out / "whole", judged=1, lpips=plan.models.parent / "lpips.pt")
-    losses = train(whole)
+    one = replace(plan, out=plan.out / "whole", judged=1, lpips=plan.models.parent / "lpips.pt")
+    return one, train(one)
+
+
+def loaded(folder: Path) -> Inpainter:
+    return load_inpainter(weights.in_folder(INPAINTER.first, folder), CPU)
+
+
+def test_it_learns_and_the_method_takes_what_came_of_it(plan: Plan, whole: tuple[Plan, list[float]]):
+    trained, losses = whole
     assert len(losses) == 12 and np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
-
-    broken = replace(plan, out=plan.out / "broken")
-    first = train(broken, end=5)
-    rest = train(broken)
-    assert first + rest == pytest.approx(losses, rel=1e-5)
-    assert torch.load(broken.out / "state.pt", weights_only=True)["pairs"] == 24
-    one, other = unet(whole.out), unet(broken.out)
-    assert one.keys() == other.keys() and all(tensor.equal(other[name]) for name, tensor in one.items())
-
-    made = load_inpainter(Fetched(whole.out / "model", INPAINTER.first, "local"), CPU)
+    made = loaded(trained.out / "model")
     assert made.fine_tuned and made.side_px == tiny.SIDE_PX
     assert not made.unet.state_dict()["conv_in.weight"].half().equal(begun(plan)["conv_in.weight"])
-    table = (whole.out / "judged_0000012.txt").read_text().splitlines()
+    table = (trained.out / "judged_0000012.txt").read_text().splitlines()
     assert (
         len(table) == 5
         and "LPIPS" in table[0]
         and "learned from" in table[0]
         and all(len(line.split()) == 4 for line in table[1:])
     )
-    with Image.open(whole.out / "sheet_0000012.png") as sheet:
+    with Image.open(trained.out / "sheet_0000012.png") as sheet:
         assert sheet.size == (3 * tiny.SIDE_PX, 4 * tiny.SIDE_PX)
 
 
+def test_it_learns_to_tell_the_noise_given_each_pairs_own_mask_and_picture(plan: Plan, whole: tuple[Plan, list[float]]):
+    """The first loss, reckoned anew; and with anything else in their place it is another."""
+    parts = loaded(plan.base or plan.out)
+    batch = [Pairs(models_in(plan.models), parts.side_px, plan.seed)[number] for number in (0, 1)]
+    told = shown(parts, [pair.partial for pair in batch], soft=True)
+    true = torch.from_numpy(np.stack([pair.truth for pair in batch])).permute(0, 3, 1, 2) / 127.5 - 1
+    clean = parts.vae.encode(true).latent_dist.mode() * parts.vae.config["scaling_factor"]
+    noise, when, kept = drawn(plan, (0, 1), clean.shape[1:])
+    assert kept.tolist() == [True, False], "one of them is not shown what is there"
+    times = biased_times(when, plan.bias, 1000)
+    left = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2, 0)[times].view(-1, 1, 1, 1)
+    noisy = left.sqrt() * clean + (1 - left).sqrt() * noise
+
+    def loss(masks: torch.Tensor, beside: torch.Tensor) -> float:
+        given = torch.cat([noisy, masks, beside], dim=1)
+        with torch.no_grad():
+            guess = parts.unet(given, times, encoder_hidden_states=parts.told("").expand(2, -1, -1)).sample
+        return float((guess - noise).square().mean())
+
+    right = told.latents * kept.view(-1, 1, 1, 1)
+    (first, *_) = whole[1]
+    assert first == pytest.approx(loss(told.masks, right), rel=1e-6)
+    for wrong in (told.latents, 0 * right, right.flip(0), told.latents.flip(0) * kept.view(-1, 1, 1, 1)):
+        assert abs(loss(told.masks, wrong) - first) > 1e-5 * first
+    for masks in (0 * told.masks, told.masks.flip(0), (told.masks > 0).float()):
+        assert abs(loss(masks, right) - first) > 1e-5 * first
+
+
+def test_as_many_pairs_as_asked_for_are_learned_without_being_shown_what_is_there(plan: Plan):
+    for share in (0.0, 0.1, 1.0):
+        kept = drawn(replace(plan, drop=share), range(2000), (1,))[2]
+        assert (~kept).float().mean() == pytest.approx(share, abs=0.02)
+
+
+def test_the_average_of_the_steps_becomes_the_model(whole: tuple[Plan, list[float]]):
+    state = torch.load(whole[0].out / "state.pt", weights_only=True)
+    made = loaded(whole[0].out / "model").unet
+    for (name, tensor), average in zip(made.named_parameters(), state["average"]["shadow_params"], strict=True):
+        assert tensor.equal(average.half().float()), name
+    assert not made.state_dict()["conv_in.weight"].equal(state["unet"]["conv_in.weight"].half().float())
+
+
+def test_killed_while_it_learns_it_comes_to_the_same_weights(plan: Plan, whole: tuple[Plan, list[float]]):
+    """From a base as diffusers saves it today, whose files have other names."""
+    base = plan.models.parent / "as saved today"
+    shutil.copytree(plan.base or "", base)
+    tiny.as_saved_today(base)
+    killed = replace(plan, out=plan.out / "killed", base=base, every=2)
+    with learning(killed) as process:
+        assert process.stdout and any(line.startswith("step 4:") for line in process.stdout)
+        process.kill()
+    step = torch.load(killed.out / "state.pt", weights_only=True)["step"]
+    assert 2 <= step < 12
+    assert train(killed) == pytest.approx(whole[1][step:], rel=1e-5)
+    assert torch.load(killed.out / "state.pt", weights_only=True)["pairs"] == 24
+    one, other = unet(whole[0].out), unet(killed.out)
+    assert one.keys() == other.keys() and all(tensor.equal(other[name]) for name, tensor in one.items())
+    assert loaded(killed.out / "model").fine_tuned
+
+
+def learning(plan: Plan) -> "subprocess.Popen[str]":
+    asked = {each.name: getattr(plan, each.name) for each in fields(Plan) if each.name not in ("models", "lpips")}
+    command = [sys.executable, "-m", "pipelines.invs.train", str(plan.models)]
+    return subprocess.Popen(
+        [*command, *(f"--{name}={value}" for name, value in asked.items())],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def test_a_network_may_tell_the_depth_of_half_of_the_views(
+    plan: Plan, whole: tuple[Plan, list[float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tiny.depth_anything(tmp_path / DEPTH_ANYTHING.first.repository)
+    monkeypatch.setenv("TURNAROUND_WEIGHTS", str(tmp_path))
+    network = load_depth(weights.needed(DEPTH_ANYTHING), False, CPU)
+    true, told = (Pairs(models_in(plan.models), 64, 0, network=each) for each in (None, network))
+    both = [(true[i], told[i]) for i in range(5)]
+    same = [np.array_equal(one.partial.rgba, other.partial.rgba) for one, other in both]
+    assert any(same) and not all(same) and all(np.array_equal(one.truth, other.truth) for one, other in both)
+    (loss,) = train(replace(plan, out=tmp_path / "out", depth="depth-anything", steps=1))
+    assert math.isfinite(loss) and loss != pytest.approx(whole[1][0], rel=1e-6)
+
+
 def test_killed_before_its_last_model_was_written_it_writes_it_when_started_again(plan: Plan):
-    killed = replace(plan, out=plan.out / "killed", steps=2, judged=1)
+    killed = replace(plan, out=plan.out / "unpublished", steps=2, judged=1)
     train(killed, end=1)
     unet_file = killed.out / "model" / "unet" / "diffusion_pytorch_model.fp16.safetensors"
     of_step_1 = unet_file.read_bytes()
@@ -106,6 +199,7 @@ def test_killed_before_its_last_model_was_written_it_writes_it_when_started_agai
         ({"bias": math.nan}, "--bias is nan"),
         ({"drop": 1.5}, "--drop is 1.5; it must be between 0 and 1"),
         ({"precision": "fp8"}, "--precision is fp8; it must be one of: no, bf16"),
+        ({"depth": "guessed"}, "--depth is guessed; it must be one of: rendered, zoedepth, depth-anything"),
         ({"models": Path("nowhere")}, "There is no folder nowhere"),
         ({"base": Path("nowhere")}, "There is no folder nowhere"),
         ({"out": Path("/proc/x")}, "/proc/x cannot be made .*Name another"),
@@ -140,13 +234,14 @@ def test_two_processes_learn_what_one_does(plan: Plan):
 def learned_by_two(plan: Plan, steps: int) -> tuple[dict[str, torch.Tensor], str]:
     """What came of as many steps of two pairs each, by processes of one pair each; and what was told."""
     out = plan.out / "by-2"
-    asked = {"out": out, "base": plan.base, "steps": steps, "batch": 1, "rate": plan.rate, "judged": 0, "workers": 0}
+    asked = {"out": out, "base": plan.base, "steps": steps, "batch": 1, "rate": plan.rate, "drop": plan.drop}
+    asked |= {"judged": 0, "workers": 0}
     ran = subprocess.run(
         [sys.executable, "-m", "tests.invs.two_processes", str(plan.models), *(f"--{n}={v}" for n, v in asked.items())],
         capture_output=True,
         text=True,
         timeout=300,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         env=os.environ | {"ACCELERATE_USE_CPU": "true"},
     )
     assert ran.returncode == 0, ran.stderr

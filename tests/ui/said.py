@@ -19,6 +19,7 @@ SILENT = {
     "pipelines/zero123/sources.py": "names of repositories and licences",
     "pipelines/zero123plus/sources.py": "names of repositories and licences",
     "ui/words/": "the page's own texts, in every language already",
+    "pipelines/invs/judging.py": "training",
     "pipelines/invs/pairs.py": "training",
     "pipelines/invs/train.py": "training",
     "pipelines/runtime/settings.py": "the server's start",

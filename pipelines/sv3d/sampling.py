@@ -139,7 +139,8 @@ def draw(
 ) -> "Tensor":
     """[T, 4, h, w] from noise of that shape. `at_once` is 2 where both videos, guided and not, fit the memory.
 
-    `each_step(steps done, what the picture is taken for)` is called after every one.
+    `each_step(steps done, what the picture is taken for)` is called after every one. Frames whose scale is 1 are
+    part of the unguided video all the same: its other frames attend to them, and would come out otherwise.
     """
     import torch
 

@@ -98,8 +98,9 @@ class OptionsP(OptionsU):
     path: str = option(
         "as asked",
         "Path",
-        "as asked: through the cameras above; level orbit: at the photo's elevation; sine: 30 degrees up and down "
-        "once, as for 3D reconstruction; dynamic: uneven, drawn from the seed, as it was trained",
+        "as asked: through the cameras above, always once all the way round: of several it takes the elevations, so a "
+        "swing to and fro becomes a whole flight round, too; level orbit: at the photo's elevation; sine: 30 degrees "
+        "up and down once, as for 3D reconstruction; dynamic: uneven, drawn from the seed, as it was trained",
         choices=PATHS,
     )
 

@@ -50,7 +50,7 @@ def run(method: Any, *views: View, report: Report | None = None, seed: int = 0, 
     return method(Request(SUBJECT, views, seed, chosen, size_px=64), report or Report())
 
 
-def cameras(made: Turnaround) -> list[tuple[float, float]]:
+def cameras(made: "Turnaround | Watched") -> list[tuple[float, float]]:
     return [(round(frame.view.azimuth_deg, 6), round(frame.view.elevation_deg, 6)) for frame in made.frames]
 
 
@@ -147,9 +147,9 @@ def test_the_photo_is_shown_to_the_network_on_white_and_fills_nine_tenths_of_it(
         assert np.ptp(places) + 1 == pytest.approx(0.9 * side, abs=1.5)
 
 
-def test_a_path_with_another_elevation_is_flown_by_p_and_labelled_as_it_is_by_u():
+def test_a_path_with_another_elevation_is_flown_by_p_and_labelled_as_it_is_by_u(watched: Watched):
     asked = orbit(FRAMES, 30)
-    assert cameras(run(SV3DP(), *asked)) == expected(through(asked, 10, count=FRAMES))
+    assert cameras(watched) == expected(through(asked, 10, count=FRAMES))
     level = run(SV3DU(), *asked)
     assert {elevation for _, elevation in cameras(level)} == {10} and not level.frames[0].exact
     assert level.frames[0].asked == min(asked, key=lambda view: angle_between(view, level.frames[0].view))

@@ -10,7 +10,7 @@ abstract and talk, with a stock inpainter unless a fine-tuned one is given, whic
 """
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -46,6 +46,7 @@ PARAMETERS, VAE_BYTES = 860_000_000 + 123_000_000, 335_000_000  # of Stable Diff
 DEPTH_PARAMETERS = {ZOE: 345_000_000, ANYTHING: 25_000_000}
 # Of a view in the UNet, guided, and in the decoder; of warping a view; of torch itself: reckoned, not measured
 VIEW_BYTES, DECODING_BYTES, WARP_BYTES, OVERHEAD_BYTES = 700_000_000, 1_300_000_000, 500_000_000, 900_000_000
+PIXEL_BYTES = 12  # of each view until all are done: what the photo shows of it, and the finished one
 GPU_AT_ONCE, CPU_AT_ONCE = 4, 1
 # Until runs here have told: a pass of one view through the UNet, warping a view, and measuring the depth of one
 GPU_PASS_S, CPU_CORE_PASS_S, WARP_S, DEPTH_S = 0.03, 8.0, 0.5, 3.0
@@ -140,17 +141,20 @@ class INVS(Method):
         measured = count if options.fill == PAINTED and options.neighbours and count > 1 else 0  # and the photo
         fixed_s = WARP_S * count + (DEPTH_S * (1 + measured) if options.depth in NETWORKS else 0)
         depth_bytes = 4 * DEPTH_PARAMETERS.get(options.depth, 0)
+        # Views are kept where the processor has its memory, which is a graphics card's only where they share it
+        kept_bytes = 0 if machine.device == "cuda" else PIXEL_BYTES * count * request.size_px**2
         if options.fill == WARPED:
-            return Estimate(fixed_s, OVERHEAD_BYTES + WARP_BYTES + depth_bytes, missing)
+            return Estimate(fixed_s, OVERHEAD_BYTES + WARP_BYTES + depth_bytes + kept_bytes, missing)
         slow = machine.device == "cpu"
         pass_s = machine.takes_s(CPU_CORE_PASS_S, GPU_PASS_S)
         loading_s = load_s(machine, key, CPU_LOAD_S if slow else GPU_LOAD_S)
         passes = 2 if options.guidance > 1 else 1
         seconds = fixed_s + loading_s + pace_s(machine, key, passes * count * options.steps, pass_s)
-        return Estimate(seconds, memory_bytes(machine, key, _memory_bytes(machine, count) + depth_bytes), missing)
+        own_bytes = _memory_bytes(machine, count) + depth_bytes + kept_bytes
+        return Estimate(seconds, memory_bytes(machine, key, own_bytes), missing)
 
     def _run(self, request: Request, report: Report) -> Turnaround:
-        from pipelines.invs.partial import partials, photo_sheet
+        from pipelines.invs.partial import partials, photo_sheet, tinted
 
         options, tell = request.options, Telling(report, "Looking at the photo")
         tell(0.0, "Looking at the photo")
@@ -165,9 +169,15 @@ class INVS(Method):
             seen = list["Partial"]()
             for view in request.views:
                 with report.stage("warp"):
-                    seen += partials([sheet], request.subject, depth, [view], request.size_px, device)
+                    (partial,) = partials([sheet], request.subject, depth, [view], request.size_px, device)
+                seen.append(replace(partial, depth=None))  # all views are kept, so little of each
                 share = MEASURED + (WARPED_SHARE - MEASURED) * len(seen) / len(request.views)
-                tell(share, f"View {len(seen)} of {len(request.views)}: what the photo shows", seen[-1].rgba)
+                number, total = len(seen), len(request.views)
+                if options.fill == PAINTED:
+                    said = f"View {number} of {total}: what the photo shows; what is orange is to be painted"
+                    tell(share, said, tinted(partial))
+                else:
+                    tell(share, f"View {number} of {total}: what the photo shows", partial.rgba)
             # 3. What it does not show
             if options.fill == PAINTED:
                 frames, notes = self._painted(request, depth, seen, tell, report)

@@ -121,7 +121,7 @@ class Painting:
         """At the inpainter's size: the photo's pixels, and the painted ones of the views before it on its side."""
         view, side, device = self.request.views[i], self.parts.side_px, self.parts.place.device
         others = self._painted[self._is_right(i)]
-        if side == self.request.size_px and not others:
+        if side == self.request.size_px and not self.measure:
             return self.seen[i]
         (partial,) = partials([self._photo, *others], self.request.subject, self.depth, [view], side, device)
         return partial
@@ -137,7 +137,7 @@ class Painting:
         from pipelines.core.warp import lifted, pinhole
         from pipelines.invs.inpainting import composed, on_white
 
-        assert self.measure
+        assert self.measure and given.depth is not None
         view, side = self.request.views[i], self.parts.side_px
         rgba, _ = composed(given, drawn)
         solid = rgba[..., 3] > 127

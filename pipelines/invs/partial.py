@@ -24,6 +24,8 @@ THICKER = MASK_PX // LATENT_PX  # of the mask's pixels: one of the latent's, as 
 THIN_COVERAGE, FULL_COVERAGE = 0.25, 0.75  # between them, edges fade
 GAP_SHARE = 1 / 48  # of the side: what is closed without an inpainter
 
+TINT, LEAST_TINT = (255, 140, 0), 80  # orange
+
 Picture = NDArray[np.uint8]
 
 
@@ -33,10 +35,10 @@ class Partial:
     """[S, S, 4]: the photo's own pixels as they are seen from there."""
     seen: NDArray[np.bool_]
     """[S, S]: where they are."""
-    hidden: NDArray[np.float32]
+    hidden: NDArray[np.floating]
     """[S, S] in 0..1: where there may be more of the object; the more, the more from behind it is seen."""
-    depth: NDArray[np.float32]
-    """[S, S] in world units along the camera's z; 0 where nothing is."""
+    depth: NDArray[np.float32] | None
+    """[S, S] in world units along the camera's z; 0 where nothing is. None where nobody will ask for it."""
 
 
 def photo_sheet(subject: Subject, depth: NDArray[np.float32], size_px: int, device: "torch.device") -> Sheet:
@@ -75,9 +77,16 @@ def partials(
     return [
         Partial(picture, seen, mask, near)
         for picture, seen, mask, near in zip(
-            bytes_, made.seen.cpu().numpy(), masks[:, 0].cpu().numpy(), made.depth.cpu().numpy(), strict=True
+            bytes_, made.seen.cpu().numpy(), masks[:, 0].half().cpu().numpy(), made.depth.cpu().numpy(), strict=True
         )
     ]
+
+
+def tinted(partial: Partial) -> Picture:
+    """With what is still to be invented, the more strongly the more from behind it is seen."""
+    strength = np.rint(LEAST_TINT + (255 - LEAST_TINT) * partial.hidden.astype(np.float32)).astype(np.uint8)
+    tint = np.dstack([np.full((*strength.shape, 3), TINT, np.uint8), strength])
+    return np.where((~partial.seen & (partial.hidden > 0))[..., None], tint, partial.rgba)
 
 
 def closed(partial: Partial) -> Picture:

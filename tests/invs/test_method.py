@@ -1,5 +1,6 @@
 """iNVS as a visitor meets it, with small networks of random numbers; warping needs none."""
 
+import gc
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.invs import INVS
 from pipelines.invs.loading import Inpainter
 from pipelines.invs.method import ANYTHING, INFLATED, OWN, OWN_NEAR, PAINTED, WARPED, ZOE
+from pipelines.invs.partial import Partial
 from pipelines.runtime import residency
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.method import Report, Request, Turnaround, options_from
@@ -255,6 +257,48 @@ def test_the_stages_are_shown_as_they_come():
     ]
     assert order == sorted(order)
     assert all(told[i][2] is not None for i in order)
+
+
+@pytest.mark.parametrize("fill", [PAINTED, WARPED])
+def test_what_is_to_be_painted_is_orange_beside_what_the_photo_shows(fill: str):
+    glimpses: list[Any] = []
+
+    def listen(fraction: float, message: str, preview: Any) -> None:
+        if "what the photo shows" in message:
+            assert ("orange" in message) == (fill == PAINTED)
+            glimpses.append(preview)
+
+    run(PHOTO, View(60, 10), report=Report(listen), fill=fill)
+    shares = [float((glimpse[..., :3] == (255, 140, 0)).all(-1).mean()) for glimpse in glimpses]
+    assert shares[0] == 0 and (0.05 < shares[1] < 0.5) == (fill == PAINTED) and glimpses[1][..., 3].any()
+
+
+def test_however_many_views_are_asked_for_little_is_kept_of_each():
+    kept: list[int] = []
+
+    def listen(fraction: float, message: str, preview: Any) -> None:
+        if message.startswith("View 3 of 3: what"):
+            fields = [vars(each).values() for each in gc.get_objects() if isinstance(each, Partial)]
+            kept.extend(sum(array.nbytes for array in each if array is not None) for each in fields)
+
+    run(View(40, 10), View(60, 10), View(90, 10), report=Report(listen), size_px=96)
+    largest = sorted(kept)[-3:]
+    assert len(kept) >= 3 and largest[0] <= 7 * 96 * 96 and sum(largest) <= (2 * 7 + 11) * 96 * 96, "one is being shown"
+
+
+def test_more_and_larger_views_are_estimated_to_take_more_memory(tmp_path: Path):
+    machine = replace(this_machine(tmp_path), device="cpu")
+
+    def megabytes(count: int, size_px: int, fill: str) -> float:
+        options = options_from(INVS.Options, {"fill": fill})
+        return (
+            INVS().estimate(Request(SUBJECT, orbit(count), options=options, size_px=size_px), machine).memory_bytes
+            / 1e6
+        )
+
+    for fill in (WARPED, PAINTED):
+        assert megabytes(84, 576, fill) - megabytes(21, 576, fill) == pytest.approx(63 * 12 * 576**2 / 1e6)
+        assert megabytes(21, 1024, fill) - megabytes(21, 576, fill) == pytest.approx(21 * 12 * (1024**2 - 576**2) / 1e6)
 
 
 @pytest.mark.parametrize("when", ["depth is known", "what the photo shows", "step 3 ", "is done"])

@@ -24,7 +24,7 @@ from pipelines.invs import INVS, loading
 from pipelines.invs.inpainting import composed, on_white
 from pipelines.invs.loading import Inpainter
 from pipelines.invs.method import OWN, WARPED
-from pipelines.invs.partial import BALL_RADIUS, MASK_PX, Partial, closed, partials, photo_sheet
+from pipelines.invs.partial import BALL_RADIUS, MASK_PX, Partial, closed, partials, photo_sheet, tinted
 from pipelines.invs.relief import relief
 from pipelines.invs.sources import INPAINTER
 from pipelines.runtime import residency
@@ -204,6 +204,15 @@ def test_closing_gaps_invents_no_outline_and_takes_the_colours_beside_them():
     assert psnr_db(filled[added & it.inside][:, :3], it.true.rgba[added & it.inside][:, :3]) > 12
 
 
+def test_tinted_is_what_is_hidden_and_the_more_so_the_more_from_behind():
+    it, behind = case(60).partial, case(150).partial
+    shown, missing = tinted(it), ~it.seen & (it.hidden > 0)
+    assert np.array_equal(shown[~missing], it.rgba[~missing]) and missing.mean() > 0.02
+    assert (shown[missing][:, :3] == (255, 140, 0)).all() and (shown[missing][:, 3] >= 80).all()
+    strengths = [float(tinted(each)[~each.seen & (each.hidden > 0)][:, 3].mean()) for each in (it, behind)]
+    assert strengths[1] > 1.2 * strengths[0]
+
+
 def test_on_white_what_is_clear_is_white():
     it = case(30)
     clear = it.partial.rgba[..., 3] == 0
@@ -225,4 +234,4 @@ def test_close_up_nothing_behind_the_camera_is_painted():
     _, shown, subject = photo()
     near = View(20, PHOTO.elevation_deg, 0.3)
     (partial,) = partials([photo_sheet(subject, shown.depth, SIZE, CPU)], subject, shown.depth, [near], SIZE, CPU)
-    assert partial.seen.any() and (partial.depth[partial.seen] > 0).all()
+    assert partial.depth is not None and partial.seen.any() and (partial.depth[partial.seen] > 0).all()

@@ -73,6 +73,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("Measuring its depth with {network}", "Die Tiefe wird mit {network} gemessen"),
     ("Its depth is known", "Die Tiefe ist bekannt"),
     ("View {n} of {all}: what the photo shows", "Ansicht {n} von {all}: was das Foto zeigt"),
+    (
+        "View {n} of {all}: what the photo shows; what is orange is to be painted",
+        "Ansicht {n} von {all}: was das Foto zeigt; was orange ist, wird gemalt",
+    ),
     ("Loading the inpainter", "Der Ausmaler wird geladen"),
     ("Painting {which} of {views}: step {n} of {all}", "{which} von {views}: Malschritt {n} von {all}"),
     (

@@ -9,8 +9,10 @@ very same numbers, in the same precision. Seconds are the median of the rounds, 
 memory, the tensors in it; on a CPU, the whole process. "x" is the plain loop's time over that one's. What the steps
 gain is told by the rows: ours differs by its attention across, answered once a run, and in little memory the two videos
 go one after the other; without its flat convolutions over time, and quick (half of the steps), it has rows of its own.
-PSNR is between the decoded frames. Last comes the plain loop with its weights in float32, under
-autocast to half precision on a GPU, as its authors have it, and without on a CPU.
+PSNR is between the decoded frames. Of quick it tells little: random numbers are no denoiser. In the small network, in
+bfloat16 on a CPU, quick came to 25 dB of all the steps at 10 of them, 29 dB at 20 and 38 dB at 50, and the plain way
+with half of the steps to 29, 31 and 40 dB. Last comes the plain loop with its weights in float32, under autocast to
+half precision on a GPU, as its authors have it, and without on a CPU.
 """
 
 import argparse

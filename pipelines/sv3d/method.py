@@ -74,9 +74,10 @@ class OptionsU:
     quick: bool = option(
         False,
         "Quick",
-        "Half of the steps, each of which learns from the one before it: half the time. Its pictures differ a little. "
-        "Where the right answer is known it comes as near to it as all of the steps do without; how it looks with the "
-        "real weights was not yet seen",
+        "Half of the steps, each of which learns from the one before it: half the time, and other pictures. How other "
+        "was measured with random weights alone, in a small network: 38 dB (PSNR) to those of 50 steps. Where the "
+        "right answer is known it comes as near to it as all of the steps do without; with the real weights nobody "
+        "has seen it yet",
     )
     low_memory: bool = option(
         False,

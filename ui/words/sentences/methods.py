@@ -81,12 +81,14 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("Denoising steps: 50 as its authors do", "Entrauschungsschritte: 50 wie bei den Autoren"),
     ("Quick", "Schnell"),
     (
-        "Half of the steps, each of which learns from the one before it: half the time. Its pictures differ a "
-        "little. Where the right answer is known it comes as near to it as all of the steps do without; how it "
-        "looks with the real weights was not yet seen",
-        "Halb so viele Schritte, von denen jeder vom vorigen lernt: halbe Zeit. Die Bilder sind ein wenig "
-        "anders. Wo die richtige Antwort bekannt ist, kommt es ihr so nahe wie sonst alle Schritte; wie es mit "
-        "den echten Gewichten aussieht, wurde noch nicht gesehen",
+        "Half of the steps, each of which learns from the one before it: half the time, and other pictures. How other "
+        "was measured with random weights alone, in a small network: 38 dB (PSNR) to those of 50 steps. Where the "
+        "right answer is known it comes as near to it as all of the steps do without; with the real weights nobody "
+        "has seen it yet",
+        "Halb so viele Schritte, von denen jeder vom vorigen lernt: halbe Zeit und andere Bilder. Wie anders, wurde "
+        "nur mit zufälligen Gewichten gemessen, in einem kleinen Netz: 38 dB (PSNR) zu denen aus 50 Schritten. Wo die "
+        "richtige Antwort bekannt ist, kommt es ihr so nahe wie sonst alle Schritte; mit den echten Gewichten hat es "
+        "noch niemand gesehen",
     ),
     ("Low memory", "Wenig Speicher"),
     (

@@ -64,12 +64,14 @@ def own_depth(subject: Subject, *, nearer_is_larger: bool) -> NDArray[np.float32
     return mean_of_known(resized(values, PX), resized(known, PX))
 
 
-def told_by(network: "DepthNetwork", subject: Subject, gain: float = 1.0, pivot: float = 0.5) -> NDArray[np.float32]:
-    """[PX, PX] of the photo's own view, in world units; `gain` and `pivot` as `relief` has them."""
+def told_by(
+    network: "DepthNetwork", subject: Subject, gain: float = 1.0, pivot: float = 0.5, *, at_once: int = 2
+) -> NDArray[np.float32]:
+    """[PX, PX] of the photo's own view, in world units; `gain` and `pivot` as `relief` has them, `at_once` as `metres`."""
     from pipelines.core.backdrop import on_backdrop, reframed
     from pipelines.invs.relief import relief
 
-    there = metres(network, on_backdrop(subject, PX, FILL, WHITE))
+    there = metres(network, on_backdrop(subject, PX, FILL, WHITE), at_once)
     alpha, distance = reframed(subject.rgba, 1.0, PX)[..., 3], photo_distance(subject.fill)
     # Back into the frame of the subject, which may be filled differently
     return relief(_scaled(there, subject.fill / FILL), alpha, distance, gain, pivot)
@@ -85,19 +87,22 @@ def _scaled(plane: NDArray[np.float32], zoom: float) -> NDArray[np.float32]:
     return np.asarray(cv2.warpAffine(plane, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def metres(network: "DepthNetwork", rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """[S, S] of a picture [S, S, 3]. Seen once as it is and once mirrored, and averaged, as ZoeDepth's authors do."""
+def metres(network: "DepthNetwork", rgb: NDArray[np.uint8], at_once: int = 2) -> NDArray[np.float32]:
+    """[S, S] of a picture [S, S, 3]. Seen once as it is and once mirrored, and averaged, as ZoeDepth's authors do;
+    `at_once` is 1 where the two do not fit the memory together.
+    """
     import torch
 
     picture = torch.from_numpy(rgb).to(network.place.device).permute(2, 0, 1)[None] / 255  # [1, 3, S, S]
-    both = torch.cat([picture, picture.flip(-1)])
+    depth_of = _of_zoe if network.is_zoe else _of_anything
     with torch.inference_mode():
-        seen = _of_zoe(network.module, both) if network.is_zoe else _of_anything(network.module, both)
+        both = torch.cat([picture, picture.flip(-1)]).split(at_once)
+        seen = torch.cat([depth_of(network.module, pictures) for pictures in both])
     return ((seen[0] + seen[1].flip(-1)) / 2).float().cpu().numpy()
 
 
 def _of_zoe(module: Any, pictures: "Tensor") -> "Tensor":
-    """[2, 3, S, S] to [2, S, S]. Padded with its own mirror image: near the frame ZoeDepth is off."""
+    """[N, 3, S, S] to [N, S, S]. Padded with its own mirror image: near the frame ZoeDepth is off."""
     import torch
 
     side = pictures.shape[-1]

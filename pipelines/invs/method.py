@@ -49,6 +49,8 @@ DEPTH_PARAMETERS = {ZOE: 345_000_000, ANYTHING: 25_000_000}
 VIEW_BYTES, DECODING_BYTES, WARP_BYTES, OVERHEAD_BYTES = 700_000_000, 1_300_000_000, 500_000_000, 900_000_000
 PIXEL_BYTES = 12  # of each view until all are done: what the photo shows of it, and the finished one
 GPU_AT_ONCE, CPU_AT_ONCE = 4, 1
+FLIPS = 2  # of the photo, that a depth network sees together
+GIVE_BACK_EVERY = 8  # views: it takes as long as half a view
 # Until runs here have told: a pass of one view through the UNet, warping a view, and measuring the depth of one
 GPU_PASS_S, CPU_CORE_PASS_S, WARP_S, DEPTH_S = 0.03, 8.0, 0.5, 3.0
 GPU_LOAD_S, CPU_LOAD_S = 8.0, 12.0
@@ -172,7 +174,8 @@ class INVS(Method):
                 with report.stage("warp"):
                     (partial,) = partials([sheet], request.subject, depth, [view], request.size_px, device)
                 seen.append(replace(partial, depth=None))  # all views are kept, so little of each
-                give_back()  # the work's memory, freed in pieces between what is kept: 8 MB a view would pile up
+                if len(seen) % GIVE_BACK_EVERY == 0:
+                    give_back()  # the work's memory, freed in pieces between what is kept: 8 MB a view would pile up
                 share = MEASURED + (WARPED_SHARE - MEASURED) * len(seen) / len(request.views)
                 number, total = len(seen), len(request.views)
                 if options.fill == PAINTED:
@@ -205,7 +208,12 @@ class INVS(Method):
                 return relief(own, alpha, distance, options.relief, options.pivot, guessed=False)
             tell(0.0, f"Measuring its depth with {options.depth}")
             with self._network(options.depth, report) as network:
-                return told_by(network, subject, options.relief, options.pivot)
+
+                def look(thrift: Thrift) -> NDArray[np.float32]:
+                    return told_by(network, subject, options.relief, options.pivot, at_once=thrift.at_once)
+
+                depth, _ = thriftily(look, FLIPS, report, tiling=False)
+                return depth
 
     def _measure(self, request: Request, report: Report) -> "Measure":
         """The depth of a painted view: by the photo's network, else the inflated outline's."""

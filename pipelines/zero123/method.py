@@ -138,7 +138,8 @@ class Family(Method):
             # 1. The photo, seen once
             tell(0.0, "Looking at the photo")
             with report.stage("encode"):
-                photo = see(parts, on_backdrop(request.subject, parts.side_px, PHOTO_FILL, WHITE))
+                shown = on_backdrop(request.subject, parts.side_px, PHOTO_FILL, WHITE)
+                photo, _ = thriftily(lambda _: see(parts, shown), 1, report, tiling=False)
 
             # 2. Its views, as many together as there is memory for. What is done stays when memory runs out.
             at_once, decode_at_once = _at_once(len(request.views), parts.place.device.type == "cuda")

@@ -86,7 +86,7 @@ def estimates(
     views: tuple[View, ...],
     size_px: int,
     machine: Machine,
-    borrowed_s: Callable[[Method, float], int] = lambda method, estimated_s: 0,
+    borrowed_s: Callable[[Method, Estimate], int] = lambda method, estimate: 0,
 ) -> dict[str, Estimate]:
     """What every method that can run here would take, chosen or not. `borrowed_s` is the engine's."""
     priced = dict[str, Estimate]()
@@ -94,7 +94,7 @@ def estimates(
         if not method.blockers(machine):
             request = Request(ANY_SUBJECT, views, 0, options_from(method.Options, options), size_px)
             estimate = method.estimate(request, machine)
-            priced[method.card.key] = dataclasses.replace(estimate, quota_s=borrowed_s(method, estimate.seconds))
+            priced[method.card.key] = dataclasses.replace(estimate, quota_s=borrowed_s(method, estimate))
     return priced
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.runtime.devices import Machine, on_zero_gpu, this_machine
-from pipelines.runtime.method import Method, Report, Request, Turnaround
+from pipelines.runtime.method import Estimate, Method, Report, Request, Turnaround
 from pipelines.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class Engine(Protocol):
         """The machine that methods run on, for their blockers and estimates; `data` is the data folder here."""
         ...
 
-    def borrowed_s(self, method: Method, estimated_s: float) -> int:
-        """Seconds of a GPU that would be asked for on the visitor's quota, for a run that is to take so long; 0 where
-        nobody keeps one."""
+    def borrowed_s(self, method: Method, estimate: Estimate) -> int:
+        """Seconds of a GPU that would be asked for on the visitor's quota, for a run of this estimate; 0 where nobody
+        keeps one."""
         ...
 
     def silent_s(self) -> float:
@@ -121,7 +121,7 @@ class InProcessEngine:
     def machine(self, data: Path) -> Machine:
         return this_machine(data)
 
-    def borrowed_s(self, method: Method, estimated_s: float) -> int:
+    def borrowed_s(self, method: Method, estimate: Estimate) -> int:
         return 0
 
     def silent_s(self) -> float:

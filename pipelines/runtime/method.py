@@ -62,6 +62,8 @@ class Estimate:
     seconds: float
     memory_bytes: int
     download_bytes: int = 0
+    finish_s: float = 0.0
+    """Of the seconds, those that need no device: see `Method._finish`."""
     quota_s: int = 0
     """Of a lent GPU, counted against the visitor; what lends it knows, not the method: see `Engine.borrowed_s`."""
 
@@ -257,8 +259,19 @@ class Method(ABC):
     def _run(self, request: Request, report: Report) -> Turnaround:
         """The recipe. `request.options` is always an instance of `Options`, and the weights are here: `located`."""
 
+    def _finish(self, made: Turnaround, request: Request, report: Report) -> Turnaround:
+        """What is left to do of what `_run` made, and needs no device, as drawing a mesh does not: a lent GPU is given
+        back before. Most methods have nothing left.
+        """
+        return made
+
     @final
     def __call__(self, request: Request, report: Report) -> Turnaround:
+        return self.finish(self.begin(request, report), request, report)
+
+    @final
+    def begin(self, request: Request, report: Report) -> Turnaround:
+        """The part of a run that needs the device. What comes of it is for `finish`, here or in another process."""
         request = dataclasses.replace(request, options=self._options(request))
         report(0.0, f"Looking for what {self.card.title} needs")
         with report.stage("fetch"):
@@ -267,14 +280,25 @@ class Method(ABC):
         start, memory = time.perf_counter(), devices.PeakMemory()
         made = self._run(request, report)
         on_gpu = report.place is not None and report.place.device.type != "cpu"
-        _check_turnaround(made, request, self.card)
         return dataclasses.replace(
             made,
-            notes=(*made.notes, *self._notices(request)),
             seconds=time.perf_counter() - start,
             stage_seconds=dict(report.stage_seconds),
             peak_memory_bytes=made.peak_memory_bytes or memory.bytes(on_gpu),
             provenance=made.provenance or self._provenance(request, report.place.name if report.place else "cpu"),
+        )
+
+    @final
+    def finish(self, made: Turnaround, request: Request, report: Report) -> Turnaround:
+        request = dataclasses.replace(request, options=self._options(request))
+        start = time.perf_counter()
+        made = self._finish(made, request, report)
+        _check_turnaround(made, request, self.card)
+        return dataclasses.replace(
+            made,
+            notes=(*made.notes, *self._notices(request)),
+            seconds=made.seconds + time.perf_counter() - start,
+            stage_seconds={**made.stage_seconds, **report.stage_seconds},
         )
 
     def cut_short(self, request: Request, told: Report, why: str, seconds: float) -> Turnaround | None:

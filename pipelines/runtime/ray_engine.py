@@ -27,7 +27,7 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.runtime import pace
 from pipelines.runtime.devices import Machine, this_machine
 from pipelines.runtime.engine import NOBODYS, Silence, Turn
-from pipelines.runtime.method import Method, Report, Request, Turnaround
+from pipelines.runtime.method import Estimate, Method, Report, Request, Turnaround
 from pipelines.runtime.ray_bridge import Begin, Died, Ended, Leave, Ready, Setup, Stop, Unreachable
 from pipelines.runtime.relay import TICK_S, Piece, Progress, followed
 from pipelines.runtime.settings import RAY_HERE
@@ -89,7 +89,7 @@ class RayEngine:
         paces = pace.paces(data, there.device, there.gpu, there.number_bytes)
         return replace(there, free_disk_bytes=here.free_disk_bytes, pace=paces)
 
-    def borrowed_s(self, method: Method, estimated_s: float) -> int:
+    def borrowed_s(self, method: Method, estimate: Estimate) -> int:
         return 0
 
     def silent_s(self) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.engine import TELL_STEP_S, Silence, Turn
-from pipelines.runtime.method import Frame, Method, Report, Request, Turnaround
+from pipelines.runtime.method import Frame, Report, Request, Turnaround
 from pipelines.runtime.thrift import is_out_of_memory
 
 TICK_S = 0.25  # a worker says something at least this often, so that whoever waits can stop it soon
@@ -50,6 +50,8 @@ class Problem:
 
 
 Piece = Step | Problem | Turnaround
+Work = Callable[[Request, Report], Turnaround]
+"""A method, or the part of one that needs a device."""
 ALIVE = Step()
 
 
@@ -57,29 +59,29 @@ class WorkerBug(RuntimeError):
     """A bug in a worker; its text is the trace from there."""
 
 
-def relayed(method: Method, request: Request, cancelled: threading.Event) -> Generator[Piece, None, None]:
+def relayed(work: Work, request: Request, cancelled: threading.Event) -> Generator[Piece, None, None]:
     """Run here and yield how it goes: any number of steps, then the result or the problem; nothing once cancelled.
 
-    The method has a thread of its own. A step that nobody has taken yet gives way to a newer one, so a slow line never
-    holds the work up. Closing this generator, as `cancelled`, stops the method at its next report, and waits for that.
+    The work has a thread of its own. A step that nobody has taken yet gives way to a newer one, so a slow line never
+    holds the work up. Closing this generator, as `cancelled`, stops it at its next report, and waits for that.
     """
-    work = _Work(method, request, cancelled)
-    thread = threading.Thread(target=work.run, daemon=True)
+    relay = _Relay(work, request, cancelled)
+    thread = threading.Thread(target=relay.run, daemon=True)
     thread.start()
     try:
-        while not work.done.is_set():
-            yield work.newest(TICK_S)
+        while not relay.done.is_set():
+            yield relay.newest(TICK_S)
     finally:
-        if not work.done.is_set():
+        if not relay.done.is_set():
             cancelled.set()
         thread.join()
-    if work.end:
-        yield work.end
+    if relay.end:
+        yield relay.end
 
 
-class _Work:
-    def __init__(self, method: Method, request: Request, cancelled: threading.Event) -> None:
-        self._method, self._request = method, request
+class _Relay:
+    def __init__(self, work: Work, request: Request, cancelled: threading.Event) -> None:
+        self._work, self._request = work, request
         self._report, self._sent = Report(self._tell, cancelled), 0
         self._step: Step | None = None
         self._news = threading.Condition()
@@ -88,7 +90,7 @@ class _Work:
 
     def run(self) -> None:
         try:
-            self.end = self._method(self._request, self._report)
+            self.end = self._work(self._request, self._report)
         except Cancelled:
             pass
         except TurnaroundError as error:

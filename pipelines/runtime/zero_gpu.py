@@ -1,7 +1,8 @@
 """On a ZeroGPU Space: learned methods run in a worker that borrows a GPU for the length of the call.
 
 Whatever needs no GPU stays outside, because every second inside counts against the visitor's quota: weights are fetched
-before, results are encoded and stored afterwards, and methods without weights never go there.
+before, what methods do without a device (`Method._finish`) and the storing of results come afterwards, and methods
+without weights never go there.
 
 Of a run whose GPU is taken away before its end, the views are kept that the method had said were done (`Report.keep`).
 The visitor is told the true cause, and it is never tried again by itself.
@@ -26,7 +27,7 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.core.subject import ANY_SUBJECT
 from pipelines.runtime.devices import Machine, this_machine
 from pipelines.runtime.engine import NOBODYS, InProcessEngine, Silence, Turn, fetch_first, in_words, is_heavy
-from pipelines.runtime.method import Method, Report, Request, Turnaround
+from pipelines.runtime.method import Estimate, Method, Report, Request, Turnaround
 from pipelines.runtime.places import ZERO_GPU_THRESHOLD
 from pipelines.runtime.register import REGISTER
 from pipelines.runtime.relay import Piece, Progress, followed, relayed
@@ -64,7 +65,7 @@ class ZeroGpuEngine:
         for method in filter(is_heavy, methods):
             seconds, size = self._seconds_for(method), settings.zero_gpu_size
             self._borrow[method.card.key] = spaces.GPU(duration=seconds, size=size)(_task(method))  # type: ignore[arg-type]
-        preload(methods, settings.preloaded)
+        self._preloaded = preload(methods, settings.preloaded)
 
     def run(self, method: Method, request: Request, report: Report, turn: Turn = NOBODYS) -> Turnaround:
         if not is_heavy(method):
@@ -75,13 +76,13 @@ class ZeroGpuEngine:
         return replace(made, stage_seconds={**made.stage_seconds, "fetch": fetch_s})
 
     def machine(self, data: Path) -> Machine:
-        return this_machine(data)
+        return replace(this_machine(data), loaded=self._preloaded)
 
-    def borrowed_s(self, method: Method, estimated_s: float) -> int:
+    def borrowed_s(self, method: Method, estimate: Estimate) -> int:
         if not is_heavy(method):
             return 0
-        patience = self._patience.get(method.card.key, 1.0)
-        return int(min(MOST_S, max(LEAST_S, math.ceil(START_S + MARGIN * patience * estimated_s))))
+        patience, on_gpu_s = self._patience.get(method.card.key, 1.0), estimate.seconds - estimate.finish_s
+        return int(min(MOST_S, max(LEAST_S, math.ceil(START_S + MARGIN * patience * on_gpu_s))))
 
     def silent_s(self) -> float:
         return max(self._here.silent_s(), self._silence.longest_s())
@@ -93,7 +94,7 @@ class ZeroGpuEngine:
         """What `spaces` asks for each call, with the call's own arguments."""
 
         def seconds(request: Request) -> int:
-            return self.borrowed_s(method, method.estimate(request, this_machine(self._data)).seconds)
+            return self.borrowed_s(method, method.estimate(request, self.machine(self._data)))
 
         return seconds
 
@@ -102,7 +103,7 @@ class ZeroGpuEngine:
         asked_s = self._seconds_for(method)(request)
         line, progress = _Line(self._borrow[method.card.key], request), Progress()
         try:
-            return followed(line.next, report, turn, self._silence, "a GPU", progress)
+            made = followed(line.next, report, turn, self._silence, "a GPU", progress)
         except _Ended as ended:
             report.check()
             used_s = time.monotonic() - progress.began if progress.began else 0.0
@@ -118,13 +119,14 @@ class ZeroGpuEngine:
             raise TurnaroundError(refusal(ended.cause, effort)) from ended
         finally:
             line.leave()
+        return method.finish(made, request, report)
 
 
-def preload(methods: Sequence[Method], keys: Sequence[str]) -> None:
+def preload(methods: Sequence[Method], keys: Sequence[str]) -> frozenset[str]:
     """The models of these methods, fetched where they are absent, are in memory before the page is launched.
 
     The package packs then what is on its GPU of pretence, and each worker begins with it on the real one. On the main
-    thread, because only there it pretends.
+    thread, because only there it pretends. Returns those whose models stayed.
     """
     learned = {method.card.key: method for method in filter(is_heavy, methods)}
     if unknown := [key for key in keys if key not in learned]:
@@ -138,20 +140,21 @@ def preload(methods: Sequence[Method], keys: Sequence[str]) -> None:
         learned[key].fetch(Request(ANY_SUBJECT, (View(),)), Report())
         learned[key].warm(Report())
         loaded[key] = [model.key for model in REGISTER.models() if model not in before]
-    staying = [model.key for model in REGISTER.models()]
-    for key, models in loaded.items():
-        if not set(models) <= set(staying):
-            log.warning(
-                "%s was preloaded and left again: all together do not stay under %.0f GB, and with more each run costs "
-                "a visitor twice. Let TURNAROUND_PRELOAD name fewer.", key, ZERO_GPU_THRESHOLD / 1e9,
-            )  # fmt: skip
+    in_memory = {model.key for model in REGISTER.models()}
+    staying = frozenset(key for key, models in loaded.items() if in_memory.issuperset(models))
+    for key in loaded.keys() - staying:
+        log.warning(
+            "%s was preloaded and left again: all together do not stay under %.0f GB, and with more each run costs "
+            "a visitor twice. Let TURNAROUND_PRELOAD name fewer.", key, ZERO_GPU_THRESHOLD / 1e9,
+        )  # fmt: skip
+    return staying
 
 
 def _task(method: Method) -> Callable[[Request], Iterator[Piece]]:
     """What runs in the worker: a generator function, and nothing of it is pickled but what goes in and out."""
 
     def on_gpu(request: Request) -> Iterator[Piece]:
-        yield from relayed(method, request, threading.Event())
+        yield from relayed(method.begin, request, threading.Event())
 
     return on_gpu
 

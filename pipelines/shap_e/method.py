@@ -12,7 +12,7 @@ weights of a small network that knows of every point whether it lies inside, and
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -105,13 +105,14 @@ class ShapE(Method):
         pixels = len(request.views) * request.size_px**2
         cores = max(1, min(machine.cores, RENDERING_CORES))
         rendering_s = (RENDER_S_A_VIEW * len(request.views) + RENDER_S_A_MEGAPIXEL * pixels / 1e6) / cores
+        finish_s = FACING_S + rendering_s
         return Estimate(
             load_s(machine, self.card.key, CPU_LOAD_S if slow else GPU_LOAD_S)
             + pace_s(machine, self.card.key, passes, pass_s)
-            + FACING_S
-            + rendering_s,
+            + finish_s,
             memory_bytes(machine, self.card.key, _memory_bytes(machine) + (BYTES_A_PIXEL * pixels if slow else 0)),
             weights.missing_bytes(SHAP_E),
+            finish_s,
         )
 
     def warm(self, report: Report) -> None:
@@ -127,16 +128,20 @@ class ShapE(Method):
         return resident(f"{found.folder}", lambda place: load(found.folder, place, check), size_bytes, report)
 
     def _run(self, request: Request, report: Report) -> Turnaround:
-        from pipelines.core.raster import Renderer
-        from pipelines.shap_e.facing import faced, notes
-
         tell = Telling(report, "Loading the model")
         with listening(tell.still):
             mesh, thrifty = self._object(request, tell, report)
+        return Turnaround((), mesh, notes=thrifty)
 
+    def _finish(self, made: Turnaround, request: Request, report: Report) -> Turnaround:
+        from pipelines.core.raster import Renderer
+        from pipelines.shap_e.facing import faced, notes
+
+        assert made.mesh is not None
+        tell = Telling(report, "Turning it to match the photo")
         with report.stage("face"):
             mesh, found = faced(
-                mesh,
+                made.mesh,
                 request.subject,
                 lambda share: tell(MESHED + (FACED - MESHED) * share, "Turning it to match the photo"),
             )
@@ -153,7 +158,7 @@ class ShapE(Method):
             Frame(view, image.rgba, view, image.depth, image.normals)
             for view, image in zip(request.views, rendered, strict=True)
         )
-        return Turnaround(frames, mesh, notes=(*notes(found), OWN, *_cut_off(frames), *thrifty))
+        return replace(made, frames=frames, mesh=mesh, notes=(*notes(found), OWN, *_cut_off(frames), *made.notes))
 
     def _object(self, request: Request, tell: Telling, report: Report) -> tuple[Mesh, tuple[str, ...]]:
         """The object as Shap-E faces it, and what to say of how it was made."""
@@ -168,7 +173,8 @@ class ShapE(Method):
             # 1. The photo
             tell(0.0, "Looking at the photo", request.subject.rgba)
             with report.stage("encode"):
-                tokens = see(parts, on_backdrop(request.subject, parts.picture_px, PHOTO_FILL, WHITE))
+                shown = on_backdrop(request.subject, parts.picture_px, PHOTO_FILL, WHITE)
+                tokens, _ = thriftily(lambda _: see(parts, shown), 1, report, tiling=False)
 
             # 2. A latent
             chosen = Sampling(options.steps, options.guidance, request.seed)

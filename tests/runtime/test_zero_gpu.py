@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,12 @@ def test_a_learned_method_borrows_a_gpu_for_the_visitor_and_the_time_it_needs(sp
     assert run["quota"] == [10, 0], "which the card says before, and of a method without weights nothing"
     assert allow["allowToken"] == release["allowToken"] and release["fail"] == "false"
     assert run["elsewhere"] and run["frames"] == 3
+
+
+def test_what_needs_no_gpu_is_done_here_and_not_asked_for(space: dict[str, Any]):
+    run = space["a_run"]
+    assert run["finished_here"] and run["told"][-1] == "Finishing"
+    assert run["quota"][0] == 10, "of 103 seconds by the estimate, 3 need the GPU"
 
 
 def test_weights_are_fetched_before_the_gpu_is_borrowed(space: dict[str, Any]):
@@ -172,9 +179,12 @@ def test_what_is_to_be_preloaded_is_in_memory_before_the_page_opens(tmp_path: Pa
     try:
         engine = open_engine(Settings(data=tmp_path, engine="zerogpu", preload=" ".join(keys)), METHODS)
         assert len(REGISTER.models()) == len(keys) and all(model.idle for model in REGISTER.models())
-        method = find_method("zero123_xl")
+        method, machine = find_method("zero123_xl"), engine.machine(tmp_path)
         options = options_from(method.Options, {"steps": 10})
-        made = engine.run(method, Request(a_subject(64), orbit(1), options=options, size_px=64), Report())
+        request = Request(a_subject(64), orbit(1), options=options, size_px=64)
+        unloaded = method.estimate(request, replace(machine, loaded=frozenset()))
+        assert machine.loaded == set(keys) and method.estimate(request, machine).seconds < unloaded.seconds
+        made = engine.run(method, request, Report())
         assert made.frames and "load" not in made.stage_seconds, "nobody waits for a model that is there"
     finally:
         forget_idle()

@@ -82,13 +82,13 @@ class Lender(BaseHTTPRequestHandler):
 
 
 class Learned(Flat):
-    """Wants a GPU, and says which processes it was in."""
+    """Wants a GPU, but not for all of its work, and says which processes it was in."""
 
     card: ClassVar[Card] = a_card("learned", weights=(some_weights(),))
     fetched_in: int = 0
 
     def estimate(self, request: Request, machine: Any) -> Estimate:
-        return Estimate(float(len(request.views)), 10**9)
+        return Estimate(float(len(request.views)) + 100, 10**9, finish_s=100.0)
 
     def fetch(self, request: Request, report: Report) -> None:
         self.fetched_in = os.getpid()
@@ -96,6 +96,10 @@ class Learned(Flat):
     def _run(self, request: Request, report: Report) -> Turnaround:
         report(0.01, "Thinking")
         return dataclasses.replace(super()._run(request, report), notes=(str(os.getpid()),))
+
+    def _finish(self, made: Turnaround, request: Request, report: Report) -> Turnaround:
+        report(0.9, "Finishing")
+        return dataclasses.replace(made, notes=(*made.notes, str(os.getpid())))
 
 
 class Long(Learned):
@@ -192,13 +196,14 @@ class Space:
 
     def a_run(self) -> Any:
         machine = self.engine.machine(self.settings.data)
-        quota = [self.engine.borrowed_s(each, each.estimate(REQUEST, machine).seconds) for each in (LEARNED, LIGHT)]
+        quota = [self.engine.borrowed_s(each, each.estimate(REQUEST, machine)) for each in (LEARNED, LIGHT)]
         made = self.run(LEARNED)
         settle()
         return {
             "asked": Lender.asked[:],
             "quota": quota,
             "elsewhere": made.notes[0] != str(os.getpid()),
+            "finished_here": made.notes[1:] == (str(os.getpid()),),
             "fetched_here": LEARNED.fetched_in == os.getpid(),
             "frames": len(made.frames),
             "stages": list(made.stage_seconds),

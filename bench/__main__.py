@@ -17,6 +17,7 @@ PARTS = (
     "zero123plus",
     "shap_e",
     "sv3d",
+    "gpu_memory",
     "startup",
     "page",
 )

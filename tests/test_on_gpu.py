@@ -1,0 +1,153 @@
+"""Each kind of network on a GPU: a pretended one, with a GPU's rules and memory, but the numbers of this machine."""
+
+import dataclasses
+import gc
+import importlib
+import sys
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.core.cameras import orbit
+from pipelines.core.errors import TurnaroundError
+from pipelines.registry import find_method
+from pipelines.runtime.method import Report, Request, Turnaround, options_from
+from pipelines.runtime.residency import forget_idle
+from tests.pretended_gpu import Gpu, pretended_gpu
+from tests.toy_methods import a_subject
+
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="torch for Windows does not tell where it switches devices"
+)
+
+KINDS = ("sv3d_p", "invs", "zero123_xl", "zero123plus", "shap_e")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("weights")
+    for room in ("sv3d", "invs", "zero123", "zero123plus", "shap_e"):
+        importlib.import_module(f"tests.{room}.tiny").write(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TURNAROUND_WEIGHTS", str(folder))
+        patch.setenv("TURNAROUND_DATA", str(folder / "data"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_loaded() -> Iterator[None]:
+    forget_idle()
+    yield
+    forget_idle()
+
+
+def run(key: str) -> Turnaround:
+    method = find_method(key)
+    fields = {spec.name: spec.metadata for spec in dataclasses.fields(method.Options)}
+    fewest = {name: fields[name]["minimum"] for name in ("steps", "grid") if name in fields}
+    options = options_from(method.Options, fewest | {name: True for name in ("quick",) if name in fields})
+    return method(Request(a_subject(96), orbit(3, 10), seed=7, size_px=64, options=options), Report())
+
+
+@cache
+def on_the_processor(key: str) -> Turnaround:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TURNAROUND_DEVICE", "cpu")
+        return run(key)
+
+
+@cache
+def on_a_large_gpu(key: str) -> tuple[Turnaround, list[int]]:
+    """What came of it, and the bytes on the GPU at most, after it, and once nothing was loaded any more."""
+    with pretended_gpu() as gpu:
+        made = run(key)
+        return made, [gpu.peak_bytes, gpu.used_bytes, emptied(gpu)]
+
+
+def difference(made: Turnaround, other: Turnaround) -> float:
+    pairs = zip(made.frames, other.frames, strict=True)
+    return float(np.mean([np.abs(one.rgba.astype(int) - two.rgba).mean() for one, two in pairs]))
+
+
+def emptied(gpu: Gpu) -> int:
+    """What is left on it when nothing is loaded any more."""
+    forget_idle()
+    gc.collect()
+    return gpu.used_bytes
+
+
+# --- The pretence -----------------------------------------------------------------------------------------------------
+
+
+def test_it_has_a_gpus_rules():
+    with pretended_gpu() as gpu, torch.inference_mode():
+        there = torch.arange(6.0, device="cuda").view(2, 3)
+        assert there.device == gpu.device and torch.equal((there @ there.T).cpu(), torch.tensor([[5.0, 14], [14, 50]]))
+        assert torch.equal((there + torch.tensor(1.0))[torch.tensor([1])].cpu(), torch.tensor([[4.0, 5, 6]]))
+        with pytest.raises(RuntimeError, match="two devices"):
+            _ = there + torch.ones(3)
+        with pytest.raises(RuntimeError, match="two devices"):
+            torch.nn.Linear(3, 3)(there)
+        with pytest.raises((RuntimeError, TypeError)):
+            there.numpy()
+
+
+@pytest.mark.parametrize("numbers", [True, False])
+def test_its_memory_is_counted_given_back_and_runs_out(numbers: bool):
+    with pretended_gpu(10_000_000, numbers=numbers) as gpu, torch.inference_mode():
+        megabyte = torch.zeros(250_000, device="cuda")
+        assert gpu.used_bytes == 1_000_448, "in whole blocks"
+        view = megabyte.view(500, 500)[:10].add_(1)
+        assert gpu.used_bytes == 1_000_448 and torch.cuda.mem_get_info()[0] == 10_000_000 - 1_000_448
+        sums = [view + number for number in range(3)]
+        del megabyte, view, sums
+        assert gpu.used_bytes == 0 and gpu.peak_bytes == 1_000_448 + 3 * 20_480
+        with pytest.raises(torch.OutOfMemoryError, match=r"Tried to allocate 0\.01 GiB"):
+            torch.zeros(3_000_000, device="cuda")
+
+
+# --- Methods on it ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", KINDS)
+def test_a_gpu_makes_the_same_as_the_processor_and_nothing_stays_there(key: str):
+    made, (peak_bytes, kept_bytes, left_bytes) = on_a_large_gpu(key)
+    assert made.provenance and made.provenance.device == "A pretended GPU, float32"
+    assert difference(made, on_the_processor(key)) < 0.1
+    assert made.peak_memory_bytes == peak_bytes > kept_bytes > left_bytes == 0
+
+
+@pytest.mark.parametrize("key", ["sv3d_p", "zero123_xl"])
+def test_of_a_run_only_the_model_stays_on_the_gpu(key: str):
+    with pretended_gpu() as gpu:
+        after = [gpu.used_bytes for _ in range(2) if run(key)]
+        assert after[0] == after[1] > 0
+
+
+@pytest.mark.parametrize("key", ["sv3d_p", "zero123_xl"])
+def test_a_gpu_works_in_half_precision_by_itself(key: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TURNAROUND_PRECISION", "auto")
+    with pretended_gpu():
+        made = run(key)
+        assert made.provenance and made.provenance.device.split()[-1] in ("float16", "bfloat16")
+        assert 0 < difference(made, on_a_large_gpu(key)[0]) < 4
+
+
+@pytest.mark.parametrize(("key", "share"), [("sv3d_p", 0.93), ("zero123_xl", 0.6), ("shap_e", 0.6)])
+def test_a_gpu_with_less_memory_makes_the_same_in_smaller_steps_and_says_so(key: str, share: float):
+    expected, (peak_bytes, *_) = on_a_large_gpu(key)
+    with pretended_gpu(int(share * peak_bytes)):
+        made = run(key)
+    assert difference(made, expected) < 0.1
+    assert any(note.startswith("Memory was short") for note in made.notes)
+
+
+@pytest.mark.parametrize("key", KINDS)
+def test_a_gpu_with_far_too_little_memory_is_told_in_words_and_stays_empty(key: str):
+    with pretended_gpu(on_a_large_gpu(key)[1][0] // 8) as small:
+        with pytest.raises(TurnaroundError, match=r"There is not enough memory .* the GPU has"):
+            run(key)
+        assert emptied(small) == 0

@@ -145,6 +145,12 @@ def test_a_gpu_with_less_memory_makes_the_same_in_smaller_steps_and_says_so(key:
     assert any(note.startswith("Memory was short") for note in made.notes)
 
 
+def test_where_there_is_no_room_for_both_a_depth_network_sees_the_photo_and_its_mirror_image_in_turn():
+    expected, (peak_bytes, *_) = on_a_large_gpu("invs")
+    with pretended_gpu(int(0.7 * peak_bytes)):
+        assert difference(run("invs"), expected) < 0.1
+
+
 @pytest.mark.parametrize("key", KINDS)
 def test_a_gpu_with_far_too_little_memory_is_told_in_words_and_stays_empty(key: str):
     with pretended_gpu(on_a_large_gpu(key)[1][0] // 8) as small:

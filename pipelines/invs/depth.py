@@ -67,7 +67,7 @@ def own_depth(subject: Subject, *, nearer_is_larger: bool) -> NDArray[np.float32
 def told_by(
     network: "DepthNetwork", subject: Subject, gain: float = 1.0, pivot: float = 0.5, *, at_once: int = 2
 ) -> NDArray[np.float32]:
-    """[PX, PX] of the photo's own view, in world units; `gain` and `pivot` as `relief` has them, `at_once` as `metres`."""
+    """[PX, PX] of the photo's own view, in world units; `gain` and `pivot` as `relief`, `at_once` as `metres`."""
     from pipelines.core.backdrop import on_backdrop, reframed
     from pipelines.invs.relief import relief
 

@@ -22,13 +22,7 @@ from pipelines.runtime import weights
 from pipelines.runtime.memory import give_back
 from pipelines.runtime.method import Card, Estimate, Frame, Machine, Method, Report, Request, Turnaround, option
 from pipelines.runtime.pace import load_s, memory_bytes, pace_s
-from pipelines.runtime.residency import (
-    chosen_place,
-    loaded_bytes,
-    resident,
-    thriftily,
-    torch_blockers,
-)
+from pipelines.runtime.residency import Thrift, chosen_place, loaded_bytes, resident, thriftily, torch_blockers
 from pipelines.runtime.telling import Telling, listening
 from pipelines.runtime.weights import Weights
 

@@ -13,11 +13,16 @@ PSNR is between the decoded frames. Of quick it tells little: random numbers are
 bfloat16 on a CPU, quick came to 25 dB of all the steps at 10 of them, 29 dB at 20 and 38 dB at 50, and the plain way
 with half of the steps to 29, 31 and 40 dB. Last comes the plain loop with its weights in float32, under autocast to
 half precision on a GPU, as its authors have it, and without on a CPU.
+
+On a GPU (elsewhere with `--tries`) there are rows for what is not used so far: the UNet's channels last, one matrix for
+queries, keys and values, and its blocks compiled. What pays there on a real GPU belongs into the method. On a processor
+with bfloat16 compiling did not: transformers' blocks took 0.8 to 0.95 of their time, residual blocks 1.05 to 1.3 times.
 """
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +44,8 @@ GUIDANCE, ELEVATION_DEG, SEED = 2.5, 10.0, 1
 ADDED = ("conv2", "proj_out", "to_out.0", "net.2", "out_proj", "fc2")  # to a residual: small, as in the tests
 PLAIN, OURS, LITTLE, SCRIPT = "plain loop", "ours", "ours in little memory", "plain loop with weights in float32"
 SOLID, QUICK = "ours with convolutions of three dimensions", "ours, quick"
+LAST, FUSED, COMPILED = "ours with channels last", "ours with queries, keys and values in one", "ours compiled"
+COMPILED_BLOCKS = {"SpatioTemporalResBlock", "BasicTransformerBlock", "TemporalBasicTransformerBlock"}
 AIM_RATIO, AIM_DB, AIM_BYTES, AIM_LITTLE_BYTES = 2.0, 45.0, 12e9, 8e9
 
 
@@ -118,6 +125,47 @@ def psnr_db(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
+@contextmanager
+def channels_last(unet: Any) -> Iterator[None]:
+    import torch
+
+    unet.to(memory_format=torch.channels_last)
+    try:
+        yield
+    finally:
+        unet.to(memory_format=torch.contiguous_format)
+
+
+@contextmanager
+def fused(unet: Any) -> Iterator[None]:
+    from diffusers.models.attention_processor import FusedAttnProcessor2_0
+
+    attentions = [module.attn1 for module in unet.modules() if hasattr(module, "attn1")]
+    before = [attention.processor for attention in attentions]
+    for attention in attentions:
+        attention.fuse_projections()
+        attention.set_processor(FusedAttnProcessor2_0())
+    try:
+        yield
+    finally:
+        for attention, processor in zip(attentions, before, strict=True):
+            attention.fused_projections = False
+            attention.set_processor(processor)
+
+
+@contextmanager
+def compiled(unet: Any) -> Iterator[None]:
+    """Block by block: each kind is compiled once, for minutes at the first run."""
+    blocks = [module for module in unet.modules() if type(module).__name__ in COMPILED_BLOCKS]
+    for block in blocks:
+        block.compile()
+    try:
+        yield
+    finally:
+        for block in blocks:
+            block._compiled_call_impl = None
+
+
 def in_turn(actions: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, Cost], dict[str, Any]]:
     """What each cost, and what came of the last."""
     costs, results = {name: list[Cost]() for name in actions}, {}
@@ -136,6 +184,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="full size on a CPU too: takes hours")
     parser.add_argument("--steps", type=int, default=0, help="0: 2 on a CPU, 50 on a GPU")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tries", action="store_true", help="what is not used, on a CPU too")
     asked = parser.parse_args()
     import torch
 
@@ -183,6 +232,14 @@ def main() -> None:
         LITTLE: lambda count: ours(1, count),
         QUICK: lambda count: ours(2, count, quick=True),
     }
+    if asked.tries or on_gpu:
+        for name, way in ((LAST, channels_last), (FUSED, fused), (COMPILED, compiled)):
+
+            def tried(count: int, way: Any = way) -> Any:
+                with way(parts.unet):
+                    return ours(2, count)
+
+            runs[name] = tried
     for run in runs.values():
         run(1)  # warm
     drawing, latents = in_turn({name: lambda run=run: run(steps) for name, run in runs.items()}, rounds)

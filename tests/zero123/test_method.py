@@ -19,7 +19,7 @@ from pipelines.runtime.devices import Machine
 from pipelines.runtime.method import Method, Report, Request, Turnaround, options_from
 from pipelines.runtime.residency import forget_idle
 from pipelines.runtime.results import write_turnaround
-from pipelines.zero123 import StableZero123, Zero123, Zero123XL
+from pipelines.zero123 import StableZero123, Zero123, Zero123XL, diffusion
 from pipelines.zero123.cameras import PHOTO_FILL
 from pipelines.zero123.method import CPU_AT_ONCE
 from pipelines.zero123.sources import ZERO123_XL
@@ -59,9 +59,14 @@ def test_the_same_request_gives_the_same_bytes_and_another_seed_others(method: M
     assert not np.array_equal(first.frames[0].rgba, other.frames[0].rgba)
 
 
-def test_a_view_is_the_same_alone_and_in_an_orbit_of_several_batches():
+def test_a_view_is_the_same_alone_and_in_an_orbit_of_several_batches_which_see_the_photo_once(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    seen, see = list[object](), diffusion.see
+    monkeypatch.setattr(diffusion, "see", lambda *given: seen.append(given) or see(*given))
     views = orbit(CPU_AT_ONCE + 2, 10)
     together = run(METHODS[1], *views, guidance=1.5)
+    assert len(seen) == 1
     for frame, view in list(zip(together.frames, views, strict=True))[:: CPU_AT_ONCE + 1]:
         alone = run(METHODS[1], view, guidance=1.5).frames[0].rgba
         assert np.abs(alone.astype(int) - frame.rgba).mean() < 0.5  # sums in another order round differently

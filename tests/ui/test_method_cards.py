@@ -61,7 +61,7 @@ def test_a_card_says_what_it_costs_here_for_the_cameras_chosen(machine: Machine)
 
 def test_a_card_says_what_it_asks_of_a_quota_where_there_is_one(machine: Machine):
     fetches = Fetches()
-    kept = estimates((fetches,), [True], orbit(4), 576, machine, lambda method, seconds: round(5 * seconds))
+    kept = estimates((fetches,), [True], orbit(4), 576, machine, lambda method, estimate: round(5 * estimate.seconds))
     assert "asks for 40 s of your GPU quota" in facts(fetches, machine, kept["fetches"])
     assert "quota" not in facts(fetches, machine, estimates((fetches,), [True], orbit(4), 576, machine)["fetches"])
 

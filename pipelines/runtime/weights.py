@@ -221,8 +221,10 @@ class _Here:
 def _cached(sources: tuple[Source, ...], verified: Verified) -> Iterator[_Here]:
     """Each source's snapshot in the Hub's cache, if it has one; at last, what came in a pin's stead.
 
-    Only the Hub can say that a pin is gone. Offline it cannot be asked, and what `main` was will do if it fits.
+    Only the Hub can say that a pin is gone. Offline it cannot be asked, and what `main` was will do if it fits. In the
+    place of a folder of one's own nothing will.
     """
+    sources = tuple(source for source in sources if not source.folder)
     for source in sources:
         ours = shelf(source.repository)
         if commit := ours.commit_of(source.revision):

@@ -121,8 +121,10 @@ def test_without_a_network_the_refusal_says_what_the_folder_lacks(hub: Hub, fold
 def test_a_folder_that_a_setting_names_is_used_as_it_stands_and_nothing_in_its_stead(
     hub: Hub, folder: Path, monkeypatch, tmp_path: Path
 ) -> None:
+    own = folder.rename(tmp_path / "my own")
     fetch(weights_of(), Report(), QUICK)
-    asked, own = len(hub.asked), folder.rename(tmp_path / "my own")
+    assert hub.gets() and located(weights_of()), "the Hub's cache has them"
+    asked = len(hub.asked)
     monkeypatch.setenv("HOME", str(own))
     monkeypatch.setenv("TURNAROUND_SOURCES", "lab/thing=~")
     several = Weights("The Thing", (*WEIGHTS.sources, weights_of().first))

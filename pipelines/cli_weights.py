@@ -31,6 +31,7 @@ from pipelines.runtime.weights import (
     missing_bytes,
     notice,
     unused_by_hand,
+    why_unusable,
 )
 
 
@@ -132,10 +133,11 @@ def weights_state(method: Method) -> list[dict[str, Any]]:
                 "here": here is not None,
                 "folder": str(here.folder) if here else None,
                 "bytes": source.size_bytes,
+                "unusable": why_unusable(weights) is not None,
                 "missing_bytes": missing_bytes(weights),
-                "kept_bytes": 0 if here else kept_bytes(source),
+                "kept_bytes": 0 if here or source.folder else kept_bytes(source),
                 "repository": source.repository,
-                "revision": here.revision if here else source.revision,
+                "revision": here.revision if here else OWN if source.folder else source.revision,
                 "pinned": source.pinned,
                 "gated": source.gated,
                 "licence": source.licence,
@@ -149,6 +151,8 @@ def state_in_words(state: dict[str, Any]) -> str:
     size = megabytes(state["bytes"])
     if state["here"]:
         text = f"here, {size} in {state['folder']}"
+    elif state["unusable"]:
+        text = "cannot be used"
     elif not state["missing_bytes"]:
         text = f"here, {size}, to be verified when first used"
     elif state["missing_bytes"] < state["bytes"]:

@@ -258,6 +258,21 @@ def test_doctor_names_the_place_that_a_setting_named_and_what_is_unpinned(hub: H
     assert json.loads(capsys.readouterr().out)["weights"]["first"][0]["repository"] == "my/mirror"
 
 
+def test_doctor_says_of_a_broken_folder_of_ones_own_that_it_cannot_be_used(hub, capsys, monkeypatch, tmp_path) -> None:
+    (tmp_path / "own").mkdir()
+    monkeypatch.setenv("TURNAROUND_SOURCES", f"lab/thing={tmp_path / 'own'}")
+    monkeypatch.setattr(registry.METHODS[0], "card", a_card("first", weights=(Weights("A", (a_source(gated=True),)),)))
+    part = tmp_path / "cache" / "models--lab--thing" / "blobs" / (sha256(FILES[LARGE]) + PART)
+    part.parent.mkdir(parents=True)
+    part.write_bytes(FILES[LARGE][:100_000])
+    assert cli.main(["doctor"]) == 0
+    why = f"The folder that TURNAROUND_SOURCES names for lab/thing is not used: {LARGE} is missing or cannot be read."
+    assert f"first: A: cannot be used (MIT) {why}\n" in capsys.readouterr().out
+    assert cli.main(["doctor", "--json"]) == 0
+    state = json.loads(capsys.readouterr().out)["weights"]["first"][0]
+    assert state["unusable"] and not state["here"] and state["kept_bytes"] == 0 and not state["gated"]
+
+
 def test_doctor_says_what_an_earlier_try_has_left(hub: Hub, capsys, tmp_path: Path) -> None:
     part = tmp_path / "cache" / "models--lab--thing" / "blobs" / (sha256(FILES[LARGE]) + PART)
     part.parent.mkdir(parents=True)

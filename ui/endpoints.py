@@ -27,7 +27,7 @@ from pipelines.runtime.prepare import AUTO, check_remover
 from pipelines.runtime.removers import REMOVERS
 from pipelines.runtime.results import png_bytes
 from pipelines.runtime.shelf import Prepared
-from pipelines.runtime.weights import missing_bytes
+from pipelines.runtime.weights import missing_bytes, why_unusable
 from ui.background import Background
 from ui.files import stored_files
 from ui.photos import Photos
@@ -376,8 +376,9 @@ class _Asked:
 
 def _is_ready(method: Method, machine: Machine) -> bool:
     """It can run here and now: nobody asked for gigabytes to be fetched."""
-    fetched = sum(map(missing_bytes, method.weights_for(method.Options())))
-    return not method.blockers(machine) and not fetched
+    needed = method.weights_for(method.Options())
+    here = not any(map(missing_bytes, needed)) and not any(map(why_unusable, needed))
+    return here and not method.blockers(machine)
 
 
 def _told(state: str, fraction: float = 0.0, message: str = "", remaining_s: float | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pipelines.core.subject import ANY_SUBJECT
 from pipelines.runtime.devices import Machine
 from pipelines.runtime.method import Estimate, Method, Request, options_from
 from pipelines.runtime.settings import read_settings
-from pipelines.runtime.weights import Source, Weights, chosen_sources, missing_bytes
+from pipelines.runtime.weights import Source, Weights, chosen_sources, missing_bytes, why_unusable
 from ui import status
 from ui.markup import SENTENCE, text
 from ui.phrases import duration, phrase
@@ -42,7 +42,7 @@ def draw_method_cards(methods: tuple[Method, ...], machine: Machine) -> MethodCa
     switches: list[Component] = []
     controls: list[Component] = []
     said: list[gr.HTML] = []
-    first = next((method for method in methods if not method.blockers(machine)), None)
+    first = next((method for method in methods if not _obstacles(method, machine, method.Options())), None)
     for method in methods:
         with gr.Column(min_width=0, elem_id=f"method-{method.card.key}"):
             switches.append(
@@ -98,8 +98,20 @@ def estimates(
     return priced
 
 
-def facts(method: Method, machine: Machine, estimate: Estimate | None = None) -> str:
-    card = method.card
+def chosen_options(
+    methods: tuple[Method, ...], values: Sequence[Any], priced: Mapping[str, Estimate]
+) -> dict[str, Any]:
+    """The options of every method that can run here, chosen or not, for `facts`."""
+    return {
+        method.card.key: options_from(method.Options, options)
+        for method, options, _ in _read(methods, values)
+        if method.card.key in priced
+    }
+
+
+def facts(method: Method, machine: Machine, estimate: Estimate | None = None, options: Any = None) -> str:
+    """Of these options, or the default ones."""
+    card, options = method.card, method.Options() if options is None else options
     renders = ", ".join(phrase(RENDERS[kind]).html for kind in RENDERS if kind in card.renders)
     words = [renders] if len(card.licence) > SHORT else [renders, text(card.licence)]
     licence = f'<p class="licence">{text(card.licence)}</p>' if len(card.licence) > SHORT else ""
@@ -112,9 +124,15 @@ def facts(method: Method, machine: Machine, estimate: Estimate | None = None) ->
         if estimate.quota_s:
             words.append(phrase("method.quota", n=estimate.quota_s).html)
     listed = "".join(f"<li>{word}</li>" for word in words)
-    blocked = "".join(f"<li {SENTENCE}>{text(reason)}</li>" for reason in method.blockers(machine))
+    blocked = "".join(f"<li {SENTENCE}>{text(reason)}</li>" for reason in _obstacles(method, machine, options))
     why = f'<div class="blocked"><p>{phrase("method.blocked").html}</p><ul>{blocked}</ul></div>' if blocked else ""
     return f'<ul class="facts">{listed}</ul>{licence}{why}{_weights(card.weights)}'
+
+
+def _obstacles(method: Method, machine: Machine, options: Any) -> list[str]:
+    """Why a run with these options would fail here, as far as it is known before: with others it may not."""
+    unusable = map(why_unusable, method.weights_for(options))
+    return [*method.blockers(machine), *(reason for reason in unusable if reason)]
 
 
 def _is_behind_a_gate(weights: Weights) -> bool:

@@ -17,7 +17,7 @@ from pipelines.runtime.settings import SIZES_PX
 from pipelines.runtime.shelf import GONE
 from ui import status
 from ui.camera_pad import FEWEST, MOST, ONE_VIEW
-from ui.method_cards import estimates, facts, read_method_cards, total, values_for
+from ui.method_cards import chosen_options, estimates, facts, read_method_cards, total, values_for
 from ui.photos import NO_PHOTO, NOT_CUT_OUT, Photos
 from ui.phrases import phrase
 from ui.visitors import address_of
@@ -154,10 +154,12 @@ class Runs:
             views = chosen_views(kind, 0, elevation_deg, distance, count)
             borrowed_s = self.studio.jobs.engine.borrowed_s
             priced = estimates(self.studio.methods, method_values, views, int(size_px), machine, borrowed_s)
+            options = chosen_options(self.studio.methods, method_values, priced)
             sums = total(self.studio.methods, method_values, priced)
         except BaseException as error:
-            priced, sums = {}, status.outcome([sentence_of(error)])
-        return *(facts(method, machine, priced.get(method.card.key)) for method in self.studio.methods), sums
+            priced, options, sums = {}, {}, status.outcome([sentence_of(error)])
+        by_key = {method.card.key: method for method in self.studio.methods}
+        return *(facts(by_key[key], machine, priced.get(key), options.get(key)) for key in by_key), sums
 
     def _what_is_left(self, spec: str, id: str) -> str:
         """Of the wall without this result. Another may have been deleted a moment ago, which its page does not know."""

@@ -68,7 +68,7 @@ def needed(weights: Weights) -> Fetched:
 
 
 def missing_bytes(weights: Weights) -> int:
-    """How much `fetch` would download, for estimates and cards; as cheap as `located`."""
+    """How much `fetch` would download, for estimates and cards; as cheap as `located`. See `why_unusable`, too."""
     settings = read_settings()
     sources = chosen_sources(weights, settings)
     if located(weights) or sources[0].folder:
@@ -99,6 +99,16 @@ def unused_by_hand(weights: Weights) -> list[str]:
     return list(found)
 
 
+def why_unusable(weights: Weights) -> str | None:
+    """Where a folder is named that is not in order: nothing takes its place, so nothing can be fetched either."""
+    if not chosen_sources(weights, read_settings())[0].folder or located(weights):
+        return None
+    return (
+        f"{weights.name} cannot be used. {' '.join(unused_by_hand(weights))} Put that folder in order, or let "
+        "TURNAROUND_SOURCES name another place; other methods are not affected."
+    )
+
+
 def notice(weights: Weights, fetched: Fetched) -> str | None:
     """What to say beside a result when the weights are not those of the card's first line."""
     source, named = fetched.source, weights.first
@@ -120,11 +130,8 @@ def fetch(weights: Weights, report: Report, patience: Patience | None = None) ->
         return found
     patience, settings = patience or Patience(), read_settings()
     sources = chosen_sources(weights, settings)
-    if sources[0].folder:
-        raise TurnaroundError(
-            f"{weights.name} cannot be used. {' '.join(unused_by_hand(weights))} Put that folder in order, or let "
-            "TURNAROUND_SOURCES name another place; other methods are not affected."
-        )
+    if problem := why_unusable(weights):
+        raise TurnaroundError(problem)
     _verify_what_is_here(weights.name, sources, Verified(settings.data), report)
     if found := located(weights):
         return found
@@ -179,9 +186,9 @@ def chosen_sources(weights: Weights, settings: Settings) -> tuple[Source, ...]:
     names a folder wants that, and nothing in its stead.
     """
     folders = settings.folders
-    own = [replace(each, folder=folders[each.repository]) for each in weights.sources if each.repository in folders]
+    own = [each for each in weights.sources if each.repository in folders]
     if own:
-        return tuple(own)
+        return tuple(replace(each, folder=folders[each.repository], gated=False) for each in own)
     found: list[Source] = []
     listed = {source.repository: source for source in reversed(weights.sources)}
     for source in weights.sources:

@@ -10,9 +10,10 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.devices import Machine, this_machine
 from pipelines.runtime.method import Estimate, Request
 from pipelines.runtime.weights import Source, WeightFile, Weights
-from tests.toy_methods import Blocked, Flat, Slow, a_card
+from tests.toy_methods import Blocked, Flat, Slow, SlowOptions, a_card
 from tests.ui.house import MARKUP
-from ui.method_cards import estimates, facts, read_method_cards, total, values_for
+from ui.endpoints import _is_ready
+from ui.method_cards import chosen_options, estimates, facts, read_method_cards, total, values_for
 
 METHODS = (Flat(), Slow())
 
@@ -132,3 +133,32 @@ def test_a_card_shows_the_gate_while_the_first_place_has_one_and_the_weights_are
     (tmp_path / "lab" / "closed").mkdir(parents=True)
     (tmp_path / "lab" / "closed" / "a.txt").write_bytes(b"abc")
     assert not gate(GATED), "they are here"
+
+
+class ByOption(Slow):
+    """Needs weights only for more than ten steps."""
+
+    card = dataclasses.replace(a_card("by_option"), weights=(Weights("Learned", (OPEN,)), Weights("Closed", (GATED,))))
+
+    def weights_for(self, options: SlowOptions) -> tuple[Weights, ...]:
+        return self.card.weights if options.steps > 10 else self.card.weights[:0]
+
+
+def shown_at(steps: int, machine: Machine) -> str:
+    """Above what is folded away."""
+    method = ByOption()
+    options = chosen_options((method,), [False, steps], {"by_option": Estimate(1.0, 1)})["by_option"]
+    return facts(method, machine, Estimate(1.0, 1, download_bytes=1), options).partition("<details")[0]
+
+
+def test_a_card_says_why_a_folder_of_ones_own_cannot_be_used_with_the_options_that_need_it(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "own").mkdir()
+    monkeypatch.setenv("TURNAROUND_SOURCES", f"lab/open={tmp_path / 'own'} lab/closed={tmp_path / 'own'}")
+    shown = shown_at(50, machine)
+    assert "Learned cannot be used. The folder that TURNAROUND_SOURCES names for lab/open is not used: a.txt" in shown
+    assert str(tmp_path) not in shown and "cannot be used" in facts(ByOption(), machine)
+    assert "cannot be used" not in shown_at(10, machine) and not _is_ready(ByOption(), machine)
+    (tmp_path / "own" / "a.txt").write_bytes(b"abc")
+    assert "cannot be used" not in shown_at(50, machine) and _is_ready(ByOption(), machine)

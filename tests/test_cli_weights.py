@@ -258,6 +258,14 @@ def test_doctor_names_the_place_that_a_setting_named_and_what_is_unpinned(hub: H
     assert json.loads(capsys.readouterr().out)["weights"]["first"][0]["repository"] == "my/mirror"
 
 
+def test_doctor_asks_for_no_licence_at_a_mirror_of_ones_own(hub: Hub, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(registry.METHODS[0], "card", a_card("first", weights=(Weights("A", (a_source(gated=True),)),)))
+    monkeypatch.setenv("TURNAROUND_SOURCES", "lab/thing=my/mirror")
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "A: missing; 384 kB are fetched when first used (MIT, as its card says of lab/thing)" in out
+
+
 def test_doctor_says_of_a_broken_folder_of_ones_own_that_it_cannot_be_used(hub, capsys, monkeypatch, tmp_path) -> None:
     (tmp_path / "own").mkdir()
     monkeypatch.setenv("TURNAROUND_SOURCES", f"lab/thing={tmp_path / 'own'}")

@@ -119,7 +119,7 @@ def facts(method: Method, machine: Machine, estimate: Estimate | None = None, op
         words.append(phrase("method.time_here", time=duration(estimate.seconds)).html)
         if estimate.download_bytes:
             words.append(phrase("method.fetches", gb=f"{estimate.download_bytes / 1e9:.1f}").html)
-            if any(map(_is_behind_a_gate, card.weights)):
+            if any(map(_is_behind_a_gate, method.weights_for(options))):
                 words.append(phrase("method.gate").html)
         if estimate.quota_s:
             words.append(phrase("method.quota", n=estimate.quota_s).html)

@@ -193,7 +193,8 @@ def chosen_sources(weights: Weights, settings: Settings) -> tuple[Source, ...]:
     listed = {source.repository: source for source in reversed(weights.sources)}
     for source in weights.sources:
         repository, revision = settings.moves.get(source.repository, (source.repository, None))
-        of_the_original = replace(source, licence=f"{source.licence}, as its card says of {source.repository}")
+        licence = f"{source.licence}, as its card says of {source.repository}"
+        of_the_original = replace(source, licence=licence, gated=False)  # where it is, the Hub says so
         chosen = source if repository == source.repository else listed.get(repository, of_the_original)
         if revision:
             chosen = replace(chosen, files=tuple(replace(file, sha256=None, exact=False) for file in chosen.files))

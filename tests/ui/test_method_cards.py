@@ -129,6 +129,10 @@ def test_a_card_shows_the_gate_while_the_first_place_has_one_and_the_weights_are
     assert gate(GATED) and gate(GATED, OPEN) and not gate(OPEN, GATED)
     monkeypatch.setenv("TURNAROUND_SOURCES", "lab/closed=lab/open")
     assert not gate(GATED, OPEN), "whoever runs it chose the copy"
+    monkeypatch.setenv("TURNAROUND_SOURCES", "lab/closed=my/mirror")
+    assert not gate(GATED), "what is asked of a mirror the card does not know"
+    monkeypatch.setenv("TURNAROUND_SOURCES", "lab/closed=lab/closed@v1")
+    assert gate(GATED), "another revision of the same"
     monkeypatch.delenv("TURNAROUND_SOURCES")
     (tmp_path / "lab" / "closed").mkdir(parents=True)
     (tmp_path / "lab" / "closed" / "a.txt").write_bytes(b"abc")
@@ -162,3 +166,9 @@ def test_a_card_says_why_a_folder_of_ones_own_cannot_be_used_with_the_options_th
     assert "cannot be used" not in shown_at(10, machine) and not _is_ready(ByOption(), machine)
     (tmp_path / "own" / "a.txt").write_bytes(b"abc")
     assert "cannot be used" not in shown_at(50, machine) and _is_ready(ByOption(), machine)
+
+
+def test_a_card_shows_the_gate_only_for_options_that_lead_through_it(machine: Machine, monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("TURNAROUND_DATA", str(tmp_path))
+    assert "licence must be accepted first" in shown_at(50, machine)
+    assert "licence must be accepted first" not in shown_at(10, machine)

@@ -5,9 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from pipelines.runtime.method import Card
-from pipelines.runtime.weights import OWN, Source
+from pipelines.runtime.settings import read_settings
+from pipelines.runtime.weights import OWN, Source, chosen_sources
 
 LICENCE, CITATION = "LICENCE.txt", "CITATION.bib"
+UNKNOWN = "a place that its card does not name; its licence is as its owner says"
 
 
 def credit_files(card: Card, used: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -39,9 +41,14 @@ def glb_about(card: Card) -> dict[str, Any]:
 
 def sources_of(card: Card, used: Mapping[str, str]) -> list[tuple[Source, str]]:
     """Where the weights of a run came from, each with its revision; without a run, what the card says first."""
-    known = [source for weights in card.weights for source in weights.sources]
-    found = [(source, used[source.repository]) for source in known if source.repository in used]
-    return found or [(weights.first, weights.first.revision) for weights in card.weights]
+    if not used:
+        return [(weights.first, weights.first.revision) for weights in card.weights]
+    settings, known = read_settings(), dict[str, Source]()
+    for weights in card.weights:
+        for source in (*weights.sources, *chosen_sources(weights, settings)):
+            known.setdefault(source.repository, source)
+    unknown = {repository: Source(repository, revision, (), UNKNOWN) for repository, revision in used.items()}
+    return [({**unknown, **known}[repository], revision) for repository, revision in used.items()]
 
 
 def _licence(card: Card, used: Mapping[str, str]) -> str:

@@ -52,6 +52,23 @@ def test_a_folder_of_ones_own_has_the_licence_that_its_owner_says():
     assert line == "- a folder of the server's own in place of other/base: its licence is as its owner says"
 
 
+def weight_lines(used: dict[str, str]) -> list[str]:
+    return [line for line in credit_files(CITED, used)["LICENCE.txt"].splitlines() if line.startswith("- ")]
+
+
+def test_a_mirror_that_was_used_is_named_with_what_the_card_says_of_the_original(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TURNAROUND_SOURCES", "some/weights=my/mirror")
+    mirror = "- my/mirror, revision abc: OpenRAIL++-M, as its card says of some/weights"
+    assert weight_lines({"my/mirror": "abc"}) == [mirror]
+    both = weight_lines({"my/mirror": "abc", "other/base": "456def"})
+    assert both == [mirror, "- other/base, revision 456def: MIT"], "one beside it is not left out, nor is the mirror"
+
+
+def test_a_mirror_whose_setting_is_gone_is_still_named():
+    (line,) = weight_lines({"my/mirror": "abc"})
+    assert line == "- my/mirror, revision abc: a place that its card does not name; its licence is as its owner says"
+
+
 def test_a_method_that_asks_for_no_citation_has_a_licence_alone():
     files = credit_files(a_card("plain"))
     assert (

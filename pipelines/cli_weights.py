@@ -24,6 +24,7 @@ from pipelines.runtime.weights import (
     OWN,
     Source,
     Weights,
+    check_room_for,
     chosen_sources,
     fetch,
     kept_bytes,
@@ -74,11 +75,12 @@ def _fetch(chosen: argparse.Namespace, settings: Settings, new_bar: NewBar) -> i
             needed = method.card.weights if chosen.all else method.weights_for(method.Options())
             if not needed and not chosen.json:
                 print(f"{method.card.key}: needs no weights")
+            no_room = _no_room_for(needed)
             for weights in needed:
                 unused = unused_by_hand(weights)
                 if not chosen.json:
                     print("".join(f"{method.card.key}: {line}\n" for line in unused), end="", flush=True)
-                told = {**_fetched(method, weights, report), "blockers": blockers, "unused": unused}
+                told = {**_fetched(method, weights, report, no_room), "blockers": blockers, "unused": unused}
                 bar.clear()
                 well = well and told["ok"]
                 _tell(told, chosen.json)
@@ -92,8 +94,19 @@ def _stopped(chosen: argparse.Namespace) -> str:
     return "Stopped." + ("" if chosen.check else kept)
 
 
-def _fetched(method: Method, weights: Weights, report: Report) -> dict[str, Any]:
+def _no_room_for(needed: Sequence[Weights]) -> str | None:
+    """Why none of a method's sets is fetched, if the disk cannot hold all of them."""
+    try:
+        check_room_for(needed)
+    except TurnaroundError as problem:
+        return str(problem)
+    return None
+
+
+def _fetched(method: Method, weights: Weights, report: Report, no_room: str | None) -> dict[str, Any]:
     told: dict[str, Any] = {"method": method.card.key, "weights": weights.name}
+    if no_room and missing_bytes(weights):
+        return {"ok": False, **told, "error": no_room}
     try:
         found = fetch(weights, report)
     except (Cancelled, KeyboardInterrupt):

@@ -1,6 +1,7 @@
 """`fetch`, `fetch --check` and what `doctor` says of weights, for methods registered here, against a hub of our own."""
 
 import json
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -66,6 +67,20 @@ def test_what_fails_is_named_and_the_rest_is_fetched(hub: Hub, capsys: pytest.Ca
     assert cli.main(["fetch", "first", "second", "--json"]) == 1
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert not first["ok"] and "hf auth login" in first["error"] and second["ok"] and second["bytes"] == 384_000
+
+
+def test_room_for_all_of_a_method_is_asked_for_before_the_first_byte(hub: Hub, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(registry.METHODS[0], "card", a_card("first", weights=tuple(WEIGHTS.values())))
+    usage = shutil.disk_usage("/")._replace(free=500_000)  # for either of the two
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setenv("TURNAROUND_FREE_DISK_MB", "0")
+    assert cli.main(["fetch", "first", "free", "--json"]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["ok"] for line in lines] == [False, False] and hub.gets() == []
+    assert all("no room for The Thing + The Other: 768 kB are to come" in line["error"] for line in lines)
+    assert cli.main(["fetch", "second"]) == 0, "another method has room"
+    monkeypatch.setattr(registry.METHODS[0], "card", a_card("first", weights=(WEIGHTS["second"], WEIGHTS["first"])))
+    assert cli.main(["fetch", "first"]) == 0, "what is here takes no more"
 
 
 @pytest.mark.parametrize(("arguments", "words"), [([], "first, second"), (["sv9d"], "no method 'sv9d'")])

@@ -29,7 +29,7 @@ from pipelines.runtime.residency import forget_idle
 from pipelines.zero123.sources import ZERO123_XL
 from tests.pretended_gpu import GB, Gpu, pretended_gpu
 
-AIMS_GB = {"zero123_xl": 8, "ours": 12, "in little memory": 8}
+AIMS_GB = {"zero123_xl, 1 views": 8, "ours": 12, "in little memory": 8}
 
 
 def peak_of(gpu: Gpu, name: str, action: Callable[[], Any], said: str = "") -> Any:

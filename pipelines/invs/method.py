@@ -9,6 +9,7 @@ abstract and talk, with a stock inpainter unless a fine-tuned one is given, whic
 3. `painting.py`, `inpainting.py`: what is missing.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -27,7 +28,7 @@ from pipelines.runtime.telling import Telling, listening
 from pipelines.runtime.weights import Weights
 
 if TYPE_CHECKING:
-    from pipelines.invs.loading import DepthNetwork
+    from pipelines.invs.loading import DepthNetwork, Inpainter
     from pipelines.invs.painting import Measure
     from pipelines.invs.partial import Partial
 
@@ -144,11 +145,17 @@ class INVS(Method):
             return Estimate(fixed_s, OVERHEAD_BYTES + WARP_BYTES + depth_bytes + kept_bytes, missing)
         slow = machine.device == "cpu"
         pass_s = machine.takes_s(CPU_CORE_PASS_S, GPU_PASS_S)
-        loading_s = load_s(machine, key, CPU_LOAD_S if slow else GPU_LOAD_S)
+        loading_s = load_s(machine, key, CPU_LOAD_S if slow else GPU_LOAD_S, self.weights_for(options))
         passes = 2 if options.guidance > 1 else 1
         seconds = fixed_s + loading_s + pace_s(machine, key, passes * count * options.steps, pass_s)
         own_bytes = _memory_bytes(machine, count) + depth_bytes + kept_bytes
         return Estimate(seconds, memory_bytes(machine, key, own_bytes), missing)
+
+    def warm(self, report: Report) -> None:
+        with self._network(self.Options().depth, report):
+            pass
+        with self._inpainter(report.check, report):
+            pass
 
     def _run(self, request: Request, report: Report) -> Turnaround:
         from pipelines.invs.partial import partials, photo_sheet, tinted
@@ -224,9 +231,20 @@ class INVS(Method):
         def measured(view: View, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
             with self._network(name, report) as network:
                 opaque = np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
-                return resized(metres(network, reframed(opaque, 1.0, PX)[..., :3]), len(rgb))
+                picture = reframed(opaque, 1.0, PX)[..., :3]
+                there, _ = thriftily(
+                    lambda thrift: metres(network, picture, thrift.at_once), FLIPS, report, tiling=False
+                )
+                return resized(there, len(rgb))
 
         return measured
+
+    def _inpainter(self, check: Callable[[], None], report: Report) -> AbstractContextManager["Inpainter"]:
+        from pipelines.invs.loading import load_inpainter
+
+        found = weights.needed(INPAINTER)
+        size_bytes, key = loaded_bytes(found, PARAMETERS, VAE_BYTES), f"invs {found.folder}"
+        return resident(key, lambda place: load_inpainter(found, place, check), size_bytes, report)
 
     def _network(self, name: str, report: Report) -> AbstractContextManager["DepthNetwork"]:
         from pipelines.invs.loading import load_depth
@@ -263,16 +281,13 @@ class INVS(Method):
         tell: Telling,
         report: Report,
     ) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
-        from pipelines.invs.loading import load_inpainter
         from pipelines.invs.painting import Painting, shown_whole
 
         done = shown_whole(request.views, seen)
         if len(done) == len(seen):
             return tuple(done.values()), ("All that is seen of it is the photo's own.",)
         tell(WARPED_SHARE, "Loading the inpainter")
-        found = weights.needed(INPAINTER)
-        size_bytes, key = loaded_bytes(found, PARAMETERS, VAE_BYTES), f"invs {found.folder}"
-        with resident(key, lambda place: load_inpainter(found, place, tell.still), size_bytes, report) as parts:
+        with self._inpainter(tell.still, report) as parts:
             several = request.options.neighbours and len(seen) > 1
             measure = self._measure(request, report) if several else None
             painting = Painting(parts, request, depth, seen, measure, tell, report, done)

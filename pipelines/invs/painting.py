@@ -110,11 +110,12 @@ class Painting:
             with self.report.stage("cut out"):
                 drawn = off_backdrop(rgb, WHITE)
                 rgba, own = composed(self.seen[i], reframed(drawn, 1.0, request.size_px))
-            self.done[i] = Frame(view, rgba, view, confidence=np.rint(255 * own).astype(np.uint8))
-            self.report.keep(self.done[i], None)
-            if self.measure and any(self._is_right(j) == self._is_right(i) for j in self._left()):
+            if self.measure and any(j != i and self._is_right(j) == self._is_right(i) for j in self._left()):
                 with self.report.stage("depth"):
                     self._remember(i, drawn, partial)
+            # Not before it is remembered: without it, should memory run out, the next view would be another
+            self.done[i] = Frame(view, rgba, view, confidence=np.rint(255 * own).astype(np.uint8))
+            self.report.keep(self.done[i], None)
             self._say(len(self.done) / total, f"View {len(self.done)} of {total} is done", rgba)
 
     def given(self, i: int) -> Partial:

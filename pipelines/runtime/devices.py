@@ -59,8 +59,8 @@ class Machine:
     """What a network's numbers take each where it works: 4 in float32, else 2."""
     pace: Mapping[str, Pace] = field(default_factory=dict)
     """By method, what its runs took here so far: see `pace.pace_s`."""
-    loaded: frozenset[str] = frozenset()
-    """Methods whose models are in memory before any run begins."""
+    loaded: tuple[str, ...] = ()
+    """Names of weights that are in memory before any run begins."""
 
     def __post_init__(self) -> None:
         if not self.device:

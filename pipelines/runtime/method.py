@@ -292,10 +292,14 @@ class Method(ABC):
     def finish(self, made: Turnaround, request: Request, report: Report) -> Turnaround:
         request = dataclasses.replace(request, options=self._options(request))
         start = time.perf_counter()
+        # Where the model worked in this process's own memory, this part counts, too
+        same_memory = report.place is not None and report.place.device.type == "cpu"
+        memory = devices.PeakMemory() if same_memory else None
         made = self._finish(made, request, report)
         _check_turnaround(made, request, self.card)
         return dataclasses.replace(
             made,
+            peak_memory_bytes=max(made.peak_memory_bytes, memory.bytes() if memory else 0),
             notes=(*made.notes, *self._notices(request)),
             seconds=made.seconds + time.perf_counter() - start,
             stage_seconds={**made.stage_seconds, **report.stage_seconds},

@@ -22,6 +22,7 @@ from pipelines.core.files import write_whole
 if TYPE_CHECKING:
     from pipelines.runtime.devices import Machine
     from pipelines.runtime.method import Method, Request, Turnaround
+    from pipelines.runtime.weights import Weights
 
 log = logging.getLogger(__name__)
 FILE = "pace.json"
@@ -59,9 +60,11 @@ def pace_s(machine: "Machine", key: str, units: float, default_s: float) -> floa
     return units * (known.unit_s if known else default_s)
 
 
-def load_s(machine: "Machine", key: str, default_s: float) -> float:
-    """Seconds that bringing this method's model into memory takes here, as measured, or `default_s`."""
-    if key in machine.loaded:
+def load_s(machine: "Machine", key: str, default_s: float, needed: "tuple[Weights, ...]" = ()) -> float:
+    """Seconds that bringing this method's model of these weights into memory takes here: none where it is there before,
+    else as measured, or `default_s`.
+    """
+    if needed and all(each.name in machine.loaded for each in needed):
         return 0.0
     known = machine.pace.get(key)
     return known.load_s if known and known.load_s else default_s

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ MOST_REPLICAS = 64  # of one method; the cluster's size is the real limit
 # A replica without work leaves after this long: until then a model need not be loaded again, but a method that finds no
 # room waits for it.
 IDLE_S, IDLE_LEARNED_S = 5.0, 20.0
+KNOCK_AGAIN_S = 0.5
 LOOK_S = 1.0  # Ray looks this often whether a replica is alive, and replaces one that is not; by default, every 10
 CONNECT_S = 10.0
 SHARE_STEPS = 20  # a GPU is shared in twentieths
@@ -219,11 +221,18 @@ class _Bridge:
 
     def _end_with_the_head(self) -> None:
         """Ray itself would notice that it is gone in 20 seconds, and hold the second try up until then."""
-        if not self._here:
-            try:
-                _knock(self._setup.address)
-            except OSError:
-                os._exit(1)
+        if self._here or self._head_hears():
+            return
+        time.sleep(KNOCK_AGAIN_S)  # one knock may go unheard on a busy machine
+        if not self._head_hears():
+            os._exit(1)
+
+    def _head_hears(self) -> bool:
+        try:
+            _knock(self._setup.address)
+        except OSError:
+            return False
+        return True
 
     def _say(self, run: str, what: object) -> None:
         with self._sending, contextlib.suppress(OSError):  # nobody is there any more: `listen` ends by itself

@@ -163,13 +163,13 @@ class _Child:
         began = time.monotonic()
         while self.lives:
             patience_s = STOP_S if self._holds_models else STOP_EMPTY_S
-            try:
-                if isinstance(self._told.get(timeout=max(0.0, began + patience_s - time.monotonic())), Ended):
-                    return
-            except queue.Empty:
+            if time.monotonic() > began + patience_s:
                 if self._holds_models:
                     log.warning("A run did not stop within %.0f s, so its worker was ended", patience_s)
                 self.kill()
+            with suppress(queue.Empty):
+                if isinstance(self._told.get(timeout=TICK_S), Ended):
+                    return
 
     def kill(self) -> None:
         """And whatever it started."""

@@ -122,11 +122,11 @@ class ZeroGpuEngine:
         return method.finish(made, request, report)
 
 
-def preload(methods: Sequence[Method], keys: Sequence[str]) -> frozenset[str]:
+def preload(methods: Sequence[Method], keys: Sequence[str]) -> tuple[str, ...]:
     """The models of these methods, fetched where they are absent, are in memory before the page is launched.
 
     The package packs then what is on its GPU of pretence, and each worker begins with it on the real one. On the main
-    thread, because only there it pretends. Returns those whose models stayed.
+    thread, because only there it pretends. Returns the names of the weights that stayed.
     """
     learned = {method.card.key: method for method in filter(is_heavy, methods)}
     if unknown := [key for key in keys if key not in learned]:
@@ -141,13 +141,16 @@ def preload(methods: Sequence[Method], keys: Sequence[str]) -> frozenset[str]:
         learned[key].warm(Report())
         loaded[key] = [model.key for model in REGISTER.models() if model not in before]
     in_memory = {model.key for model in REGISTER.models()}
-    staying = frozenset(key for key, models in loaded.items() if in_memory.issuperset(models))
-    for key in loaded.keys() - staying:
-        log.warning(
-            "%s was preloaded and left again: all together do not stay under %.0f GB, and with more each run costs "
-            "a visitor twice. Let TURNAROUND_PRELOAD name fewer.", key, ZERO_GPU_THRESHOLD / 1e9,
-        )  # fmt: skip
-    return staying
+    staying = list[str]()
+    for key, models in loaded.items():
+        if not in_memory.issuperset(models):
+            log.warning(
+                "%s was preloaded and left again: all together do not stay under %.0f GB, and with more each run costs "
+                "a visitor twice. Let TURNAROUND_PRELOAD name fewer.", key, ZERO_GPU_THRESHOLD / 1e9,
+            )  # fmt: skip
+        elif models:
+            staying += [needed.name for needed in learned[key].weights_for(learned[key].Options())]
+    return tuple(staying)
 
 
 def _task(method: Method) -> Callable[[Request], Iterator[Piece]]:

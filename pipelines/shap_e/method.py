@@ -107,7 +107,7 @@ class ShapE(Method):
         rendering_s = (RENDER_S_A_VIEW * len(request.views) + RENDER_S_A_MEGAPIXEL * pixels / 1e6) / cores
         finish_s = FACING_S + rendering_s
         return Estimate(
-            load_s(machine, self.card.key, CPU_LOAD_S if slow else GPU_LOAD_S)
+            load_s(machine, self.card.key, CPU_LOAD_S if slow else GPU_LOAD_S, self.weights_for(options))
             + pace_s(machine, self.card.key, passes, pass_s)
             + finish_s,
             memory_bytes(machine, self.card.key, _memory_bytes(machine) + (BYTES_A_PIXEL * pixels if slow else 0)),

@@ -235,6 +235,8 @@ def _convert(original: Path, shapes: Shapes, sizes: Sizes, folder: Path, check: 
 
     files = {name: folder / f"{name}.safetensors" for name in (CLIP, VAE, UNET)}
     if all(file.exists() for file in files.values()):
+        with suppress(OSError):
+            _sweep(original, folder, list(files.values()))
         return
     _require_match(original, shapes, sizes)
     _require_room(original, folder)

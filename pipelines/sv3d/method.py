@@ -127,7 +127,8 @@ class Family(Method):
             return Estimate(PHOTO_S, OVERHEAD_BYTES)
         passes = _sampling(options).passes * (GUIDED if options.guidance > 1 else UNGUIDED)
         pass_s = machine.takes_s(CPU_CORE_PASS_S, GPU_PASS_S)
-        seconds = load_s(machine, key, CPU_LOAD_S if slow else GPU_LOAD_S) + pace_s(machine, key, passes, pass_s)
+        loading_s = load_s(machine, key, CPU_LOAD_S if slow else GPU_LOAD_S, self.weights_for(options))
+        seconds = loading_s + pace_s(machine, key, passes, pass_s)
         if not any(_kept().glob(f"sv3d_{self.kind}-*/unet.safetensors")):
             seconds += KEEPING_S
         missing = sum(weights.missing_bytes(each) for each in self.weights_for(options))

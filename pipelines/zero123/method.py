@@ -107,7 +107,7 @@ class Family(Method):
         slow = machine.device == "cpu"
         passes = len(request.views) * len(_sampling(options).times) * (2 if options.guidance > 1 else 1)
         pass_s = machine.takes_s(CPU_CORE_PASS_S, GPU_PASS_S)
-        loading_s = load_s(machine, self.card.key, CPU_LOAD_S if slow else GPU_LOAD_S)
+        loading_s = load_s(machine, self.card.key, CPU_LOAD_S if slow else GPU_LOAD_S, self.weights_for(options))
         missing = sum(weights.missing_bytes(needed) for needed in self.weights_for(options))
         return Estimate(
             loading_s + pace_s(machine, self.card.key, passes, pass_s),

@@ -100,7 +100,7 @@ class Zero123Plus(Method):
         options = request.options or Options()
         on_cpu, key = machine.device == "cpu", self.card.key
         step_s = machine.takes_s(STEP_OPERATIONS / CORE_SPEED, STEP_OPERATIONS / GPU_SPEED)
-        seconds = load_s(machine, key, CPU_LOAD_S if on_cpu else GPU_LOAD_S)
+        seconds = load_s(machine, key, CPU_LOAD_S if on_cpu else GPU_LOAD_S, self.weights_for(options))
         seconds += pace_s(machine, key, options.steps + OTHER_STEPS, step_s)
         missing = sum(weights.missing_bytes(needed) for needed in self.weights_for(options))
         return Estimate(seconds, memory_bytes(machine, key, _memory_bytes(machine)), missing)

@@ -182,8 +182,11 @@ def test_what_is_to_be_preloaded_is_in_memory_before_the_page_opens(tmp_path: Pa
         method, machine = find_method("zero123_xl"), engine.machine(tmp_path)
         options = options_from(method.Options, {"steps": 10})
         request = Request(a_subject(64), orbit(1), options=options, size_px=64)
-        unloaded = method.estimate(request, replace(machine, loaded=frozenset()))
-        assert machine.loaded == set(keys) and method.estimate(request, machine).seconds < unloaded.seconds
+        unloaded = method.estimate(request, replace(machine, loaded=()))
+        assert method.estimate(request, machine).seconds < unloaded.seconds
+        plus = find_method("zero123plus")
+        newer, older = (replace(request, options=plus.Options(version=version)) for version in ("v1.2", "v1.1"))
+        assert plus.estimate(newer, machine).seconds < plus.estimate(older, machine).seconds, "that one is not loaded"
         made = engine.run(method, request, Report())
         assert made.frames and "load" not in made.stage_seconds, "nobody waits for a model that is there"
     finally:

@@ -99,7 +99,7 @@ class Seized(Learned):
 
     def _run(self, request: Request, report: Report) -> Turnaround:
         report(0.0, f"Working in {os.getpid()}")
-        time.sleep(1)  # until that is on its way
+        time.sleep(2)  # until that is on its way
         sum(range(10**15))  # a day, with Python's one lock held
         return super()._run(request, report)
 
@@ -149,7 +149,7 @@ class LeavesSomeone(Killed):
             time.sleep(60)
             os._exit(0)
         report(0.4, f"Working beside {left}")
-        time.sleep(1)  # until that is on its way
+        time.sleep(2)  # until that is on its way
         return super()._run(request, report)
 
 

@@ -366,7 +366,7 @@ def _doctor(chosen: argparse.Namespace, settings: Settings) -> int:
     """Exit code 1 when no method can run, or results cannot be stored."""
     machine = this_machine(settings.data)
     report = {
-        "machine": {**asdict(machine), "loaded": sorted(machine.loaded)},
+        "machine": asdict(machine),
         "versions": versions(),
         "data": {"folder": str(settings.data.absolute()), "problem": Archive(settings).blocker()},
         "methods": {m.card.key: list(m.blockers(machine)) for m in METHODS},

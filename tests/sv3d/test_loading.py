@@ -225,6 +225,15 @@ def test_after_an_interruption_only_whole_files_are_kept_and_the_next_load_goes_
     assert [file.stat().st_mtime_ns for file in files] == times, "what was there already stays"
 
 
+def test_what_a_killed_process_left_goes_although_all_files_are_there(original: Path):
+    loaded(original)
+    left, long_ago = kept(original)[0].with_name(".0123456789abcdef.part.safetensors"), time.time() - 2 * OLD_S
+    left.write_bytes(b"as a killed process leaves it")
+    os.utime(left, (long_ago, long_ago))
+    loaded(original)
+    assert [file.name for file in kept(original)] == NAMES and not left.exists()
+
+
 def test_loading_can_be_cancelled(original: Path, written: Path):
     report = Report()
     report.cancelled.set()

@@ -11,7 +11,7 @@ from ui.history import History
 from ui.look import page_look
 from ui.method_cards import MethodCards, draw_method_cards
 from ui.photos import Photos
-from ui.runs import Runs
+from ui.runs import LastPress, Runs
 from ui.safe import safe
 from ui.studio import Studio
 from ui.subject_panel import draw_subject_panel
@@ -43,6 +43,8 @@ SHOW_WALL = """() => {
     if (top < 0 || top > innerHeight / 2) wall.scrollIntoView();
 }"""
 TELL_HISTORY = "(spec) => { document.dispatchEvent(new CustomEvent('turnaround:made', { detail: spec })); }"
+# Two requests that are on their way at once may arrive in either order.
+PRESSED = "(_, ...chosen) => [performance.now(), ...chosen]"
 TELL_IDLE = "() => { document.dispatchEvent(new CustomEvent('turnaround:idle')); }"
 
 
@@ -56,6 +58,7 @@ def build_page(studio: Studio) -> gr.Blocks:
             gr.HTML("<header><h1>Turnaround</h1></header>", min_width=0, js_on_load=RECONNECT + TRANSLATE)
             gr.Markdown(T("page.promise"), elem_id="promise", min_width=0)
         visitor = gr.Textbox(visible="hidden")
+        pressed, last_press = gr.Number(visible="hidden"), gr.State(LastPress())
         source = gr.Textbox(visible="hidden")  # the result whose subject is taken over
 
         with gr.Row(elem_id="columns"):
@@ -97,6 +100,8 @@ def build_page(studio: Studio) -> gr.Blocks:
         run = {
             "fn": safe(runs.generate),
             "inputs": [
+                pressed,
+                last_press,
                 subject.prepared,
                 subject.photo_elevation,
                 *camera.inputs,
@@ -109,6 +114,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                 *methods.inputs,
             ],
             "outputs": [wall, status],
+            "js": PRESSED,
             **PRIVATE,
         }
         go.click(None, None, None, js=SHOW_WALL, **PRIVATE)

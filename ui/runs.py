@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -29,6 +30,13 @@ STILL_MADE = "This result is still being made. Cancel it first, or delete it onc
 NOT_YOURS = "Only the browser that made a result can delete it, and this one did not, or has forgotten it."
 
 
+@dataclass
+class LastPress:
+    """Of an open page: when the last of its presses that reached us was made, in milliseconds of its own clock."""
+
+    at_ms: float = 0.0
+
+
 class Runs:
     """One for all visitors; `visitor` is a key that each browser makes for itself and keeps."""
 
@@ -39,6 +47,8 @@ class Runs:
 
     def generate(
         self,
+        pressed_ms: float,
+        last: LastPress,
         prepared_id: str,
         photo_elevation_deg: float,
         kind: str,
@@ -54,8 +64,12 @@ class Runs:
         price: str,
         request: gr.Request,
         *method_values: Any,
-    ) -> tuple[Any, str]:
+    ) -> tuple[Any, Any]:
         """Begin a run. The wall then shows it: beside what is there or alone; what was there is then wanted no more."""
+        overtaken = pressed_ms < last.at_ms
+        last.at_ms = max(last.at_ms, pressed_ms)
+        if overtaken and not beside:
+            return gr.skip(), gr.skip()  # on its way, by the press that would take its place
         try:
             on_wall = ids_in(spec)
             views = chosen_views(kind, azimuth_deg, elevation_deg, distance, count)

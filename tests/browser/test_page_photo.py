@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import FLAT_FLAGS, PATIENCE_MS, USUAL, Visitors
 from tests.browser.page_parts import (
@@ -238,6 +238,30 @@ def test_of_presets_tapped_in_a_row_the_last_one_wins(visitor: Visitors):
     expect(page.locator("#generate")).to_be_visible()
     assert angle(page) == (slider(page, "Azimuth"), slider(page, "Elevation")) == (0, 75)
     expect(page.locator("#status .problem")).to_have_count(0)
+
+
+def test_of_two_requests_that_overtake_each_other_the_later_press_wins(visitor: Visitors):
+    page = visitor()
+    cutout_shown(page)
+    page.get_by_role("checkbox", name="Slow").check()
+    held: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        begins = len(route.request.post_data_json["data"]) > 15
+        held.append(route) if begins and not held else route.fallback()
+
+    page.route("**/queue/join*", hold_the_first)
+    for name in ("Right", "Above"):
+        page.locator("#camera").get_by_role("button", name=name, exact=True).click()
+    expect(page.locator("#wall .tile-angle").first).to_have_text("0° / 75°")
+    followed: list[str] = []
+    page.on("request", lambda request: followed.append(request.url) if "/live" in request.url else None)
+    with page.expect_response("**/queue/join*"):
+        held[0].fallback()
+    page.locator("#camera").get_by_role("button", name="Left", exact=True).click()  # has its turn after that one
+    expect(page.locator("#wall .tile-angle").first).to_have_text("-90° / 0°")
+    page.click("#cancel")
+    assert len(followed) == 1, followed
 
 
 def test_all_that_arrives_with_the_page_is_little(visitor: Visitors):

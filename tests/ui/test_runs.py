@@ -21,7 +21,7 @@ from pipelines.runtime.settings import Settings
 from pipelines.runtime.shelf import mark_of
 from tests.toy_methods import Flat, Raises, Slow, a_card
 from ui.photos import FIRST_EXAMPLE, Photos
-from ui.runs import Runs, chosen_views, without
+from ui.runs import LastPress, Runs, chosen_views, without
 from ui.studio import Studio, open_studio
 
 EXITS = [SystemExit("out"), KeyboardInterrupt(), MemoryError(), RuntimeError("secret /etc/path"), StopIteration()]
@@ -78,6 +78,8 @@ def photos_of(other: Studio, studio: Studio) -> Photos:
 
 def generate(runs: Runs, *chosen: Any, **changes: Any) -> tuple[Any, str]:
     given = {
+        "pressed_ms": 0,
+        "last": LastPress(),
         "prepared_id": FIRST_EXAMPLE,
         "photo_elevation_deg": 0,
         "kind": "one view",
@@ -144,6 +146,22 @@ def test_a_run_takes_the_place_of_what_this_page_and_its_wall_have_going(studio:
     assert end_of(studio, second).news().outcomes[0].sentence == REPLACED  # type: ignore[union-attr] - it failed
     assert job_of(studio, third).working
     job_of(studio, third).cancel()
+
+
+def test_a_press_that_arrives_after_a_later_one_begins_nothing_unless_both_are_wanted(studio: Studio):
+    runs, last = Runs(shared(studio)), LastPress()
+    slow = {"visitor": "f" * 32, "last": last}
+    later, _ = generate(runs, False, True, 1000, **slow, pressed_ms=20)
+    assert generate(runs, False, True, 1000, **slow, pressed_ms=10) == (gr.skip(), gr.skip())
+    assert job_of(studio, later).working and not job_of(studio, later).cancelled.is_set()
+    beside, _ = generate(runs, False, True, 1000, **slow, pressed_ms=15, spec=later, beside=True)
+    assert beside.startswith(f"{later},")
+    newest, _ = generate(runs, False, True, 1000, **slow, pressed_ms=30, spec=beside)
+    assert job_of(studio, newest).working and job_of(studio, later).cancelled.is_set()
+    other_page, _ = generate(runs, False, True, 1000, visitor="f" * 32, pressed_ms=5)  # has its own clock
+    for spec in (newest, other_page):
+        assert job_of(studio, spec).working
+        job_of(studio, spec).cancel()
 
 
 def test_no_run_is_replaced_that_somebody_still_wants(studio: Studio):

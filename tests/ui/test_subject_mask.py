@@ -12,7 +12,7 @@ import pytest
 from tests.ui.subject_helpers import VISITOR, Page, a_studio, an_upload, event, strokes
 from ui.mask_editor import Canvas
 from ui.photos import Photos
-from ui.runs import Runs
+from ui.runs import LastPress, Runs
 from ui.subject_events import SubjectEvents, SubjectPanel
 
 
@@ -120,7 +120,8 @@ def test_a_saved_result_says_how_its_subject_was_set(panel: Page, photos: Photos
     panel.paint(removed=(90, 110, 240, 130), added=(4, 4, 60, 40))
     camera = ("one view", 0, 0, 1, 1)
     visitor: Any = SimpleNamespace(session_hash="one", headers={}, client=None)
-    id, _ = Runs(photos).generate(panel.prepared, 25, *camera, 0, 64, "", "", False, "", visitor, True)
+    press = (0, LastPress())
+    id, _ = Runs(photos).generate(*press, panel.prepared, 25, *camera, 0, 64, "", "", False, "", visitor, True)
     job = photos.studio.jobs.find(id)
     assert job and [*job.follow()]
     folder = photos.studio.archive.open(id).folder

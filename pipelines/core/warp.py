@@ -33,7 +33,7 @@ FINEST = 8  # points a cell's side, at most
 LEAST_WEIGHT = 1e-3  # on a pixel; less is rounding, which must not outshine what lies there but further away
 SEEN = 0.5  # coverage from which a pixel is known
 RAY_SAMPLES = 64
-AT_ONCE = 3_000_000  # points of all views that are splatted together: some 300 MB
+AT_ONCE = 3_000_000  # points of all views that are splatted together, or looked for on their rays: some 300 MB
 LEAST_TURN = 1e-5  # of a half turn; less is rounding
 
 
@@ -328,30 +328,40 @@ def hidden(
     """
     import torch
 
-    return torch.cat([_hidden(depth, source, camera, radius, thicker)[None] for camera in cameras])
+    size = cameras[0].size_px
+    together = max(1, AT_ONCE // (size**2 * RAY_SAMPLES))
+    masks = [_hidden(depth, source, cameras[i : i + together], radius) for i in range(0, len(cameras), together)]
+    mask = torch.cat(masks)
+    if thicker:
+        mask = torch.nn.functional.max_pool2d(mask[:, None], 2 * thicker + 1, stride=1, padding=thicker)[:, 0]
+    return mask
 
 
-def _hidden(depth: "Tensor", source: Pinhole, camera: Pinhole, radius: float, thicker: int) -> "Tensor":
+def _hidden(depth: "Tensor", source: Pinhole, cameras: Sequence[Pinhole], radius: float) -> "Tensor":
+    """For some cameras."""
     import torch
 
     def tensor(values: NDArray[np.floating]) -> "Tensor":
         return torch.as_tensor(values).to(depth)
 
-    size = camera.size_px
-    pose, eye, source_eye = tensor(camera.world_from_camera), tensor(camera.centre), tensor(source.centre)
-    rays = torch.nn.functional.normalize(_rays(camera, size, size, depth) @ pose[:3, :3].T, dim=-1).flatten(0, 1)
+    size = cameras[0].size_px
+    turns = tensor(np.stack([each.world_from_camera[:3, :3] for each in cameras]))
+    eyes, source_eye = tensor(np.stack([each.centre for each in cameras])), tensor(source.centre)
+    rays = torch.stack([_rays(each, size, size, depth).flatten(0, 1) for each in cameras])  # [V, S * S, 3]
+    rays = torch.nn.functional.normalize(rays @ turns.transpose(1, 2), dim=-1)
     # 1. Where each ray is within the ball
-    middle = -(rays @ eye)
-    squared = radius**2 - (eye @ eye - middle**2)
-    (hits,) = (squared > 0).nonzero(as_tuple=True)
+    middle = -(rays @ eyes[:, :, None])[..., 0]
+    squared = radius**2 - ((eyes * eyes).sum(-1, keepdim=True) - middle**2)
+    hits = (squared > 0).nonzero(as_tuple=True)
     half = squared[hits].sqrt()
     enter, leave = (middle[hits] - half).clamp_min(NEAR), (middle[hits] + half).clamp_min(NEAR)
     share = (torch.arange(RAY_SAMPLES, dtype=depth.dtype, device=depth.device) + 0.5) / RAY_SAMPLES
     way = enter[:, None] + (leave - enter)[:, None] * share  # [N, K]
     # 2. Which of those places the source's picture hides; each in the source's axes, where they are a line as well
     to_source = tensor(np.linalg.inv(source.world_from_camera))
-    begin, towards = to_source[:3, :3] @ eye + to_source[:3, 3], rays[hits] @ to_source[:3, :3].T
-    x, y, z = (begin[axis] + way * towards[:, axis, None] for axis in range(3))
+    eye, ray = eyes[hits[0]], rays[hits]
+    begin, towards = eye @ to_source[:3, :3].T + to_source[:3, 3], ray @ to_source[:3, :3].T
+    x, y, z = (begin[:, axis, None] + way * towards[:, axis, None] for axis in range(3))
     ahead = z > NEAR
     z.clamp_min_(NEAR)
     matrix, (height, width) = tensor(source.intrinsics), depth.shape
@@ -363,15 +373,10 @@ def _hidden(depth: "Tensor", source: Pinhole, camera: Pinhole, radius: float, th
     behind = ahead & (surface > 0) & (z >= surface)
     # 3. At the nearest, the angle between both directions
     found, first = behind.max(dim=1)
-    other = rays[hits]
-    nearest = eye + way.gather(1, first[:, None]) * other
+    nearest = eye + way.gather(1, first[:, None]) * ray
     one = torch.nn.functional.normalize(nearest - source_eye, dim=-1)
     # Not the arc cosine: near 0 it loses half of the digits
-    turn = torch.atan2(torch.linalg.cross(one, other).norm(dim=-1), (one * other).sum(-1)) / math.pi
-    mask = torch.zeros(size * size, dtype=depth.dtype, device=depth.device)
+    turn = torch.atan2(torch.linalg.cross(one, ray).norm(dim=-1), (one * ray).sum(-1)) / math.pi
+    mask = torch.zeros_like(middle)
     mask[hits] = torch.where(found & (turn > LEAST_TURN), turn, torch.zeros_like(turn))
-    mask = mask.view(size, size)
-    if thicker:
-        width_px = 2 * thicker + 1
-        mask = torch.nn.functional.max_pool2d(mask[None, None], width_px, stride=1, padding=thicker)[0, 0]
-    return mask
+    return mask.view(-1, size, size)

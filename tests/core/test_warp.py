@@ -232,5 +232,8 @@ def test_views_together_are_as_views_alone_and_each_time_the_same():
     sheet, cameras = lifted(values, ray_depth(camera(0)), camera(0)), [camera(20), camera(-70)]
     together, again = splat([sheet], cameras), splat([sheet], cameras)
     assert together.values.equal(again.values)
+    masks = hidden(ray_depth(camera(0)), camera(0), cameras, 1.0, thicker=1)
+    assert 0 < float(masks[0].sum()) < float(masks[1].sum())
     for i, each in enumerate(cameras):
         assert (together.values[i] - splat([sheet], [each]).values[0]).abs().max() < 1e-5
+        assert (masks[i] - hidden(ray_depth(camera(0)), camera(0), [each], 1.0, thicker=1)[0]).abs().max() < 1e-5

@@ -6,7 +6,8 @@ pixel in NumPy; and 21 views; the same on a GPU where there is one. Medians, in 
 Quality, of each model given (and of a drawn one): it is rendered with its true depth, moved by 15 to 60 degrees, and
 held against the true view. "covered" is the share of the pixels seen by both cameras that the splat reaches, with their
 PSNR; "mask" is the share of the object's truly hidden pixels that the mask holds, and how much else of the frame it
-holds. Then the same with the depth that Inflate guesses. `make bench` names no models, so it judges the drawn one only:
+holds; "whole" is the PSNR of all of the picture on white when what is hidden has been filled without an inpainter, and
+before. Then the same with the depth that Inflate guesses. `make bench` names no models, so it judges the drawn one only:
 to judge others run this with their paths, `.venv/bin/python -m bench.warp models/*.glb`.
 
 Neighbours: views from 60 to 150 degrees, painted by an inpainter that keeps what it is shown and gives all else a
@@ -118,15 +119,16 @@ def quality(name: str, mesh: Any) -> None:
     import torch
 
     from pipelines.core.raster import Renderer
-    from pipelines.invs.depth import inflated_depth
-    from pipelines.invs.partial import partials, photo_sheet
+    from pipelines.invs.depth import inflated, inflated_depth
+    from pipelines.invs.inpainting import on_white
+    from pipelines.invs.partial import filled, mean_colour, partials, photo_sheet
 
     renderer, distance, photo = Renderer(mesh), photo_distance(FILL), View(0, 10)
     shown = renderer.render(photo, distance, 1024)
     subject = Subject(
         shown.rgba, Making("0" * 64, (1024, 1024), "alpha", (0, 0, 1024, 1024)), photo.elevation_deg, FILL
     )
-    cpu = torch.device("cpu")
+    cpu, solid, colour = torch.device("cpu"), inflated(subject), mean_colour(subject)
     for source, depth in (("true depth", shown.depth), ("Inflate's", inflated_depth(subject))):
         sheet, row = photo_sheet(subject, depth, SIZE, cpu), list[str]()
         for azimuth in (15, 30, 45, 60):
@@ -137,14 +139,24 @@ def quality(name: str, mesh: Any) -> None:
             inside = true.rgba[..., 3] == 255
             covered = there.seen & both & inside
             share = covered.sum() / max(1, (both & inside).sum())
-            error = np.square(there.rgba[covered][:, :3].astype(float) - true.rgba[covered][:, :3]).mean()
-            db = 10 * math.log10(255**2 / max(error, 1e-9))
+            db = psnr_db(there.rgba[covered][:, :3], true.rgba[covered][:, :3])
+            outline = solid.render(view, distance, SIZE).rgba[..., 3] / np.float32(255)
+            whole, before = (
+                psnr_db(on_white(rgba), on_white(true.rgba)) for rgba in (filled(there, outline, colour), there.rgba)
+            )
             away = inside & ~both
             held = (there.hidden > 0)[away].mean() if away.any() else 1.0
             else_ = ((there.hidden > 0) & ~inside).mean()
-            row.append(f"{azimuth}: covered {share:.1%}, {db:.1f} dB, mask {held:.1%}, beside the object {else_:.1%}")
+            row.append(
+                f"{azimuth}: covered {share:.1%}, {db:.1f} dB, mask {held:.1%}, beside the object {else_:.1%}, whole "
+                f"{whole:.1f} dB ({before:.1f})"
+            )
         aims = f" (aims at 30 with true depth: {AIM_COVERED:.0%}, {AIM_DB:.0f} dB, mask {AIM_MASK:.1%})"
         print(f"{name}, {source}: " + "; ".join(row) + aims, flush=True)
+
+
+def psnr_db(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    return 10 * math.log10(255**2 / max(1e-9, float(np.square(one.astype(float) - other).mean())))
 
 
 def seen_by_photo(

@@ -28,6 +28,7 @@ from pipelines.runtime.telling import Telling, listening
 from pipelines.runtime.weights import Weights
 
 if TYPE_CHECKING:
+    from pipelines.core.raster import Renderer
     from pipelines.invs.loading import DepthNetwork, Inpainter
     from pipelines.invs.painting import Measure
     from pipelines.invs.partial import Partial
@@ -57,8 +58,8 @@ class Options:
     fill: str = option(
         PAINTED,
         "What is hidden",
-        "inpainter: a diffusion model paints it in; warp only: nothing is invented, small gaps are closed, what the "
-        "photo does not show stays empty. That needs no GPU and, with the inflated outline, no download",
+        "inpainter: a diffusion model paints it in; warp only: the colours around it are spread there, as far as the "
+        "blown-up outline reaches. That needs no GPU and, with the inflated outline, no download",
         choices=(PAINTED, WARPED),
     )
     depth: str = option(
@@ -188,7 +189,7 @@ class INVS(Method):
             if options.fill == PAINTED:
                 frames, notes = self._painted(request, depth, seen, tell, report)
             else:
-                frames, notes = self._closed(request, seen, tell, report)
+                frames, notes = self._filled(request, seen, tell, report)
         elevation_deg = request.subject.elevation_deg
         told = f"It was told that the photo was taken from {elevation_deg:g} degrees above level."
         return Turnaround(frames, notes=(*notes, told, *_depth_notes(request, depth)))
@@ -219,13 +220,12 @@ class INVS(Method):
     def _measure(self, request: Request, report: Report) -> "Measure":
         """The depth of a painted view: by the photo's network, else the inflated outline's."""
         from pipelines.core.backdrop import reframed
-        from pipelines.invs.depth import PX, inflated, metres
+        from pipelines.invs.depth import PX, metres
         from pipelines.invs.partial import resized
 
         name, subject = request.options.depth, request.subject
         if name not in NETWORKS:
-            gain = request.options.relief if name == INFLATED else 1.0  # of the depth that it is an answer to
-            solid, distance = inflated(subject, gain), photo_distance(subject.fill)
+            solid, distance = _solid(request), photo_distance(subject.fill)
             return lambda view, rgb: solid.render(view, distance, PX, supersample=1).depth
 
         def measured(view: View, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -258,19 +258,24 @@ class INVS(Method):
             report,
         )
 
-    def _closed(
+    def _filled(
         self, request: Request, seen: "list[Partial]", tell: Telling, report: Report
     ) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
-        from pipelines.invs.partial import closed
+        from pipelines.invs.partial import filled, mean_colour
 
-        frames = list[Frame]()
+        solid, distance, frames = _solid(request), photo_distance(request.subject.fill), list[Frame]()
+        colour = mean_colour(request.subject)
         for view, partial in zip(request.views, seen, strict=True):
             with report.stage("fill"):
-                rgba = closed(partial)
+                outline = solid.render(view, distance, request.size_px).rgba[..., 3] / np.float32(255)
+                rgba = filled(partial, outline, colour)
             frames.append(Frame(view, rgba, view, confidence=255 * partial.seen.astype(np.uint8)))
             share = WARPED_SHARE + (1 - WARPED_SHARE) * len(frames) / len(seen)
             tell(share, f"View {len(frames)} of {len(seen)} is done", rgba)
-        note = "Nothing was painted in: small gaps were closed, and what the photo does not show is left empty."
+        note = (
+            "No inpainter was used: where the photo does not show the object, the colours around were spread, as far "
+            "as the outline reaches when it is blown up."
+        )
         return tuple(frames), (note,)
 
     def _painted(
@@ -311,6 +316,13 @@ class INVS(Method):
             "cut off, and a gap inside, as of a handle, stays white."
         )
         return painting.frames, (said, *asked, matte, *thrifty)
+
+
+def _solid(request: Request) -> "Renderer":
+    """What the outline makes when it is blown up, as thick as the relief where that is it."""
+    from pipelines.invs.depth import inflated
+
+    return inflated(request.subject, request.options.relief if request.options.depth == INFLATED else 1.0)
 
 
 def _depth_picture(depth: NDArray[np.float32]) -> NDArray[np.uint8]:

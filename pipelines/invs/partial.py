@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ MASK_PX, LATENT_PX = 128, 64  # of the mask's side, and of an inpainter's latent
 THICKER = MASK_PX // LATENT_PX  # of the mask's pixels: one of the latent's, as specs/invs.md, 6, has it
 THIN_COVERAGE, FULL_COVERAGE = 0.25, 0.75  # between them, edges fade
 GAP_SHARE = 1 / 48  # of the side: what is closed without an inpainter
+TRACE = 1e-6  # of a seen pixel's weight
 
 TINT, LEAST_TINT = (255, 140, 0), 80  # orange
 
@@ -89,22 +90,27 @@ def tinted(partial: Partial) -> Picture:
     return np.where((~partial.seen & (partial.hidden > 0))[..., None], tint, partial.rgba)
 
 
-def closed(partial: Partial) -> Picture:
-    """Small gaps filled with the colours around them; where the photo shows nothing for further, there is nothing."""
-    side = len(partial.rgba)
-    reach = max(1, round(GAP_SHARE * side))
+def filled(partial: Partial, outline: NDArray[np.floating], colour: NDArray[np.floating]) -> Picture:
+    """What the photo does not show, in the colours around it: small gaps, and as far as `outline` [S, S] reaches.
+
+    `colour` [3] in 0..1 is the one where nothing at all is seen.
+    """
+    reach = max(1, round(GAP_SHARE * len(partial.rgba)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
     padded = cv2.copyMakeBorder(partial.seen.astype(np.uint8), reach, reach, reach, reach, cv2.BORDER_CONSTANT)
-    whole = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)[reach:-reach, reach:-reach] > 0
-    gaps = whole & ~partial.seen
-    if not gaps.any():
-        return partial.rgba
-    # What lies beyond the outline is no neighbour: first the object's colours go on there
-    around = bleed(partial.rgba[..., :3].astype(np.float32) / 255, partial.seen.astype(np.float32))
-    beside = np.where(partial.seen[..., None], partial.rgba[..., :3], np.rint(255 * around).clip(0, 255))
-    rgb: Any = cv2.inpaint(beside.astype(np.uint8), gaps.astype(np.uint8), 3, cv2.INPAINT_TELEA)
-    alpha = np.where(gaps, 255, partial.rgba[..., 3])
-    return np.dstack([rgb, alpha]).astype(np.uint8)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)[reach:-reach, reach:-reach]
+    solid = np.maximum(closed, np.where(partial.hidden > 0, outline, 0))
+    seen = partial.seen[..., None]
+    known = np.where(seen, partial.rgba[..., :3] / np.float32(255), np.float32(colour))
+    around = bleed(known, np.where(partial.seen, np.float32(1), np.float32(TRACE)))
+    rgb = np.where(seen, partial.rgba[..., :3], np.rint(255 * around).clip(0, 255))
+    return np.dstack([rgb, np.maximum(partial.rgba[..., 3], np.rint(255 * solid))]).astype(np.uint8)
+
+
+def mean_colour(subject: Subject) -> NDArray[np.float32]:
+    """[3] in 0..1"""
+    rgba = subject.rgba.astype(np.float32) / 255
+    return np.average(rgba[..., :3], axis=(0, 1), weights=rgba[..., 3]).astype(np.float32)
 
 
 def resized(values: NDArray[np.floating], side: int) -> NDArray[np.float32]:

@@ -21,10 +21,20 @@ from pipelines.core.raster import Rendered, Renderer
 from pipelines.core.subject import Making, Subject
 from pipelines.core.warp import hidden, lifted, pinhole
 from pipelines.invs import INVS, loading
+from pipelines.invs.depth import inflated
 from pipelines.invs.inpainting import composed, on_white
 from pipelines.invs.loading import Inpainter
 from pipelines.invs.method import OWN, WARPED
-from pipelines.invs.partial import BALL_RADIUS, MASK_PX, Partial, closed, partials, photo_sheet, tinted
+from pipelines.invs.partial import (
+    BALL_RADIUS,
+    MASK_PX,
+    Partial,
+    filled,
+    mean_colour,
+    partials,
+    photo_sheet,
+    tinted,
+)
 from pipelines.invs.relief import relief
 from pipelines.invs.sources import INPAINTER
 from pipelines.runtime import residency
@@ -194,14 +204,43 @@ def test_away_from_the_seam_the_photos_pixels_are_untouched_whatever_is_drawn():
     assert kept.sum() > 3000 and np.array_equal(view[kept], it.partial.rgba[kept])
 
 
-def test_closing_gaps_invents_no_outline_and_takes_the_colours_beside_them():
+@cache
+def outline(azimuth_deg: float) -> NDArray[np.floating]:
+    subject = photo()[2]
+    return inflated(subject).render(View(azimuth_deg, PHOTO.elevation_deg), DISTANCE, SIZE).rgba[..., 3] / 255
+
+
+@pytest.mark.parametrize(("azimuth_deg", "shares_most", "nearer_db"), [(60, 0.85, 2), (90, 0.8, 1), (120, 0.8, 3)])
+def test_filled_is_the_object_whole_and_nearer_to_the_truth(azimuth_deg: float, shares_most: float, nearer_db: float):
+    it = case(azimuth_deg)
+    whole = filled(it.partial, outline(azimuth_deg), mean_colour(photo()[2]))
+    mine, true = whole[..., 3] > 127, it.true.rgba[..., 3] > 127
+    assert (mine & true).sum() > shares_most * (mine | true).sum()
+    truth = on_white(it.true.rgba)
+    assert psnr_db(on_white(whole), truth) > psnr_db(on_white(it.partial.rgba), truth) + nearer_db
+    assert np.array_equal(whole[it.partial.seen][:, :3], it.partial.rgba[it.partial.seen][:, :3])
+    invented = mine & ~it.partial.seen
+    near = cv2.dilate(it.partial.seen.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
+    assert ((it.partial.hidden > 0) | near)[invented].all(), "and nothing where the photo's camera saw that nothing is"
+
+
+def test_small_gaps_are_filled_whatever_the_outline():
     it = case(60)
-    filled = closed(it.partial)
-    added = (filled[..., 3] > 127) & ~it.partial.seen
+    whole = filled(it.partial, np.zeros((SIZE, SIZE)), mean_colour(photo()[2]))
+    added = (whole[..., 3] > 127) & ~it.partial.seen
     assert 0 < added.sum() < 0.1 * it.partial.seen.sum()
     near = cv2.dilate(it.partial.seen.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
     assert near[added].all()
-    assert psnr_db(filled[added & it.inside][:, :3], it.true.rgba[added & it.inside][:, :3]) > 12
+    assert psnr_db(whole[added & it.inside][:, :3], it.true.rgba[added & it.inside][:, :3]) > 12
+
+
+def test_where_nothing_is_seen_the_outline_has_the_photos_mean_colour():
+    nothing = np.zeros((SIZE, SIZE))
+    unseen = Partial(nothing[..., None].repeat(4, 2).astype(np.uint8), nothing > 0, nothing + 1, None)
+    colour = mean_colour(photo()[2])
+    whole = filled(unseen, outline(180), colour)
+    assert np.array_equal(whole[..., 3], np.rint(255 * outline(180)))
+    assert np.abs(whole[..., :3] - 255 * colour).max() < 1
 
 
 def test_tinted_is_what_is_hidden_and_the_more_so_the_more_from_behind():

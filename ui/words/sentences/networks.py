@@ -16,12 +16,11 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     ("What is hidden", "Was verdeckt ist"),
     (
-        "inpainter: a diffusion model paints it in; warp only: nothing is invented, small gaps are closed, "
-        "what the photo does not show stays empty. That needs no GPU and, with the inflated outline, no "
-        "download",
-        "Ausmaler: ein Diffusionsmodell malt es hinein; nur verrücken: nichts wird erfunden, kleine Lücken "
-        "werden geschlossen, was das Foto nicht zeigt, bleibt leer. Das braucht keine GPU und, mit dem "
-        "aufgeblasenen Umriss, keinen Download",
+        "inpainter: a diffusion model paints it in; warp only: the colours around it are spread there, as far as "
+        "the blown-up outline reaches. That needs no GPU and, with the inflated outline, no download",
+        "Ausmaler: ein Diffusionsmodell malt es hinein; nur verrücken: die Farben ringsum werden dorthin verlaufen "
+        "gelassen, so weit der aufgeblasene Umriss reicht. Das braucht keine GPU und, mit dem aufgeblasenen Umriss, "
+        "keinen Download",
     ),
     ("inpainter", "Ausmaler"),
     ("warp only", "nur verrücken"),
@@ -94,8 +93,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "Wie tief das Objekt ist, ist nicht bekannt. Wähle eine andere Tiefe.",
     ),
     (
-        "Nothing was painted in: small gaps were closed, and what the photo does not show is left empty.",
-        "Nichts wurde hineingemalt: Kleine Lücken wurden geschlossen, und was das Foto nicht zeigt, blieb leer.",
+        "No inpainter was used: where the photo does not show the object, the colours around were spread, as far "
+        "as the outline reaches when it is blown up.",
+        "Kein Ausmaler war am Werk: Wo das Foto das Objekt nicht zeigt, verlaufen die Farben ringsum, so weit der "
+        "aufgeblasene Umriss reicht.",
     ),
     ("All that is seen of it is the photo's own.", "Alles, was zu sehen ist, stammt aus dem Foto."),
     (

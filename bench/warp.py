@@ -6,8 +6,8 @@ pixel in NumPy; and 21 views; the same on a GPU where there is one. Medians, in 
 Quality, of each model given (and of a drawn one): it is rendered with its true depth, moved by 15 to 60 degrees, and
 held against the true view. "covered" is the share of the pixels seen by both cameras that the splat reaches, with their
 PSNR; "mask" is the share of the object's truly hidden pixels that the mask holds, and how much else of the frame it
-holds; "whole" is the PSNR of all of the picture on white when what is hidden has been filled without an inpainter, and
-before. Then the same with the depth that Inflate guesses. `make bench` names no models, so it judges the drawn one only:
+holds; "whole" is the PSNR of all of it on white, once what is hidden is filled without an inpainter, and (before).
+Then the same with the depth that Inflate guesses. `make bench` names no models, so it judges the drawn one only:
 to judge others run this with their paths, `.venv/bin/python -m bench.warp models/*.glb`.
 
 Neighbours: views from 60 to 150 degrees, painted by an inpainter that keeps what it is shown and gives all else a

@@ -66,7 +66,7 @@ def load_inpainter(found: Fetched, place: Place, check: Callable[[], None] = lam
     def part(name: str, build: Any, dtype: "torch.dtype") -> Any:
         config, file = read_json(found.folder / name / "config.json"), weight_file(found, name)
         config.pop(FINE_TUNED, None)
-        stored = stored_in(file, place.device)
+        stored = stored_in(file)
         return audible(filled(lambda: build.from_config(config), stored, file, place.device, dtype, check=check))
 
     unet = part("unet", UNet2DConditionModel, place.dtype)

@@ -56,7 +56,7 @@ class Perceptual:
 def load_perceptual(file: Path, place: Place) -> Perceptual:
     import torch
 
-    return Perceptual(filled(_network, stored_in(file, place.device), file, place.device, torch.float32), place)
+    return Perceptual(filled(_network, stored_in(file), file, place.device, torch.float32), place)
 
 
 def _network() -> "Module":

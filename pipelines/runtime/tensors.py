@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Attention layers of a VAE as diffusers spelt them before 0.18: Stable Diffusion's own is kept so
+OLD_SPELLINGS = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
+
 Stored = Iterable[tuple[str, Callable[[], "Tensor"]]]
 """Names of tensors, and how to read each."""
 
@@ -40,17 +43,19 @@ def filled(
 ) -> "M":
     """The module that `build` makes, with all of its parameters from `file`, whose tensors are `stored`.
 
-    `today(name, known)` says how the libraries spell a stored name now. `check` is called between tensors, and may
-    raise.
+    `today(name, known)` says how the libraries spell a stored name now, beyond `OLD_SPELLINGS`. `check` is called
+    between tensors, and may raise.
     """
+    import torch
     from accelerate import init_empty_weights
 
-    with init_empty_weights(include_buffers=False):
+    # Some draw numbers, whatever becomes of them
+    with init_empty_weights(include_buffers=False), torch.random.fork_rng(devices=[]):
         module = build()
     shapes = {name: tensor.shape for name, tensor in module.named_parameters()}
     values: dict[str, Tensor] = {}
     for spelt, read in stored:
-        name = today(spelt, shapes)
+        name = _respelt(today(spelt, shapes), shapes)
         if name not in shapes:  # counters and tables that libraries kept in files once
             continue
         check()
@@ -58,12 +63,21 @@ def filled(
         if tensor.shape != shapes[name]:
             there, needed = (" x ".join(map(str, shape)) or "1" for shape in (tensor.shape, shapes[name]))
             raise damaged(file, f"has the tensor {name} in the size {there} where {needed} is needed")
-        values[name] = tensor.to(device=device, dtype=dtype)
+        values[name] = tensor.to(device).to(dtype)  # in this order: a GPU converts faster than a processor
     if missing := sorted(shapes.keys() - values.keys()):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise damaged(file, f"lacks the tensor {missing[0]}{more}")
     module.load_state_dict(values, strict=False, assign=True)  # what is left are buffers, which are in no file
     return module.to(device).eval().requires_grad_(False)
+
+
+def _respelt(name: str, known: Mapping[str, Any]) -> str:
+    """A tensor's name as diffusers spells it now."""
+    if name not in known:
+        for old, new in OLD_SPELLINGS.items():
+            if name.replace(old, new) in known:
+                return name.replace(old, new)
+    return name
 
 
 def with_channels_last(decoder: "M", place: "Place") -> "M":
@@ -100,14 +114,18 @@ def pretrained(kind: Any, folder: Path, place: "Place", dtype: "torch.dtype | No
     return part.eval().requires_grad_(False).to(place.device)
 
 
-def stored_in(file: Path, device: "torch.device") -> Iterator[tuple[str, Callable[[], "Tensor"]]]:
-    """Of a safetensors file, or of a pickle, which is mapped into memory."""
+def stored_in(file: Path) -> Iterator[tuple[str, Callable[[], "Tensor"]]]:
+    """Of a safetensors file, or of a pickle: mapped into memory either way.
+
+    Not straight onto a GPU: safetensors 0.8 pins memory for that, which a ZeroGPU Space's main process cannot, and
+    which Windows' Linux runs out of (safetensors, issue 858).
+    """
     import torch
     from safetensors import SafetensorError, safe_open
 
     try:
         if file.suffix == ".safetensors":
-            with safe_open(file, framework="pt", device=str(device)) as opened:
+            with safe_open(file, framework="pt", device="cpu") as opened:
                 for name in opened.keys():  # noqa: SIM118  # no mapping, only `keys`
                     yield name, lambda name=name: opened.get_tensor(name)
         else:

@@ -61,12 +61,12 @@ def load(folder: Path, place: Place, check: Callable[[], None] = lambda: None) -
     # 1. The renderer first: its file is the one that may be another. Two networks are in it.
     renderer = checked_renderer(folder)
     projector_shape = only("param_names", "param_shapes", "d_latent")
-    stored = below("params_proj.", stored_in(renderer, device))
+    stored = below("params_proj.", stored_in(renderer))
     projector = filled(
         lambda: ShapEParamsProjModel(**projector_shape), stored, renderer, device, torch.float32, check=check
     )
     mlp_shape = only("d_hidden", "n_output", "n_hidden_layers", "act_fn", "insert_direction_at")
-    stored = below("mlp.", stored_in(renderer, processor))
+    stored = below("mlp.", stored_in(renderer))
     mlp = filled(lambda: make_mlp(**mlp_shape), stored, renderer, processor, torch.float32, check=check)
 
     # 2. What sees the photo. The file is of a time when all names began with "vision_model.".
@@ -74,7 +74,7 @@ def load(folder: Path, place: Place, check: Callable[[], None] = lambda: None) -
     file = folder / "image_encoder/model.fp16.safetensors"
     encoder = filled(
         lambda: make_encoder(seen_shape),
-        stored_in(file, device),
+        stored_in(file),
         file,
         device,
         place.dtype,
@@ -85,7 +85,7 @@ def load(folder: Path, place: Place, check: Callable[[], None] = lambda: None) -
     # 3. What thinks of an object
     prior_shape = read_json(folder / "prior/config.json")
     file = folder / "prior/diffusion_pytorch_model.fp16.safetensors"
-    stored = stored_in(file, device)
+    stored = stored_in(file)
     make_prior: Any = PriorTransformer.from_config
     prior = filled(lambda: make_prior(prior_shape), stored, file, device, place.dtype, check=check)
     prior.causal_attention_mask = None  # for text, of which there is none
@@ -99,11 +99,10 @@ def checked_renderer(folder: Path) -> Path:
     The tables themselves are not used: scikit-image's marching cubes close ambiguous cubes, which the tables leave
     open. But a renderer without them is another, older one (the folder `renderer/`), and zeros are a failed conversion.
     """
-    import torch
 
     safe, pickled = folder / f"{RENDERER}.fp16.safetensors", folder / f"{RENDERER}.bin"
     file = safe if safe.is_file() else pickled
-    filled_in = {name: bool(read().any()) for name, read in stored_in(file, torch.device("cpu")) if name in MESH_TABLES}
+    filled_in = {name: bool(read().any()) for name, read in stored_in(file) if name in MESH_TABLES}
     missing = [name for name in MESH_TABLES if name not in filled_in]
     if missing:
         raise TurnaroundError(

@@ -87,7 +87,7 @@ def load(found: Fetched, place: Place, kept: Path, check: Callable[[], None] = l
 
     def part(name: str, build: Callable[[], Any], dtype: "torch.dtype") -> Any:
         if folder:
-            file, stored = folder / f"{name}.safetensors", stored_in(folder / f"{name}.safetensors", place.device)
+            file, stored = folder / f"{name}.safetensors", stored_in(folder / f"{name}.safetensors")
         else:
             file, stored = original, _translated(original, shapes, name, sizes)
         return audible(filled(build, stored, file, place.device, dtype, check=check))
@@ -334,10 +334,9 @@ def _translated(
     original: Path, shapes: Shapes, part: str, sizes: Sizes
 ) -> Iterator[tuple[str, Callable[[], "Tensor"]]]:
     """One part's tensors under today's names."""
-    import torch
 
     wanted = {key: [each for each in targets(key, sizes.vae_levels) or [] if each.part == part] for key in shapes}
-    for key, read in stored_in(original, torch.device("cpu")):
+    for key, read in stored_in(original):
         for target in wanted[key]:
             yield target.name, lambda target=target, read=read: target.shaped(read())
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 # The layer that mixes the picture's embedding with the pose, as three converters spell it.
 CAMERA_SPELLINGS = ("proj.", "projection.", "cc_projection.")
-# Attention layers of a VAE as diffusers spelt them before 0.18.
-OLD_SPELLINGS = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +54,7 @@ def load(found: Fetched, place: Place, check: Callable[[], None] = lambda: None)
 
     def part(name: str, build: Callable[[], Any], dtype: "torch.dtype") -> Any:
         file = _weight_file(found, name)
-        stored = stored_in(file, place.device)
+        stored = stored_in(file)
         return audible(filled(build, stored, file, place.device, dtype, today=_today, check=check))
 
     encoder_config = CLIPVisionConfig.from_dict(config(IMAGE_ENCODER))
@@ -88,9 +86,6 @@ def _today(name: str, known: Mapping[str, Any]) -> str:
     for spelling in CAMERA_SPELLINGS:
         if name.removeprefix(spelling) in known:
             return name.removeprefix(spelling)
-    for old, new in OLD_SPELLINGS.items():
-        if name.replace(old, new) in known:
-            return name.replace(old, new)
     return name
 
 

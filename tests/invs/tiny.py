@@ -33,6 +33,16 @@ def write(folder: Path) -> None:
         depth_anything(folder / DEPTH_ANYTHING.first.repository)
 
 
+def spell_as_in_2022(file: Path) -> None:
+    """Stable Diffusion's VAE was saved before its attention's layers were renamed."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(file)
+    for new, old in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")):
+        tensors = {key.replace(f"attentions.0.{new}", f"attentions.0.{old}"): t for key, t in tensors.items()}
+    save_file(tensors, file, metadata={"format": "pt"})
+
+
 def inpainter(folder: Path, channels: int = 9) -> None:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -67,6 +77,7 @@ def inpainter(folder: Path, channels: int = 9) -> None:
     vae.decoder.conv_out.weight.data *= 0.3
     vae.decoder.conv_out.bias.data += 1.0
     vae.half().save_pretrained(folder / "vae", variant="fp16")
+    spell_as_in_2022(folder / "vae" / "diffusion_pytorch_model.fp16.safetensors")
     text = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(VOCABULARY),

@@ -33,14 +33,14 @@ def test_one_tensor_of_the_original_is_in_memory_at_a_time_and_one_part_of_what_
     read_ones, halves = list[ReferenceType[Tensor]](), list[ReferenceType[Tensor]]()
     stored_in, save = loading.stored_in, loading._save
 
-    def watched(file: Path, device: torch.device) -> Iterator[tuple[str, Callable[[], Tensor]]]:
+    def watched(file: Path) -> Iterator[tuple[str, Callable[[], Tensor]]]:
         def noted(read: Callable[[], Tensor]) -> Tensor:
             assert not alive(read_ones[-1:]), "the one before it is gone"
             tensor = read()
             read_ones.append(ref(tensor))
             return tensor
 
-        for name, read in stored_in(file, device):
+        for name, read in stored_in(file):
             yield name, partial(noted, read)
 
     def saved(tensors: dict[str, Tensor], file: Path) -> None:

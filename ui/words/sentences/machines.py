@@ -130,12 +130,6 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "andere Gewichte.",
     ),
     (
-        "Zero123++ cannot be loaded: its {file} {what}. Whoever runs this server should remove them and run "
-        "`python -m pipelines fetch zero123plus`; other methods are not affected.",
-        "Zero123++ lässt sich nicht laden: {file} {what}. Der Betreiber dieses Servers sollte sie entfernen "
-        "und `python -m pipelines fetch zero123plus` ausführen; andere Verfahren betrifft das nicht.",
-    ),
-    (
         "Shap-E's renderer lacks {what}: it is the old one of the folder renderer/, which makes no meshes. {again}",
         "Dem Renderer von Shap-E fehlt {what}: Es ist der alte aus dem Ordner renderer/, der keine Netze "
         "macht. {again}",

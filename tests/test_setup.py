@@ -236,6 +236,13 @@ def test_the_space_finds_what_it_needs_in_the_readme() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert Requirement("python" + project["requires-python"]).specifier.contains(told["python_version"])
     assert Version(told["python_version"]) >= Version(".".join(map(str, set_up.OLDEST)))
+    # What ZeroGPU has (huggingface.co/docs/hub/spaces-zerogpu): specs/peers.md, 4
+    assert told["python_version"] in ("3.10.13", "3.12.12")
+    (before,) = requirements("pre-requirements.txt")
+    (torch,) = (r for r in requirements("requirements.txt") if r.name == "torch")
+    offered = [f"2.{minor}.0" for minor in range(8, 14)]
+    assert before.name == "torch" and [v for v in offered if before.specifier.contains(v)] == offered[:4]
+    assert all(torch.specifier.contains(version) for version in offered)
     assert len(told["short_description"]) <= 60  # a longer one is refused by the Hub
     assert project["license"] == "Apache-2.0"
 

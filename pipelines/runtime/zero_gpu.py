@@ -14,6 +14,7 @@ along), forks the worker, and passes on whatever our generator there yields.
 import contextvars
 import logging
 import math
+import os
 import queue
 import re
 import threading
@@ -50,6 +51,8 @@ class ZeroGpuEngine:
 
     def __init__(self, methods: Sequence[Method], settings: Settings) -> None:
         """Before the page is launched: the package reports then that there is something to run."""
+        # Else, once the package has packed what was preloaded, it deletes the files that this was read from
+        os.environ.setdefault("ZEROGPU_MMAP_AUTOPRUNE_PATTERN", "/none")
         try:
             import spaces  # on a ZeroGPU Space this loads torch, and must come before anything touches CUDA
         except ImportError:
@@ -137,8 +140,12 @@ def preload(methods: Sequence[Method], keys: Sequence[str]) -> tuple[str, ...]:
     loaded = dict[str, list[str]]()
     for key in keys:
         before = REGISTER.models()
-        learned[key].fetch(Request(ANY_SUBJECT, (View(),)), Report())
-        learned[key].warm(Report())
+        try:
+            learned[key].fetch(Request(ANY_SUBJECT, (View(),)), Report())
+            learned[key].warm(Report())
+        except Exception as problem:  # its runs say so; the page opens all the same
+            is_bug = not isinstance(problem, TurnaroundError)
+            log.warning("%s could not be preloaded: %s", key, problem, exc_info=is_bug)
         loaded[key] = [model.key for model in REGISTER.models() if model not in before]
     in_memory = {model.key for model in REGISTER.models()}
     staying = list[str]()

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import torch
 
+import tests.invs.tiny
 import tests.shap_e.tiny
+import tests.sv3d.tiny
 import tests.zero123.tiny
 import tests.zero123plus.tiny
 from pipelines.core.cameras import orbit
@@ -191,6 +193,47 @@ def test_what_is_to_be_preloaded_is_in_memory_before_the_page_opens(tmp_path: Pa
         assert made.frames and "load" not in made.stage_seconds, "nobody waits for a model that is there"
     finally:
         forget_idle()
+
+
+def test_as_the_package_pretends_every_method_is_preloaded_and_packed_and_no_file_of_it_is_deleted(tmp_path: Path):
+    """In its main process there is no GPU, and what it packs from the Hub's cache it would delete there."""
+    weights, home = tmp_path / "weights", tmp_path / "home"
+    blobs = home / ".cache/huggingface/hub/models--a--b/blobs"
+    keys = ("zero123_xl", "zero123plus", "shap_e", "sv3d_p", "invs")
+    for tiny in (tests.shap_e.tiny, tests.zero123.tiny, tests.zero123plus.tiny, tests.sv3d.tiny, tests.invs.tiny):
+        tiny.write(weights)
+    blobs.mkdir(parents=True)
+    for number, file in enumerate(sorted(weights.rglob("*.safetensors"))):  # as the Hub's cache keeps them
+        file.rename(blobs / str(number))
+        file.symlink_to(blobs / str(number))
+    command = [sys.executable, "-m", "tests.runtime.zero_gpu_preloading", str(weights), *keys]
+    environment = os.environ | {"HOME": str(home), "ZEROGPU_OFFLOAD_DIR": str(tmp_path / "offload")}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    told = json.loads(ended.stdout.splitlines()[-1])
+    assert "could not be preloaded" not in ended.stderr
+    assert told["devices"] == ["cuda:0"] and told["packed_bytes"] > 100_000
+    names = {each.name for key in keys for each in find_method(key).weights_for(find_method(key).Options())}
+    assert set(told["preloaded"]) == names
+    assert all(file.is_file() for file in weights.rglob("*.safetensors"))
+
+
+def test_what_cannot_be_preloaded_keeps_no_page_from_opening(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    class Absent(Flat):
+        card = a_card("absent", weights=(some_weights(),))
+
+        def fetch(self, request: Request, report: Report) -> None:
+            raise TurnaroundError("The Hub does not answer.")
+
+    class Broken(Absent):
+        card = a_card("broken", weights=(some_weights(),))
+
+        def fetch(self, request: Request, report: Report) -> None:
+            raise RuntimeError("a bug")
+
+    engine = open_engine(Settings(data=tmp_path, engine="zerogpu", preload="absent broken"), (Absent(), Broken()))
+    assert engine.machine(tmp_path).loaded == ()
+    assert "absent could not be preloaded: The Hub does not answer." in caplog.text and "a bug" in caplog.text
 
 
 def test_what_is_preloaded_is_fetched_first_and_what_finds_no_room_is_told(

@@ -8,7 +8,7 @@ and importance Z = -sharpness x depth adds to its four pixels with the bilinear 
 colour = sum(e^Z b I) / sum(e^Z b), coverage = sum(b). Points of one surface lie apart where it is stretched, so the
 cells between four neighbours are filled with more of them, as many as it takes.
 
-Works on a CPU and on a GPU; on a CPU always with the same sums. Importing this loads no torch.
+Works on a CPU and on a GPU, always with the same sums. Importing this loads no torch.
 """
 
 import math
@@ -193,7 +193,10 @@ def _splat(
     share = weight * torch.exp(-sharpness * (depth - nearest[pixel]))
 
     def summed(terms: "Tensor") -> "Tensor":
-        return torch.zeros(count, dtype=like.dtype, device=like.device).index_add_(0, pixel, terms)
+        into = torch.zeros(count, dtype=like.dtype, device=like.device)
+        if like.is_cuda:  # there `index_add_` takes whichever comes first; this sorts before it adds
+            return into.index_put_((pixel,), terms, accumulate=True)
+        return into.index_add_(0, pixel, terms)
 
     total = summed(share).clamp_min_(torch.finfo(like.dtype).tiny)
     columns = [summed(share * column) / total for column in (*values.unbind(1), depth)]

@@ -41,7 +41,7 @@ ZERO_GPU_BYTES = 48 * 10**9  # "large": half an RTX Pro 6000 (huggingface.co/doc
 # on a GPU a guess, until runs there have told
 CPU_HALF_GAIN, GPU_HALF_GAIN = 2.0, 4.0
 _CPU = Path("/proc/cpuinfo")
-_APPLE_SHARE = 0.75  # of its memory, which processor and GPU share, macOS lets the GPU have about this much
+_SHARED = 0.75  # of memory that processor and GPU share, macOS lets the GPU have about this much
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,8 @@ class Machine:
 def this_machine(data: Path) -> Machine:
     """Cores, memory, GPU, the free space where `data` is or will be, and what runs took so far."""
     gpu, gpu_memory_bytes = _gpu()
-    settings = read_settings()
-    device = _device(settings.device, gpu)
-    number_bytes = _number_bytes(settings.precision, device)
+    device = expected_device()
+    number_bytes = _number_bytes(read_settings().precision, device)
     return Machine(
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_bytes=memory_bytes(),
@@ -172,8 +171,14 @@ def _gpu() -> tuple[str | None, int]:
     if on_zero_gpu():
         return "ZeroGPU", ZERO_GPU_BYTES
     if platform.system() == "Darwin" and platform.machine() == "arm64":
-        return "Apple GPU", int(memory_bytes() * _APPLE_SHARE)
-    return _nvidia_gpu()
+        return "Apple GPU", int(memory_bytes() * _SHARED)
+    found = nvidia(_chosen_nvidia())
+    return (found.name, found.memory_bytes) if found else (None, 0)
+
+
+def expected_device() -> str:
+    """Where torch would work here, as far as can be told without asking it."""
+    return _device(read_settings().device, _gpu()[0])
 
 
 def _device(wanted: str, gpu: str | None) -> str:
@@ -202,35 +207,63 @@ def cpu_multiplies_bfloat16() -> bool:
     return False
 
 
-@cache
 def torch_build() -> str | None:
     """What the installed torch was built for: "cuda", "hip" (AMD) or "cpu", which on a Mac can still use its GPU; None
     without torch. Reads it from a file of its own, which says `cuda: Optional[str] = '12.8'`.
     """
-    found = importlib.util.find_spec("torch")
-    if found is None or not found.origin:
+    if importlib.util.find_spec("torch") is None:
         return None
-    try:
-        said = Path(found.origin).with_name("version.py").read_text("utf-8")
-    except OSError:
-        return "cpu"
-    built = re.search(r"^(cuda|hip)\b[^=\n]*= *['\"]", said, re.MULTILINE)
+    built = _torch_built()
     return built[1] if built else "cpu"
 
 
+def torch_cuda() -> str:
+    """Which CUDA the installed torch was built for, as "12.8"; empty if for none."""
+    built = _torch_built()
+    return built[2] if built and built[1] == "cuda" else ""
+
+
 @cache
-def _nvidia_gpu() -> tuple[str | None, int]:
-    """Name and memory of the first NVIDIA GPU, as its driver tells."""
+def _torch_built() -> re.Match[str] | None:
+    with suppress(OSError, AttributeError, TypeError):
+        file = Path(importlib.util.find_spec("torch").origin).with_name("version.py")  # type: ignore[union-attr, arg-type] - suppressed
+        return re.search(r"^(cuda|hip)\b[^=\n]*= *['\"]([\d.]*)", file.read_text("utf-8"), re.MULTILINE)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Nvidia:
+    name: str
+    memory_bytes: int
+    driver: str
+
+
+@cache
+def nvidia(which: str = "") -> Nvidia | None:
+    """A GPU as its driver tells, by its number or UUID; else the first."""
     tool = shutil.which("nvidia-smi")
     if not tool:
-        return None, 0
-    query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+        return None
+    query = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
+    query += [f"--id={which}"] if which else []
     try:
-        first = subprocess.run(query, capture_output=True, text=True, timeout=5, check=True).stdout.splitlines()[0]
-        name, mib = first.rsplit(",", 1)
-        return name.strip(), int(mib) * 2**20
+        # With many GPUs, none of which is held awake, the driver takes its time
+        first = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()[0]
+        name, mib, driver = (part.strip() for part in first.rsplit(",", 2))
     except (OSError, subprocess.SubprocessError, IndexError, ValueError):
-        return None, 0
+        return None
+    # Where GPU and processor share their memory it has no figure
+    return Nvidia(name, int(mib) * 2**20 if mib.isdigit() else int(memory_bytes() * _SHARED), driver)
+
+
+def _chosen_nvidia() -> str:
+    """Number or UUID of the GPU that models work on, where a setting says so."""
+    number = read_settings().device.partition(":")[2]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").replace(" ", "").split(",")
+    if not any(visible):
+        return number
+    chosen = visible[int(number or 0) :][:1]
+    return chosen[0] if chosen and not chosen[0].startswith("MIG") else ""  # the driver's tool finds no parts of one
 
 
 # --- Measuring --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,16 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from pipelines.core.errors import TurnaroundError
-from pipelines.runtime.devices import Machine, cpu_multiplies_bfloat16, memory_bytes, on_zero_gpu, torch_build
+from pipelines.runtime.devices import (
+    Machine,
+    cpu_multiplies_bfloat16,
+    expected_device,
+    memory_bytes,
+    nvidia,
+    on_zero_gpu,
+    torch_build,
+    torch_cuda,
+)
 from pipelines.runtime.settings import read_settings
 
 if TYPE_CHECKING:
@@ -46,6 +55,8 @@ def chosen_place() -> Place:
     wanted = read_settings().device
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        if wanted == "cpu" and expected_device() == "cuda":
+            raise TurnaroundError(_no_use())  # for hours, on the processor, is not what the page promised
     kind, _, number = wanted.partition(":")
     if kind == "cpu":
         return _place("cpu", "CPU", "bfloat16" if cpu_multiplies_bfloat16() else "float32")
@@ -57,8 +68,12 @@ def chosen_place() -> Place:
     if index >= count:
         here = "no NVIDIA GPU" if count == 0 else "only cuda:0" if count == 1 else f"only cuda:0 to cuda:{count - 1}"
         raise TurnaroundError(_no_such_device(wanted, here))
-    good_at_bf16 = torch.cuda.get_device_capability(index)[0] >= BF16_CAPABILITY
-    return _place(f"cuda:{index}", torch.cuda.get_device_name(index), "bfloat16" if good_at_bf16 else "float16")
+    name, capability = torch.cuda.get_device_name(index), torch.cuda.get_device_capability(index)
+    built_for = [int(arch[3:]) for arch in torch.cuda.get_arch_list() if arch[3:].isdigit()]  # "sm_75"
+    if built_for and 10 * capability[0] + capability[1] < min(built_for):
+        raise TurnaroundError(_too_old(name))
+    good_at_bf16 = capability[0] >= BF16_CAPABILITY
+    return _place(f"cuda:{index}", name, "bfloat16" if good_at_bf16 else "float16")
 
 
 def _place(device: str, name: str, usual: str) -> Place:
@@ -74,6 +89,24 @@ def _no_such_device(wanted: str, here: str) -> str:
     return (
         f"The setting TURNAROUND_DEVICE asks for {wanted}, but torch finds {here} on this machine. "
         "Whoever runs this server should correct the setting, or the GPU's driver, and start it again."
+    )
+
+
+def _no_use() -> str:
+    found = nvidia()
+    driver = found.driver if found else "there is"
+    return (
+        f"This machine has a GPU that torch cannot use: torch is built for CUDA {torch_cuda()}, and the driver "
+        f"{driver} may be too old for that. Whoever runs this server should update the driver, install a torch for an "
+        "older CUDA, or set TURNAROUND_DEVICE=cpu to work slowly on the processor, and start it again."
+    )
+
+
+def _too_old(name: str) -> str:
+    return (
+        f"This machine's GPU, {name}, is older than those that the installed torch was built for. Whoever runs this "
+        "server should install a torch for an older CUDA, or set TURNAROUND_DEVICE=cpu to work slowly on the "
+        "processor, and start it again."
     )
 
 

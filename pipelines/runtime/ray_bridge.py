@@ -104,6 +104,12 @@ class Replica:
     def __init__(self, method: Method, share: float) -> None:
         """`share`: of the GPU that it is given."""
         self._method, REGISTER.share = method, share
+        self._lost_gpu = False
+
+    def check_health(self) -> None:
+        """Serve replaces a replica that does not pass."""
+        if self._lost_gpu:
+            raise RuntimeError("CUDA has failed in this process")
 
     async def run(self, request: Request) -> AsyncIterator[Piece]:
         cancelled, alone = threading.Event(), threading.Lock()
@@ -120,6 +126,7 @@ class Replica:
 
         try:
             while (piece := await asyncio.to_thread(following)) is not None:
+                self._lost_gpu |= isinstance(piece, Problem) and piece.lost_device
                 yield piece
         finally:  # Serve cancels this coroutine when whoever asked has cancelled
             cancelled.set()

@@ -290,7 +290,7 @@ class Register:
                 self._forget(model)
 
     def _make_room_on_host(self, size_bytes: int) -> bool:
-        while free_memory_bytes() < size_bytes + HOST_RESERVE:
+        while 0 < free_memory_bytes() < size_bytes + HOST_RESERVE:  # 0 where the system does not tell
             with self._changed:
                 aside = [model for model in self._models.values() if model.where == "host" and not model.busy]
                 if not aside:

@@ -4,6 +4,7 @@
 into a report, a result or an error.
 """
 
+import logging
 import math
 import threading
 import time
@@ -17,7 +18,9 @@ from numpy.typing import NDArray
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.engine import TELL_STEP_S, Silence, Turn
 from pipelines.runtime.method import Frame, Report, Request, Turnaround
-from pipelines.runtime.thrift import is_out_of_memory
+from pipelines.runtime.thrift import is_of_device, is_out_of_memory
+
+log = logging.getLogger(__name__)
 
 TICK_S = 0.25  # a worker says something at least this often, so that whoever waits can stop it soon
 
@@ -47,12 +50,20 @@ class Problem:
     trace: str = ""
     """Of a bug, for the log."""
     out_of_memory: bool = False
+    lost_device: bool = False
+    """Nothing works on that GPU any more, from this process."""
 
 
 Piece = Step | Problem | Turnaround
 Work = Callable[[Request, Report], Turnaround]
 """A method, or the part of one that needs a device."""
 ALIVE = Step()
+
+
+LOST = (
+    "The GPU failed in the middle of this, as after a standby or by a fault of its driver. Try again: the next run "
+    "starts it anew. If it happens again, tell whoever runs this page."
+)
 
 
 class WorkerBug(RuntimeError):
@@ -96,7 +107,9 @@ class _Relay:
         except TurnaroundError as error:
             self.end = Problem(str(error))
         except BaseException as error:  # whatever a method does, the worker tells of it and lives on
-            self.end = Problem(trace=traceback.format_exc(), out_of_memory=is_out_of_memory(error))
+            out_of_memory = is_out_of_memory(error)
+            lost_device = not out_of_memory and is_of_device(error)
+            self.end = Problem(None, traceback.format_exc(), out_of_memory, lost_device)
         finally:
             with self._news:
                 self.done.set()
@@ -128,6 +141,9 @@ def received(piece: Piece, report: Report) -> Turnaround | None:
         return None
     if piece.out_of_memory:
         raise MemoryError(piece.trace)
+    if piece.lost_device:
+        log.error("The GPU is lost to a worker:\n%s", piece.trace)
+        raise TurnaroundError(LOST)
     raise TurnaroundError(piece.sentence) if piece.sentence else WorkerBug(f"In a worker:\n{piece.trace}")
 
 

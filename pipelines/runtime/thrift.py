@@ -69,12 +69,16 @@ def _count(number: int) -> str:
 
 # --- Memory errors ----------------------------------------------------------------------------------------------------
 
-# What torch, CUDA, cuBLAS, Metal and the C++ library say when memory is short, where no error class of theirs does.
+# What torch, CUDA, Metal and the C++ library say when memory is short, where no error class of theirs does; in the last
+# lines CUDA's libraries, which find none for themselves on a card that is nearly full.
 _WORDS = re.compile(
     r"out of memory|not enough memory|can't allocate memory|cannot allocate memory|_ALLOC_FAILED|bad_alloc"
-    r"|invalid buffer size",
+    r"|invalid buffer size|ALLOCATION_FAILED"
+    r"|CUBLAS_STATUS_NOT_INITIALIZED|CUDNN_STATUS_NOT_INITIALIZED"
+    r"|unable to find an engine|unable to find a valid cudnn algorithm|NVML_SUCCESS == r",
     re.IGNORECASE,
 )
+_OF_CUDA = re.compile("CUDA error: ")  # before torch 2.9 in a RuntimeError
 _ASKED = re.compile(r"tried to allocate ([\d.]+) ?(bytes|[KMGT]i?B)", re.IGNORECASE)
 _UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}  # torch writes GiB, Metal GB and means the same
 
@@ -85,6 +89,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (known is not None and isinstance(error, known)):
         return True
     return isinstance(error, RuntimeError) and bool(_WORDS.search(str(error)))
+
+
+def is_of_device(error: BaseException) -> bool:
+    """Whether CUDA itself failed. Whatever the same process asks of that GPU then fails as well."""
+    known = getattr(sys.modules.get("torch"), "AcceleratorError", None)
+    return (known is not None and isinstance(error, known)) or bool(_OF_CUDA.match(str(error)))
 
 
 def is_of_host(said: str) -> bool:
@@ -116,7 +126,10 @@ def too_little(doing: str, said: str, place: Place | None) -> TurnaroundError:
         figures.append(f"{in_bytes(asked_bytes)} more were needed at one point")
     if total:
         where = "the GPU" if on_gpu else "this machine"
-        figures.append(f"{where} has {in_bytes(total)}, of which {in_bytes(free)} are free now")
+        if free or on_gpu:
+            figures.append(f"{where} has {in_bytes(total)}, of which {in_bytes(free)} are free now")
+        else:  # macOS does not tell
+            figures.append(f"{where} has {in_bytes(total)}")
     why = f" ({'; '.join(figures)})" if figures else ""
     return TurnaroundError(
         f"There is not enough memory {doing}{why}. Ask for fewer or smaller views, close other programs that use "

@@ -76,6 +76,11 @@ class Worker:
             while True:
                 report.check()
                 piece = child.next(TICK_S)
+                if isinstance(piece, Problem) and piece.lost_device:  # that process can do nothing any more
+                    child.kill()
+                    why = "the GPU failed"
+                    if partly := method.cut_short(request, report, why, time.monotonic() - began):
+                        return partly
                 if piece and (made := received(piece, report)):
                     return made
         except _Died as death:

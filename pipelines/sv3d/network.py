@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 RESIDUAL_EPS = 1e-5  # SV3D, openaimodel; diffusers has 1e-6 in some of its blocks
+# Apple's GPUs keep how much each token asks of each other, which the others never write down; past 4 GiB the process
+# is aborted (pytorch, issue 149261)
+KEEPS_SCORES, MOST_SCORES_BYTES = "mps", 2**30
 
 
 class Answer:
@@ -32,6 +35,26 @@ class Answer:
         return answer.repeat_interleave(len(hidden_states) // len(answer), dim=0)[:, None]  # [rows, 1, C]
 
 
+class InParts:
+    """Attention among a frame's own tokens, or a place's over time: of all of them together, or as many as there is
+    room for their scores.
+    """
+
+    def __init__(self) -> None:
+        from diffusers.models.attention_processor import AttnProcessor2_0
+
+        self._attend = AttnProcessor2_0()
+
+    def __call__(self, attention: Any, hidden_states: "Tensor", *_: Any, **__: Any) -> "Tensor":
+        import torch
+
+        if hidden_states.device.type != KEEPS_SCORES:
+            return self._attend(attention, hidden_states)
+        tokens = hidden_states.shape[1]
+        at_once = max(1, MOST_SCORES_BYTES // (4 * attention.heads * tokens**2))
+        return torch.cat([self._attend(attention, some) for some in hidden_states.split(at_once)])
+
+
 def equip(unet: Any) -> Any:
     from torch import nn
 
@@ -39,6 +62,7 @@ def equip(unet: Any) -> Any:
         if name.endswith(("spatial_res_block", "temporal_res_block")):
             module.norm1.eps = module.norm2.eps = RESIDUAL_EPS
     for block in _attending(unet):
+        block.attn1.set_processor(InParts())
         block.attn2.set_processor(Answer())
         block.norm2 = block.attn2.to_q = block.attn2.to_k = nn.Identity()  # they readied the questions
     for layer in unet.modules():

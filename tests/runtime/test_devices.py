@@ -13,11 +13,13 @@ from pipelines.runtime import devices
 from pipelines.runtime.devices import (
     Machine,
     PeakMemory,
+    _torch_built,
     cpu_multiplies_bfloat16,
     free_memory_bytes,
     memory_bytes,
     this_machine,
     torch_build,
+    torch_cuda,
 )
 from pipelines.runtime.method import Report, Request, Turnaround
 from pipelines.runtime.places import Place
@@ -107,11 +109,12 @@ def test_each_build_of_torch_is_told_apart(
     (package / "version.py").write_text(said)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "torch", raising=False)
-    torch_build.cache_clear()
+    _torch_built.cache_clear()
     try:
         assert torch_build() == expected
+        assert torch_cuda() == ("12.8" if expected == "cuda" else "")
     finally:
-        torch_build.cache_clear()
+        _torch_built.cache_clear()
 
 
 def test_a_space_that_borrows_its_gpu_counts_as_having_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Where models work, how much memory they may keep there, and what stands in the way, in words."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from pipelines.runtime import devices, places
 from pipelines.runtime.devices import Machine, this_machine
 from pipelines.runtime.places import Place, chosen_place, gpu_budget_bytes, model_budget_bytes, torch_blockers
 from pipelines.runtime.settings import read_settings
+from tests.pretended_gpu import pretended_gpu
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +27,65 @@ def test_a_device_that_is_not_there_is_refused_with_words(wanted: str, monkeypat
     assert this_machine(Path()).device == wanted.split(":")[0]
     (reason,) = torch_blockers(this_machine(Path()), 10)
     assert "TURNAROUND_DEVICE" in reason and reason.endswith(".")
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three NVIDIA GPUs, the last of which has the processor's memory."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(
+        "#!/bin/sh\n"
+        'for asked; do case "$asked" in --id=*) id="${asked#--id=}";; esac; done\n'
+        "all='NVIDIA A10G, 23028, 535.104\nNVIDIA T4, 15360, 535.104\nNVIDIA GB10, [N/A], 535.104'\n"
+        'case "$id" in "") echo "$all";; [012]) echo "$all" | sed -n "$((id + 1))p";; *) exit 6;; esac\n'
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    devices.nvidia.cache_clear()
+
+
+@pytest.mark.usefixtures("driver")
+@pytest.mark.parametrize(
+    ("device", "visible", "name"),
+    [
+        ("auto", None, "NVIDIA A10G"),
+        ("cuda:1", None, "NVIDIA T4"),
+        ("auto", "2,0", "NVIDIA GB10"),
+        ("cuda:1", "2, 0", "NVIDIA A10G"),
+        ("cuda:2", "2,0", "NVIDIA A10G"),
+        ("auto", "MIG-0123", "NVIDIA A10G"),
+    ],
+)
+def test_the_gpu_that_is_told_of_is_the_one_that_is_used(
+    device: str, visible: str | None, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TURNAROUND_DEVICE", device)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    machine = this_machine(Path())
+    assert machine.gpu == name
+    shared_bytes = int(0.75 * machine.memory_bytes)
+    assert machine.gpu_memory_bytes == {"NVIDIA A10G": 23028, "NVIDIA T4": 15360}.get(name, 0) * 2**20 or shared_bytes
+
+
+@pytest.mark.usefixtures("driver")
+def test_a_gpu_that_torch_cannot_use_is_not_silently_replaced_by_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = re.match("(cuda)(13.0)", "cuda13.0")
+    monkeypatch.setattr(devices, "_torch_built", lambda: built)
+    assert this_machine(Path()).device == "cuda"
+    with pytest.raises(TurnaroundError, match=r"built for CUDA 13\.0, and the driver 535\.104 may .*DEVICE=cpu"):
+        chosen_place()
+    monkeypatch.setenv("TURNAROUND_DEVICE", "cpu")
+    assert chosen_place().device.type == "cpu"
+
+
+def test_a_gpu_older_than_torch_was_built_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretended_gpu(24 * GB):
+        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80", "compute_80"])
+        assert chosen_place().device == torch.device("cuda:0")
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (7, 0))
+        with pytest.raises(TurnaroundError, match="older than those that the installed torch was built for"):
+            chosen_place()
 
 
 @pytest.mark.parametrize(

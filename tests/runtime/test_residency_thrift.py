@@ -13,6 +13,7 @@ import torch
 
 from pipelines.core.cameras import orbit
 from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.runtime import thrift
 from pipelines.runtime.compare import Failed, Finished, compare
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.engine import InProcessEngine
@@ -159,6 +160,11 @@ def test_the_figures_are_those_of_the_error_and_of_the_machine() -> None:
     assert "needed" not in str(too_little("for this", "no figures", None))
 
 
+def test_what_is_free_is_not_told_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(thrift, "free_memory_bytes", lambda: 0)
+    assert "free now" not in (said := str(too_little("for this", "", None))) and "this machine has" in said
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -168,6 +174,13 @@ def test_the_figures_are_those_of_the_error_and_of_the_machine() -> None:
         (RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"), True),
         (RuntimeError("Invalid buffer size: 20.25 GB"), True),
         (RuntimeError("cuBLAS error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), True),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), True),
+        (RuntimeError("FIND was unable to find an engine to execute this computation"), True),
+        (RuntimeError("NVML_SUCCESS == r INTERNAL ASSERT FAILED at CUDACachingAllocator.cpp"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes."), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("out of memory"), False),

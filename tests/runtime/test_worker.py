@@ -36,6 +36,7 @@ from tests.runtime.worker_methods import (
     KilledLater,
     Learned,
     LeavesSomeone,
+    LosesItsGpu,
     Seized,
     Unreadable,
     Unsendable,
@@ -118,6 +119,16 @@ def test_f7_views_that_were_done_are_kept(engine: InProcessEngine):
     assert [frame.view for frame in made.frames] == list(REQUEST.views[:2]) and made.fov_deg == 48
     assert made.notes[0].startswith("Only 2 of 3 views were done when the system ended it, as when memory runs out.")
     assert made.provenance and made.provenance.method == "killed_later"
+
+
+def test_a_gpu_that_fails_is_told_and_the_next_run_has_a_process_with_a_fresh_one(engine: InProcessEngine):
+    before = made_in(engine.run(Learned(), REQUEST, Report()))
+    with pytest.raises(TurnaroundError, match=r"The GPU failed in the middle of this.*starts it anew"):
+        engine.run(LosesItsGpu(), REQUEST, Report())
+    assert made_in(engine.run(Learned(), REQUEST, Report())) != before
+    kept = engine.run(LosesItsGpu(), replace(REQUEST, seed=2), Report())
+    assert len(kept.frames) == 2 and kept.notes[0].startswith("Only 2 of 3 views were done when the GPU failed.")
+    assert engine.run(Learned(), REQUEST, Report()).frames
 
 
 def test_f7_a_crash_is_told_as_one(engine: InProcessEngine):

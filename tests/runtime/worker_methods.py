@@ -53,6 +53,19 @@ class Crashed(Killed):
     sign = signal.SIGSEGV
 
 
+class LosesItsGpu(Learned):
+    """As after a standby; with as many views finished as its seed says."""
+
+    card: ClassVar[Card] = a_card("loses_its_gpu", weights=(some_weights(),))
+
+    def _run(self, request: Request, report: Report) -> Turnaround:
+        for view in request.views[: request.seed]:
+            report.keep(Frame(view, request.subject.rgba, view), 48.0)
+        report(0.6, "Some are done")
+        time.sleep(1)  # until they are on their way
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
 class Hungry(Learned):
     """Its process may have 2 GB more than it has, and it wants 20."""
 

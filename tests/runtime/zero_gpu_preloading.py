@@ -1,5 +1,7 @@
-"""A process that takes itself for a ZeroGPU Space's main one, with the package's real torch of pretence: it preloads the
-methods that it is told, packs them as the package does when the page is launched, and says what came of it.
+"""A process that takes itself for a ZeroGPU Space's main one, with the package's own torch of pretence.
+
+It preloads the methods that it is told, packs them as the package does when the page is launched, and says what came of
+it.
 
     python -m tests.runtime.zero_gpu_preloading WEIGHTS KEY...
 """

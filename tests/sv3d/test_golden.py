@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from pipelines.sv3d import sampling
+from pipelines.sv3d import network, sampling
 from pipelines.sv3d.cameras import Path, evenly, level
 from pipelines.sv3d.loading import Parts
 from pipelines.sv3d.network import answers_to, attending, predicted
@@ -108,6 +109,25 @@ def asked_once(parts: Parts, golden: dict[str, Tensor], **mistaken: Any) -> Tens
     with torch.inference_mode(), attending(parts.unet, answers_to(parts.unet, contexts)):
         cameras = parts.unet.add_embedding(numbers)
         return predicted(parts.unet, videos, golden["step0.unet_t"][0], cameras).flatten(0, 1)
+
+
+def test_where_scores_are_kept_attention_goes_in_parts_and_answers_the_same(
+    parts: Parts, golden: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+):
+    together, attend, scores = asked_once(parts, golden), functional.scaled_dot_product_attention, list[int]()
+
+    def counted(query: Tensor, key: Tensor, *rest: Any, **more: Any) -> Tensor:
+        scores.append(4 * query.shape[:2].numel() * query.shape[2] * key.shape[2])
+        return attend(query, key, *rest, **more)
+
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", counted)
+    asked_once(parts, golden)
+    whole = max(scores)
+    monkeypatch.setattr(network, "KEEPS_SCORES", "cpu")
+    monkeypatch.setattr(network, "MOST_SCORES_BYTES", whole // 3)
+    scores.clear()
+    assert torch.allclose(asked_once(parts, golden), together, atol=1e-6)
+    assert whole // 6 < max(scores) <= whole // 3
 
 
 def test_one_call_gives_the_same_answer_and_the_same_on_the_way(parts: Parts, golden: dict[str, Tensor]):

@@ -30,6 +30,24 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "Der Betreiber dieses Servers sollte die Einstellung oder den Treiber der GPU berichtigen und ihn neu "
         "starten.",
     ),
+    (
+        "This machine has a GPU that torch cannot use: torch is built for CUDA {version}, and the driver {driver} may "
+        "be too old for that. Whoever runs this server should update the driver, install a torch for an older CUDA, or "
+        "set TURNAROUND_DEVICE=cpu to work slowly on the processor, and start it again.",
+        "Dieser Rechner hat eine GPU, die torch nicht benutzen kann: torch ist für CUDA {version} gebaut, und der "
+        "Treiber {driver} ist dafür vielleicht zu alt. Der Betreiber dieses Servers sollte den Treiber erneuern, ein "
+        "torch für ein älteres CUDA installieren oder mit TURNAROUND_DEVICE=cpu langsam auf dem Prozessor arbeiten "
+        "lassen, und neu starten.",
+    ),
+    ("there is", "von hier"),
+    (
+        "This machine's GPU, {name}, is older than those that the installed torch was built for. Whoever runs this "
+        "server should install a torch for an older CUDA, or set TURNAROUND_DEVICE=cpu to work slowly on the "
+        "processor, and start it again.",
+        "Die GPU dieses Rechners, {name}, ist älter als die, für die das installierte torch gebaut wurde. Der "
+        "Betreiber dieses Servers sollte ein torch für ein älteres CUDA installieren oder mit TURNAROUND_DEVICE=cpu "
+        "langsam auf dem Prozessor arbeiten lassen, und neu starten.",
+    ),
     ("no Apple GPU", "keine Apple-GPU"),
     ("no NVIDIA GPU", "keine NVIDIA-GPU"),
     ("only cuda:0", "nur cuda:0"),
@@ -63,6 +81,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("{size}, and {more} to work in", "{size} und {more} zum Arbeiten"),
     ("{size} more were needed at one point", "an einer Stelle fehlten {size}"),
     ("{where} has {all}, of which {free} are free now", "{where} hat {all}, davon sind jetzt {free} frei"),
+    ("{where} has {all}", "{where} hat {all}"),
     ("the GPU", "die GPU"),
     ("one", "eine"),
     ("this machine", "dieser Rechner"),

@@ -188,6 +188,13 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     ("the system ended it, as when memory runs out", "das System hat es beendet, wie wenn der Speicher ausgeht"),
     ("it crashed", "es stürzte ab"),
+    ("the GPU failed", "die GPU fiel aus"),
+    (
+        "The GPU failed in the middle of this, as after a standby or by a fault of its driver. Try again: the next run "
+        "starts it anew. If it happens again, tell whoever runs this page.",
+        "Die GPU fiel mittendrin aus, wie nach einem Ruhezustand oder durch einen Fehler ihres Treibers. Versuche es "
+        "noch einmal: Der nächste Lauf startet sie neu. Geschieht es wieder, sag es dem Betreiber dieser Seite.",
+    ),
     (
         "{method} was ended by the system, as happens when this machine's memory runs out. Ask for fewer or "
         "smaller views, or choose a smaller method. Nothing else is touched.",

@@ -293,8 +293,9 @@ def _run(
         return _Outcome(str(photo), key, error=end.sentence)
     pace.record(settings.data, machine, method, request, end.turnaround)
     try:
+        card = method.card_for(request.options)
         written = write_turnaround(
-            folder / key, end.turnaround, request, method.card, depth=chosen.depth, normals=chosen.normals
+            folder / key, end.turnaround, request, card, depth=chosen.depth, normals=chosen.normals
         )
     except Exception as error:
         return _Outcome(str(photo), key, error=sentence_of(error))

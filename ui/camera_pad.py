@@ -8,6 +8,7 @@ import gradio as gr
 from pipelines.core.cameras import DISTANCE_RANGE, PRESETS, View
 from ui.assets import asset
 from ui.events import PRIVATE
+from ui.sliders import Slider
 from ui.words import T
 
 ONE_VIEW, ORBIT, SPIRAL, SWING = "one view", "orbit", "spiral", "swing"
@@ -23,7 +24,18 @@ PATH_PRESETS = (ORBIT, SPIRAL, SWING)
 _ALL = "(pad, kind, azimuth, elevation, distance, count)"
 _GIVE = "[value, value.kind, value.azimuth, value.elevation, value.distance, value.count]"
 _FROM_PAD = "(pad) => [pad.azimuth, pad.elevation, pad.distance]"
-_TO_PAD = f"{_ALL} => ({{...pad, kind, azimuth, elevation, distance, count}})"
+# What is typed may lie beyond the ends, until the field corrects it
+_TO_PAD = f"""{_ALL} => {{
+    const within = (low, value, high) => Math.min(high, Math.max(low, Number(value) || 0));
+    return {{
+        ...pad,
+        kind,
+        azimuth: within(-180, azimuth, 180),
+        elevation: within(-90, elevation, 90),
+        distance: within({DISTANCE_RANGE[0]}, distance, {DISTANCE_RANGE[1]}),
+        count: within({FEWEST}, Math.round(count), {MOST}),
+    }};
+}}"""
 _SHOWN = f"""(kind) => [
     {{__type__: "update", visible: kind === "{ONE_VIEW}" || kind === "{SWING}"}},
     {{__type__: "update", visible: kind !== "{ONE_VIEW}"}},
@@ -68,10 +80,10 @@ class CameraPad(gr.HTML):
 class CameraPanel:
     pad: CameraPad
     kind: gr.Radio
-    azimuth: gr.Slider
-    elevation: gr.Slider
-    distance: gr.Slider
-    count: gr.Slider
+    azimuth: Slider
+    elevation: Slider
+    distance: Slider
+    count: Slider
     presets: list[gr.Button]
     match: gr.Button
     chosen: list[Any]
@@ -87,7 +99,7 @@ class CameraPanel:
         controls = [self.pad, *self.inputs]
         return event(None, controls, controls, js=_WALLS_VIEW, **PRIVATE)
 
-    def follow_photo(self, elevation: gr.Slider) -> None:
+    def follow_photo(self, elevation: Slider) -> None:
         """Show the photo's camera at the elevation that this slider says."""
         elevation.change(None, [self.pad, elevation], self.pad, js=_PHOTO_ELEVATION, **PRIVATE)
 
@@ -131,8 +143,8 @@ def _chip(name: str) -> gr.Button:
     return gr.Button(T(f"camera.{name}"), size="sm", min_width=0, elem_classes="camera-preset")
 
 
-def _slider(low: float, high: float, name: str, step: float = 1, visible: bool = True) -> gr.Slider:
-    return gr.Slider(
+def _slider(low: float, high: float, name: str, step: float = 1, visible: bool = True) -> Slider:
+    return Slider(
         low,
         high,
         FIRST[name],

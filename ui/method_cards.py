@@ -12,12 +12,13 @@ from pipelines.core.cameras import View
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.subject import ANY_SUBJECT
 from pipelines.runtime.devices import Machine
-from pipelines.runtime.method import Estimate, Method, Request, options_from
+from pipelines.runtime.method import Card, Estimate, Method, Request, options_from
 from pipelines.runtime.settings import read_settings
 from pipelines.runtime.weights import Source, Weights, chosen_sources, missing_bytes, why_unusable
 from ui import status
 from ui.markup import SENTENCE, text
 from ui.phrases import duration, phrase
+from ui.sliders import Slider
 from ui.words import T
 
 SHORT = 40  # letters of a licence that still look well in a pill
@@ -126,7 +127,7 @@ def facts(method: Method, machine: Machine, estimate: Estimate | None = None, op
     listed = "".join(f"<li>{word}</li>" for word in words)
     blocked = "".join(f"<li {SENTENCE}>{text(reason)}</li>" for reason in _obstacles(method, machine, options))
     why = f'<div class="blocked"><p>{phrase("method.blocked").html}</p><ul>{blocked}</ul></div>' if blocked else ""
-    return f'<ul class="facts">{listed}</ul>{licence}{why}{_weights(card.weights)}'
+    return f'<ul class="facts">{listed}</ul>{licence}{why}{_weights(card)}'
 
 
 def _obstacles(method: Method, machine: Machine, options: Any) -> list[str]:
@@ -140,15 +141,16 @@ def _is_behind_a_gate(weights: Weights) -> bool:
     return chosen_sources(weights, read_settings())[0].gated and missing_bytes(weights) > 0
 
 
-def _weights(sets: Sequence[Weights]) -> str:
+def _weights(card: Card) -> str:
     """Which repositories, at which revision, under which licence; folded away."""
-    if not sets:
+    if not card.weights:
         return ""
     listed = ""
-    for weights in sets:
+    for weights in card.weights:
         sources = "".join(_source(source, weights.first.licence) for source in weights.sources)
         listed += f"<li>{text(weights.name)}<ol>{sources}</ol></li>"
-    return f'<details class="weights"><summary>{phrase("method.weights").html}</summary><ul>{listed}</ul></details>'
+    name = f'{phrase("method.weights").html}<span class="for-ears">: {text(card.title)}</span>'
+    return f'<details class="weights"><summary>{name}</summary><ul>{listed}</ul></details>'
 
 
 def _source(source: Source, usual_licence: str) -> str:
@@ -188,5 +190,5 @@ def _control(spec: dataclasses.Field[Any]) -> Component:
             precision = 0 if isinstance(default, int) else None
             return gr.Number(default, label=label, info=help, minimum=low, maximum=high, precision=precision)
         step = 1 if isinstance(default, int) else 10 ** math.floor(math.log10((high - low) / 50))
-        return gr.Slider(low, high, default, step=step, label=label, info=help, buttons=[])
+        return Slider(low, high, default, step=step, label=label, info=help, buttons=[])
     return gr.Textbox(default, label=label, info=help, max_lines=1)

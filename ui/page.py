@@ -6,13 +6,15 @@ from pipelines.runtime.settings import SIZES_PX
 from ui.assets import asset
 from ui.camera_pad import CameraPanel, draw_camera_panel
 from ui.endpoints import add_endpoints
-from ui.events import EACH, PRIVATE, tell_progress_only
+from ui.events import EACH, PRIVATE, keep_no_line_open, tell_progress_only
 from ui.history import History
 from ui.look import page_look
 from ui.method_cards import MethodCards, draw_method_cards
 from ui.photos import Photos
+from ui.phrases import phrase
 from ui.runs import LastPress, Runs
 from ui.safe import safe
+from ui.sliders import Slider
 from ui.studio import Studio
 from ui.subject_panel import draw_subject_panel
 from ui.wall import Wall
@@ -34,6 +36,8 @@ VISITOR = """() => {
 }"""
 RECONNECT = f'import(new URL("{asset("stream.js")}", document.baseURI).href);'
 TRANSLATE = f'import(new URL("{asset("phrases.js")}", document.baseURI).href);'
+FOLDS = f'import(new URL("{asset("folds.js")}", document.baseURI).href);'
+HEAD = f'<header><h1>Turnaround</h1><a class="skip" href="#generate">{phrase("page.skip").html}</a></header>'
 FIRST_LINKED = "() => (new URLSearchParams(location.search).get('r') ?? '').split(',')[0].split('.')[0]"
 # On a phone the wall lies above the controls; on a desktop beside them, and the page stays as it is.
 SHOW_WALL = """() => {
@@ -55,7 +59,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     with gr.Blocks(title="Turnaround", analytics_enabled=False, delete_cache=(keep_s, keep_s)) as page:
         unseen = gr.State()  # first, since Gradio searches the page for it at each step of an event
         with gr.Row(elem_id="head"):
-            gr.HTML("<header><h1>Turnaround</h1></header>", min_width=0, js_on_load=RECONNECT + TRANSLATE)
+            gr.HTML(HEAD, min_width=0, js_on_load=RECONNECT + TRANSLATE)
             gr.Markdown(T("page.promise"), elem_id="promise", min_width=0)
         visitor = gr.Textbox(visible="hidden")
         pressed, last_press = gr.Number(visible="hidden"), gr.State(LastPress())
@@ -72,10 +76,11 @@ def build_page(studio: Studio) -> gr.Blocks:
                     beside = gr.Checkbox(False, label=T("page.beside"), info=T("page.beside_info"), container=False)
                     with gr.Accordion(T("page.size_and_seed"), open=False):
                         begin = studio.settings.size_px
-                        size = gr.Slider(
+                        size = Slider(
                             *SIZES_PX, begin, step=32, label=T("page.size"), info=T("page.size_info"), buttons=[]
                         )
                         seed = gr.Number(0, label=T("page.seed"), info=T("page.seed_info"))
+                    gr.HTML(visible="hidden", js_on_load=FOLDS)  # once they are there
                 with gr.Column(elem_id="go"):
                     go = gr.Button(T("page.generate"), variant="primary", size="lg", elem_id="generate")
                     cancel = gr.Button(T("page.cancel"), variant="stop", size="lg", elem_id="cancel")
@@ -140,12 +145,13 @@ def build_page(studio: Studio) -> gr.Blocks:
 
         add_endpoints(photos)
         tell_progress_only(unseen, page)
+        keep_no_line_open(page)
     page.queue(max_size=200)
     return page
 
 
 def _keep_prices(
-    page: gr.Blocks, runs: Runs, camera: CameraPanel, methods: MethodCards, size: gr.Slider, price: gr.HTML, wall: Wall
+    page: gr.Blocks, runs: Runs, camera: CameraPanel, methods: MethodCards, size: Slider, price: gr.HTML, wall: Wall
 ) -> None:
     """The cards say what each method would take with the cameras, size and options chosen now; a run that has ended
     may have fetched something, and tells how long it took.

@@ -23,6 +23,7 @@ from ui.mask_editor import Brushes, MaskEditor
 from ui.own_depth import READING, OwnDepth
 from ui.photos import EXAMPLE_IDS, FIRST_EXAMPLE, Photos
 from ui.safe import safe
+from ui.sliders import Slider
 from ui.subject_events import PhotoPanel, SubjectEvents, SubjectPanel, offered_remover
 from ui.words import T
 
@@ -41,7 +42,7 @@ class SubjectParts:
     It lives in the page like all else that the page shows: what a server keeps for a page starts anew with the server,
     and would be another photo than the one that is seen.
     """
-    photo_elevation: gr.Slider
+    photo_elevation: Slider
     picture: gr.Textbox
     """Hidden: the cut-out as a small data URL for the camera pad, "" without one. Bind its `change` in the browser."""
     events: SubjectEvents
@@ -59,8 +60,8 @@ class SubjectParts:
     editor: MaskEditor
     brushes: Brushes
     start_over: gr.Button
-    feather: gr.Slider
-    fill: gr.Slider
+    feather: Slider
+    fill: Slider
     depth: gr.UploadButton
     depth_away: gr.Button
     depth_said: "HoldsBack"
@@ -244,7 +245,7 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
         compared = Compared(elem_id="compared")
         with gr.Row(elem_id="elevation"):
             elevation_picture = ElevationPicture(elevation_deg, min_width=0)
-            photo_elevation = gr.Slider(
+            photo_elevation = Slider(
                 -90,
                 90,
                 elevation_deg,
@@ -259,7 +260,7 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
             editor = MaskEditor(label=T("subject.mask"), show_label=False, elem_id="mask", height=360)
             brushes = Brushes(elem_id="brushes")
             start_over = gr.Button(T("subject.start_over"), size="sm", elem_id="start-over")
-            feather = gr.Slider(
+            feather = Slider(
                 100 * FEATHER_RANGE[0],
                 100 * FEATHER_RANGE[1],
                 0,
@@ -268,7 +269,7 @@ def draw_subject_panel(photos: Photos) -> SubjectParts:
                 info=T("subject.feather_info"),
                 buttons=[],
             )
-            fill = gr.Slider(
+            fill = Slider(
                 round(100 * FILL_RANGE[0]),
                 round(100 * FILL_RANGE[1]),
                 round(100 * DEFAULT_FILL),

@@ -240,7 +240,9 @@ export function duration(seconds) {
     value.toLocaleString(undefined, { maximumFractionDigits: digits, minimumFractionDigits: digits });
   if (seconds < 10) return say("wall.seconds", { n: number(seconds, 1) });
   if (seconds < 90) return say("wall.seconds", { n: number(seconds, 0) });
-  return say("wall.minutes", { n: number(seconds / 60, 0) });
+  if (seconds > 600) return say("wall.minutes", { n: number(seconds / 60, 0) });
+  const whole = Math.round(seconds);
+  return say("wall.minutes_seconds", { n: number(Math.floor(whole / 60), 0), s: number(whole % 60, 0) });
 }
 
 /** @param {{ azimuth_deg: number, elevation_deg: number }} view @returns {string} */

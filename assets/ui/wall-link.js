@@ -58,13 +58,15 @@ export function readView(az, el) {
 /**
  * Keeps the address of the page in step, also where the page lives in a frame (on a Space, the outer address).
  * @param {string} spec
+ * @param {boolean} returns whether the browser's Back leads to what was shown before
  */
-export function writeLink(spec) {
+export function writeLink(spec, returns) {
   const page = new URL(window.location.href);
   const others = [...page.searchParams].filter(([name]) => name !== "r" && name !== "az" && name !== "el");
   page.search = query([...(spec ? [["r", spec]] : []), ...others]);
   if (page.href === window.location.href) return;
-  window.history.replaceState(window.history.state, "", page);
+  if (returns) window.history.pushState(null, "", page);
+  else window.history.replaceState(window.history.state, "", page);
   if (window.parent !== window) window.parent.postMessage({ queryString: page.search, hash: page.hash }, "*");
 }
 

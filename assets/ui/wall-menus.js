@@ -41,7 +41,7 @@ export function moreMenu(tile) {
       does(say("wall.adopt"), () => host.send("adopt", { id, key })),
       does(say("wall.render_view"), () => host.send("view", { ...host.camera.view })),
       does(say("wall.remove"), () => host.remove(tile)),
-      remove,
+      host.isOwn(id) && remove,
     ];
   });
   return more;

@@ -53,6 +53,7 @@ class Wall {
     this._busy = this._ownBusy = false;
     this._heardOf = undefined; // the component's value as it was last shown
     this._taken = new Set();
+    this._deleted = new Set();
     this._again = new Again((asked) => this.send("again", asked));
     this._heard = new Map(); // tile -> how much of its progress was announced
     this._results = new Results({
@@ -77,12 +78,14 @@ class Wall {
     this._others = new Set(parseSpec(link.spec).entries.map(({ id }) => id).filter((id) => !madeHere(id)));
     watch?.("value", () => this._show(props.value, true));
     this._show(props.value, false);
+    if (!readOnly) window.addEventListener("popstate", () => (props.value = readLink().spec));
   }
 
   // --- What the tiles and the bar ask of the wall -----------------------------------------------------------------
 
   /** @param {string} event @param {object} [data] */
   send(event, data = {}) {
+    if (event === "forget") this._deleted.add(data.id);
     if (!this.readOnly) this._trigger?.(event, data);
   }
 
@@ -250,7 +253,15 @@ class Wall {
     if (this._props.value !== this._heardOf) return; // the server has just given another, which is about to be shown
     const spec = this.spec();
     if ((this._props.value ?? "") !== spec) this._props.value = this._heardOf = spec;
-    if (!this.readOnly) writeLink(spec);
+    if (!this.readOnly) writeLink(spec, this._isWorthReturning());
+  }
+
+  /** Whether the address still names something that can be looked at, and looking on would lose it. */
+  _isWorthReturning() {
+    const left = parseSpec(readLink().spec).entries.filter(({ id }) => !this._entries.some((entry) => entry.id === id));
+    return left.some(
+      ({ id }) => !this._deleted.has(id) && this._results.get(id)?.tiles.some(({ state }) => state === "done"),
+    );
   }
 
   /** A link may name a method that its result has not. */

@@ -54,8 +54,8 @@ def own_depth(subject: Subject, *, nearer_is_larger: bool) -> NDArray[np.float32
 
     if subject.depth is None:
         raise TurnaroundError(
-            "iNVS was asked to go by your own depth, and none came with the photo. Add it under the photo, or choose "
-            "another depth."
+            "iNVS was asked to go by your own depth, and none came with the photo. Add it under the photo, where its "
+            "cut-out is repaired, and press Generate; or choose another depth."
         )
     known = (subject.depth > 0).astype(np.float32)
     values = subject.depth / np.float32(MEDIAN_LEVEL)

@@ -38,6 +38,12 @@ OWN, OWN_NEAR = "your own depth", "your own disparity"
 PAINTED, WARPED = "inpainter", "warp only"
 NETWORKS = {ZOE: ZOEDEPTH, ANYTHING: DEPTH_ANYTHING}
 
+LICENCES = {
+    INPAINTER: "CreativeML OpenRAIL-M (inpainter)",
+    ZOEDEPTH: "MIT (ZoeDepth)",
+    DEPTH_ANYTHING: "Apache-2.0 (Depth Anything)",
+}
+
 STOCK_REACH_DEG = 30.0  # specs/invs.md, section 8
 PARAMETERS, VAE_BYTES = 860_000_000 + 123_000_000, 335_000_000  # of Stable Diffusion 1.5: UNet and text encoder
 DEPTH_PARAMETERS = {ZOE: 345_000_000, ANYTHING: 25_000_000}
@@ -107,13 +113,19 @@ class Options:
     )
 
 
+def _licence(used: tuple[Weights, ...]) -> str:
+    if not used:
+        return "Apache-2.0"
+    return f"Apache-2.0. Weights: {', '.join(LICENCES[each] for each in used)}."
+
+
 class INVS(Method):
     card: ClassVar[Card] = Card(
         key="invs",
         title="iNVS",
         summary="Moves the photo's own pixels to the new camera, so text stays sharp, and paints only what is missing.",
         renders=frozenset({"any view", "orbit"}),
-        licence="Apache-2.0. Weights: CreativeML OpenRAIL-M (inpainter), MIT (ZoeDepth), Apache-2.0 (Depth Anything).",
+        licence=_licence(tuple(LICENCES)),
         needs="A GPU with 6 GB, or patience; as warp only, any machine.",
         paper="https://arxiv.org/abs/2310.16167",
         citation="""@inproceedings{kant2023invs,
@@ -130,6 +142,10 @@ class INVS(Method):
     def weights_for(self, options: Any) -> tuple[Weights, ...]:
         painter = (INPAINTER,) if options.fill == PAINTED else ()
         return (*painter, *(NETWORKS[name] for name in NETWORKS if name == options.depth))
+
+    def card_for(self, options: Any) -> Card:
+        card = super().card_for(options)
+        return replace(card, licence=_licence(card.weights))
 
     def blockers(self, machine: Machine) -> tuple[str, ...]:
         return torch_blockers(machine, OVERHEAD_BYTES + WARP_BYTES)  # whatever else it is asked for needs more

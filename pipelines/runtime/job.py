@@ -114,7 +114,8 @@ class Job:
         for each in (key,) if key is not None else tuple(self.stops):
             if each not in self.stops or each in ended:
                 continue
-            self._whys.setdefault(each, why or (rest if key is None else METHOD_STOPPED))
+            alone = key is None or len(self.stops) == 1
+            self._whys.setdefault(each, why or (rest if alone else METHOD_STOPPED))
             self.stops[each].set()
             if each not in self._began:
                 # Its tile says so at once. Should it begin at this very moment, it stops at its next report, and what

@@ -148,7 +148,8 @@ class Jobs:
         def save(event: Finished) -> Saved | Failed:
             try:
                 check = Report(cancelled=job.stops[event.method]).check
-                draft.add(event.turnaround, event.request, methods[event.method].card, check=check)
+                card = methods[event.method].card_for(event.request.options)
+                draft.add(event.turnaround, event.request, card, check=check)
                 check()
             except BaseException as error:
                 return Failed(event.method, sentence_of(error), cancelled=isinstance(error, Cancelled))

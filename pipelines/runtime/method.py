@@ -243,6 +243,10 @@ class Method(ABC):
         """The weights that a run with these options needs."""
         return self.card.weights
 
+    def card_for(self, options: Any) -> Card:
+        """The card of a run with these options: what that did not use is not to be credited, nor its licence feared."""
+        return dataclasses.replace(self.card, weights=self.weights_for(self.Options() if options is None else options))
+
     def fetch(self, request: Request, report: Report) -> None:
         """Everything from elsewhere that a run needs, here and verified; quick when it is here already."""
         needed = self.weights_for(self._options(request))

@@ -96,7 +96,8 @@ class OptionsU:
 
 @dataclass(frozen=True, slots=True)
 class OptionsP(OptionsU):
-    path: str = option(
+    # Not "path": whatever Gradio finds under that name it takes for a file
+    camera_path: str = option(
         "as asked",
         "Path",
         "as asked: through the cameras above, always once all the way round: of several it takes the elevations, so a "
@@ -262,7 +263,7 @@ class Family(Method):
             "not yet seen with its real weights.",
             "The network draws the object on white: where a white part reaches the outline, it may have been cut off.",
         ]
-        if getattr(request.options, "path", PATHS[0]) != PATHS[0]:
+        if getattr(request.options, "camera_path", PATHS[0]) != PATHS[0]:
             notes.append("It flew the path that was chosen in its options, not the cameras above.")
         elif not all(frame.exact for frame in frames):
             notes.append("It comes as near to the cameras asked for as one smooth flight round the object does.")
@@ -345,7 +346,7 @@ class SV3DP(Family):
 
     def path(self, request: Request, frames: int) -> Path:
         elevation_deg, clockwise = request.subject.elevation_deg, read_settings().sv3d_clockwise
-        match request.options.path:
+        match request.options.camera_path:
             case "level orbit":
                 return level(elevation_deg, frames)
             case "sine":

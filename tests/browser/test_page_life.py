@@ -75,7 +75,7 @@ def test_who_waits_learns_behind_whom_and_who_finds_the_queue_full_keeps_the_set
     expect(fourth.locator("#status .problem")).to_contain_text("2 runs are waiting already")
     expect(fourth.locator("#history li")).to_have_count(0)
 
-    third.get_by_role("button", name="Repair and edges").click()  # which needs WebGL, and these browsers have none
+    third.get_by_role("button", name="Repair, edges, depth").click()  # which needs WebGL, and these browsers have none
     expect(third.locator(".brushes")).to_contain_text(
         "The mask editor needs WebGL, which this browser has switched off"
     )

@@ -287,7 +287,7 @@ def test_who_wants_no_motion_has_a_wall_at_rest_and_the_keyboard_reaches_every_c
     expect(tiles(page).locator(".tile-angle")).to_have_text("0° / 12°")
     stays(page)
     assert page.evaluate("[...document.images].filter(i => i.offsetParent && !i.hasAttribute('alt')).length") == 0
-    for fold in ("Repair and edges", "Size and seed"):
+    for fold in ("Repair, edges, depth", "Size and seed"):
         page.get_by_role("button", name=fold).click()
     expect(page.get_by_role("spinbutton", name="Share of the frame (%)")).to_be_visible()
     controls = page.evaluate(NUMBER_CONTROLS)

@@ -35,7 +35,7 @@ def test_removers_are_compared_and_edges_are_live(visitor: Visitors):
     assert np.array_equal(after(page, page.locator(".tried button").first.click), cut)
     expect(page.get_by_role("combobox", name="Background remover")).to_have_value("Automatic (nothing to download)")
 
-    unfold(page, "Repair and edges", "Soft edge (%)")
+    unfold(page, "Repair, edges, depth", "Soft edge (%)")
     soft = after(page, lambda: slide(page, "Soft edge (%)", "4"))
     middling = (soft[..., 3] > 20) & (soft[..., 3] < 235)
     assert middling.mean() > 0.02 > ((cut[..., 3] > 20) & (cut[..., 3] < 235)).mean()
@@ -116,7 +116,7 @@ def test_a_photo_is_pasted_and_a_sample_is_one_tap(visitor: Visitors, house: Run
 def test_a_depth_is_brought_along_shown_and_taken_away(visitor: Visitors, house: Running):
     page = opened(visitor(width=360, height=700))
     upload(page, a_cut_out())
-    page.get_by_role("button", name="Repair and edges").click()
+    page.get_by_role("button", name="Repair, edges, depth").click()
     caption, away = page.locator("#cutout figcaption"), page.get_by_role("button", name="Without that depth")
     expect(caption).to_contain_text("own transparency")
     expect(away).to_be_hidden()

@@ -92,7 +92,7 @@ def finger(page: Page, start: tuple[float, float], end: tuple[float, float]) -> 
 def unfold(page: Page) -> None:
     """The mask editor, once it can be painted in."""
     with page.expect_response(lambda answer: answer.url.endswith("/canvas.webp")):
-        page.get_by_role("button", name="Repair and edges").click()
+        page.get_by_role("button", name="Repair, edges, depth").click()
     page.wait_for_selector(".brushes.driving")
     expect(page.locator(".brushes .remove")).to_have_attribute("aria-pressed", "true")
     settled(page)

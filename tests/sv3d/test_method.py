@@ -174,11 +174,11 @@ def test_the_photos_own_view_is_the_photo_and_nothing_is_drawn_for_it(monkeypatc
 
 
 def test_paths_of_its_own():
-    assert cameras(run(SV3DP(), *orbit(4, 10), path="sine")) == expected(sine(10, FRAMES))
-    level = run(SV3DP(), *orbit(4, 50), path="level orbit")
+    assert cameras(run(SV3DP(), *orbit(4, 10), camera_path="sine")) == expected(sine(10, FRAMES))
+    level = run(SV3DP(), *orbit(4, 50), camera_path="level orbit")
     assert {elevation for _, elevation in cameras(level)} == {10}
-    assert cameras(run(SV3DP(), *orbit(4), path="dynamic", seed=1)) != cameras(
-        run(SV3DP(), *orbit(4), path="dynamic", seed=2)
+    assert cameras(run(SV3DP(), *orbit(4), camera_path="dynamic", seed=1)) != cameras(
+        run(SV3DP(), *orbit(4), camera_path="dynamic", seed=2)
     )
 
 

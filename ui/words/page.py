@@ -10,6 +10,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "One photo in; the object from every side out.",
         "Ein Foto hinein, das Objekt von allen Seiten heraus.",
     ),
+    "page.skip": ("To the Generate button", "Zum Knopf „Erzeugen“"),
     "page.methods": ("## Methods", "## Verfahren"),
     "page.options": ("Options", "Einstellungen"),
     "page.size_and_seed": ("Size and seed", "Größe und Startwert"),

@@ -27,7 +27,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "How high the camera stood: 0 is level with the object, 90 straight above.",
         "Wie hoch die Kamera stand: 0 auf Höhe des Objekts, 90 genau darüber.",
     ),
-    "subject.fold": ("Repair and edges", "Ausbessern und Ränder"),
+    "subject.fold": ("Repair, edges, depth", "Ausbessern, Ränder, Tiefe"),
     "subject.feather": ("Soft edge (%)", "Weicher Rand (%)"),
     "subject.feather_info": (
         "How far the edge fades inwards, in percent of the object.",

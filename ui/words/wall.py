@@ -23,8 +23,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "wall.confidence": ("Photo's own", "Aus dem Foto"),
     "wall.3d": ("3D", "3D"),
     "wall.no_depth": (
-        "No depth: this method made no geometry.",
-        "Keine Tiefe: Das Verfahren hat keine Geometrie gemacht.",
+        "No depth: of this method's views none was kept.",
+        "Keine Tiefe: Von den Ansichten dieses Verfahrens wurde keine aufgehoben.",
     ),
     "wall.no_normals": (
         "No normals: this method made no geometry.",
@@ -86,6 +86,7 @@ WORDS: dict[str, tuple[str, str]] = {
     # --- Beneath a tile ---
     "wall.seconds": ("{n} s", "{n} s"),
     "wall.minutes": ("{n} min", "{n} min"),
+    "wall.minutes_seconds": ("{n} min {s} s", "{n} min {s} s"),
     "wall.took": ("made in {time}", "in {time} gemacht"),
     "wall.seed": ("seed {seed}", "Startwert {seed}"),
     "wall.about": ("Citation and how it was made", "Zitat und Entstehung"),

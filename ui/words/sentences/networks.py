@@ -10,10 +10,9 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "A GPU with 6 GB, or patience; as warp only, any machine.",
         "Eine GPU mit 6 GB oder Geduld; „nur verrücken“ läuft auf jedem Rechner.",
     ),
-    (
-        "Apache-2.0. Weights: CreativeML OpenRAIL-M (inpainter), MIT (ZoeDepth), Apache-2.0 (Depth Anything).",
-        "Apache-2.0. Gewichte: CreativeML OpenRAIL-M (Ausmaler), MIT (ZoeDepth), Apache-2.0 (Depth Anything).",
-    ),
+    ("Apache-2.0. Weights: {which}.", "Apache-2.0. Gewichte: {which}."),
+    ("CreativeML OpenRAIL-M (inpainter)", "CreativeML OpenRAIL-M (Ausmaler)"),
+    ("Apache-2.0 (Depth Anything)", "Apache-2.0 (Depth Anything)"),
     ("What is hidden", "Was verdeckt ist"),
     (
         "inpainter: a diffusion model paints it in; warp only: the colours around it are spread there, as far as "
@@ -79,10 +78,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("Loading the inpainter", "Der Ausmaler wird geladen"),
     ("Painting {which} of {views}: step {n} of {all}", "{which} von {views}: Malschritt {n} von {all}"),
     (
-        "iNVS was asked to go by your own depth, and none came with the photo. Add it under the photo, or "
-        "choose another depth.",
-        "iNVS sollte nach deiner eigenen Tiefe gehen, und mit dem Foto kam keine. Lade sie unter dem Foto hoch "
-        "oder wähle eine andere Tiefe.",
+        "iNVS was asked to go by your own depth, and none came with the photo. Add it under the photo, where its "
+        "cut-out is repaired, and press Generate; or choose another depth.",
+        "iNVS sollte nach deiner eigenen Tiefe gehen, und mit dem Foto kam keine. Lade sie unter dem Foto hoch, wo das "
+        "Motiv ausgebessert wird, und drücke „Erzeugen“; oder wähle eine andere Tiefe.",
     ),
     (
         "The cut-out is empty, so it has no depth. Choose another photo or remover.",
@@ -126,7 +125,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     (
         "{network} told its depth; where that is wrong, what is moved is out of place.",
-        "Die Tiefe stammt von {network}; wo sie nicht stimmt, ist Verrücktes am falschen Ort.",
+        "Die Tiefe stammt von {network}; wo sie nicht stimmt, liegt am falschen Ort, was bewegt wurde.",
     ),
     (
         "Its depth came with the photo; larger was read as {which}.",

@@ -1,0 +1,19 @@
+// Gradio's folds tell ears neither whether they are open nor, among the methods, whose they are.
+
+const choices = document.getElementById("choices");
+
+function tell() {
+  for (const fold of choices.querySelectorAll("button.label-wrap")) {
+    const open = String(fold.classList.contains("open"));
+    if (fold.getAttribute("aria-expanded") !== open) fold.setAttribute("aria-expanded", open);
+    const whose = fold.closest('[id^="method-"]')?.querySelector("label")?.textContent.trim();
+    if (!whose) continue;
+    const name = `${fold.firstElementChild.textContent.trim()}: ${whose}`;
+    if (fold.getAttribute("aria-label") !== name) fold.setAttribute("aria-label", name);
+  }
+}
+
+if (choices) {
+  tell();
+  new MutationObserver(tell).observe(choices, { childList: true, subtree: true, attributeFilter: ["class"] });
+}

@@ -22,6 +22,7 @@ from pipelines.runtime.weights import (
     LOCAL,
     MAIN,
     OWN,
+    Fetched,
     Source,
     Weights,
     check_room_for,
@@ -114,7 +115,7 @@ def _fetched(method: Method, weights: Weights, report: Report, no_room: str | No
     except Exception as error:
         return {"ok": False, **told, "error": sentence_of(error)}
     where = {"repository": found.source.repository, "revision": found.revision, "folder": str(found.folder)}
-    size, licence = found.source.size_bytes, found.source.licence
+    size, licence = _size_bytes(found), found.source.licence
     return {"ok": True, **told, **where, "bytes": size, "licence": licence, "note": notice(weights, found)}
 
 
@@ -145,7 +146,7 @@ def weights_state(method: Method) -> list[dict[str, Any]]:
                 "name": weights.name,
                 "here": here is not None,
                 "folder": str(here.folder) if here else None,
-                "bytes": source.size_bytes,
+                "bytes": _size_bytes(here) if here else source.size_bytes,
                 "unusable": why_unusable(weights) is not None,
                 "missing_bytes": missing_bytes(weights),
                 "kept_bytes": 0 if here or source.folder else kept_bytes(source),
@@ -158,6 +159,11 @@ def weights_state(method: Method) -> list[dict[str, Any]]:
             }
         )
     return states
+
+
+def _size_bytes(found: Fetched) -> int:
+    """As it lies there: what was put there by hand may be smaller than what was published."""
+    return sum((found.folder / file.path).stat().st_size for file in found.source.files)
 
 
 def state_in_words(state: dict[str, Any]) -> str:

@@ -162,6 +162,21 @@ def test_a_folder_by_hand_that_is_half_copied_is_said(hub: Hub, tmp_path: Path, 
     assert words in json.loads(capsys.readouterr().out)["unused"][0]
 
 
+def test_a_folder_by_hand_is_as_large_as_it_is_and_nothing_is_said_against_it_for_another_revisions_files(
+    hub: Hub, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    only = {CONFIG: FILES[CONFIG] * 100}
+    thing = Weights("The Thing", (a_source("lab/thing", files=only), a_source("lab/thing", "main", FILES)))
+    monkeypatch.setattr(registry.METHODS[0], "card", a_card("first", weights=(thing,)))
+    folder = tmp_path / "by hand" / "lab" / "thing"
+    folder.mkdir(parents=True)
+    (folder / "unet").mkdir()
+    (folder / CONFIG).write_bytes(b" " * 4_000)
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert f"first: The Thing: here, 4 kB in {folder}" in out and "is not used" not in out
+
+
 def test_check_asks_without_a_token_and_prints_what_to_paste(hub: Hub, capsys, monkeypatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     hub.gated.add("lab/thing")

@@ -109,6 +109,13 @@ def test_every_option_can_be_drawn_as_a_control(method: Method):
 
 
 @each_method
+def test_no_option_is_called_what_gradio_and_its_client_call_a_file(method: Method):
+    """They would look for it on the disk, and refuse the whole answer."""
+    names = {spec.name for spec in dataclasses.fields(method.Options)}
+    assert not names & {"path", "url", "meta", "orig_name", "is_stream"}
+
+
+@each_method
 def test_it_describes_itself_in_plain_json(method: Method):
     import json
 

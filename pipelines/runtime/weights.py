@@ -86,10 +86,12 @@ def kept_bytes(source: Source) -> int:
 
 def unused_by_hand(weights: Weights) -> list[str]:
     """Why a folder kept by hand is not used, for each that is there and not in order; a sentence without paths."""
-    settings = read_settings()
+    settings, here = read_settings(), located(weights)
     found: dict[str, None] = {}
     for source in chosen_sources(weights, settings):
         folder = source.folder or settings.weights / source.repository
+        if here and here.folder == folder:  # listed again, in another revision with other files
+            continue
         named = in_folder(source, folder).source
         flaw = by_hand.flaw(folder, named.files)
         if flaw and source.folder:

@@ -18,6 +18,7 @@ from pipelines.invs.loading import Inpainter
 from pipelines.invs.method import ANYTHING, INFLATED, OWN, OWN_NEAR, PAINTED, WARPED, ZOE
 from pipelines.invs.partial import Partial
 from pipelines.runtime import residency
+from pipelines.runtime.credit import credit_files, credit_line
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.method import Report, Request, Turnaround, options_from
 from tests.invs import tiny
@@ -96,6 +97,26 @@ def test_no_network_and_no_download_are_needed_for_it(monkeypatch: pytest.Monkey
     options = options_from(INVS.Options, {"fill": WARPED, "depth": INFLATED})
     request = Request(SUBJECT, orbit(21), options=options)
     assert INVS().estimate(request, this_machine(tmp_path)).download_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("chosen", "licence", "count"),
+    [
+        ({"fill": WARPED, "depth": INFLATED}, "Apache-2.0", 0),
+        ({"fill": WARPED, "depth": ZOE}, "Apache-2.0. Weights: MIT (ZoeDepth).", 1),
+        ({"depth": INFLATED}, "Apache-2.0. Weights: CreativeML OpenRAIL-M (inpainter).", 1),
+        (
+            {"depth": ANYTHING},
+            "Apache-2.0. Weights: CreativeML OpenRAIL-M (inpainter), Apache-2.0 (Depth Anything).",
+            2,
+        ),
+    ],
+)
+def test_a_result_is_under_the_licences_of_what_it_used_and_no_others(chosen: dict[str, Any], licence: str, count: int):
+    card = INVS().card_for(options_from(INVS.Options, chosen))
+    text = credit_files(card)["LICENCE.txt"]
+    assert card.licence == licence and licence in credit_line(card) and f"Licence of the method: {licence}\n" in text
+    assert text.count(", revision ") == count
 
 
 # --- With a depth of the visitor's own --------------------------------------------------------------------------------

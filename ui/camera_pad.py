@@ -99,7 +99,7 @@ class CameraPanel:
         controls = [self.pad, *self.inputs]
         return event(None, controls, controls, js=_WALLS_VIEW, **PRIVATE)
 
-    def follow_photo(self, elevation: Slider) -> None:
+    def follow_photo(self, elevation: gr.Slider) -> None:
         """Show the photo's camera at the elevation that this slider says."""
         elevation.change(None, [self.pad, elevation], self.pad, js=_PHOTO_ELEVATION, **PRIVATE)
 

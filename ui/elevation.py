@@ -6,7 +6,6 @@ import gradio as gr
 
 from ui.assets import asset
 from ui.events import PRIVATE
-from ui.sliders import Slider
 
 # 132 units square; the object's centre is (86, 66), where assets/ui/elevation.js turns the camera about. The toy looks
 # towards the level camera, to the left.
@@ -47,5 +46,5 @@ class ElevationPicture(gr.HTML):
             **look,
         )
 
-    def follow(self, slider: Slider) -> None:
+    def follow(self, slider: gr.Slider) -> None:
         slider.change(None, slider, self, js="(degrees) => degrees", **PRIVATE)

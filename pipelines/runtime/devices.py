@@ -270,6 +270,10 @@ def _chosen_nvidia() -> str:
 
 
 _measuring = threading.Lock()
+if hasattr(os, "register_at_fork"):  # ZeroGPU's workers are forks: none shall begin with it held by who is not there
+    os.register_at_fork(
+        before=_measuring.acquire, after_in_parent=_measuring.release, after_in_child=_measuring.release
+    )
 
 
 class PeakMemory:

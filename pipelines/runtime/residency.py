@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
-from pipelines.runtime.places import Place, chosen_place, torch_blockers
+from pipelines.runtime.places import Place, chosen_place, keep_off_host_memory, torch_blockers
 from pipelines.runtime.register import REGISTER
 from pipelines.runtime.report import Report
 from pipelines.runtime.thrift import Thrift, is_of_host, is_out_of_memory, ladder, let_go, notes_of, too_little
@@ -39,6 +39,7 @@ def resident(key: str, load: Callable[[Place], T], size_bytes: int, report: Repo
     room for all parts together, `load` is given the processor, and the parts then come to the GPU when they are called.
     """
     place = chosen_place()
+    keep_off_host_memory(place)
     report.place = place
     model = REGISTER.borrow(key, place, load, size_bytes, report)
     try:

@@ -13,6 +13,8 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.runtime import devices, places
 from pipelines.runtime.devices import Machine, this_machine
 from pipelines.runtime.places import Place, chosen_place, gpu_budget_bytes, model_budget_bytes, torch_blockers
+from pipelines.runtime.report import Report
+from pipelines.runtime.residency import forget_idle, resident
 from pipelines.runtime.settings import read_settings
 from tests.pretended_gpu import pretended_gpu
 
@@ -77,6 +79,22 @@ def test_a_gpu_that_torch_cannot_use_is_not_silently_replaced_by_the_processor(m
         chosen_place()
     monkeypatch.setenv("TURNAROUND_DEVICE", "cpu")
     assert chosen_place().device.type == "cpu"
+
+
+@pytest.mark.parametrize(("release", "most"), [("6.6.87-microsoft-standard-WSL2", 0.75), ("6.8.0-generic", None)])
+def test_under_windows_torch_takes_no_more_than_is_free_on_the_gpu(
+    release: str, most: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[float] = []
+    monkeypatch.setattr("platform.release", lambda: release)
+    with pretended_gpu(8 * GB):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (5 * GB, 8 * GB))
+        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda *_: 1 * GB)
+        monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda share, *_: told.append(share))
+        with resident("a layer", lambda place: torch.nn.Linear(4, 4).to(place.device), 80, Report()):
+            pass
+        forget_idle()
+    assert told == ([most] if most else [])
 
 
 def test_a_gpu_older_than_torch_was_built_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What the page does with runs: begin one, begin one again, stop, keep and delete. The wall follows them by itself."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -219,7 +220,7 @@ class Runs:
 def chosen_views(
     kind: str, azimuth_deg: float, elevation_deg: float, distance: float, count: float
 ) -> tuple[View, ...]:
-    whole = int(count) if count == count and abs(count) < 1e6 else 0
+    whole = math.floor(count + 0.5) if count == count and abs(count) < 1e6 else 0  # as the browser rounds
     return path(kind, whole, View(azimuth_deg, elevation_deg, distance))
 
 

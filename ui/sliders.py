@@ -1,6 +1,5 @@
 """Sliders whose number may be typed: what lies beyond their ends counts as the end, which the field soon shows, too."""
 
-import math
 from typing import Any
 
 import gradio as gr
@@ -11,6 +10,4 @@ class Slider(gr.Slider):
         """While somebody types, the page has already been asked what that would take: no reason to say anything."""
         if payload is None:  # the field is empty
             return self.minimum
-        if self.step == 1:
-            payload = math.floor(payload + 0.5)  # as the browser rounds
         return super().preprocess(min(max(payload, self.minimum), self.maximum))

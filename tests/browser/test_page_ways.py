@@ -91,15 +91,3 @@ def test_ears_hear_whose_options_they_are_and_whether_they_are_open_and_a_link_l
     expect(page.get_by_role("link", name="To the Generate button")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#generate")).to_be_focused()
-
-
-def test_only_who_made_a_result_is_offered_to_delete_it(visitor: Visitors):
-    page = visitor()
-    cutout_shown(page)
-    one_view(page)
-    generate(page)
-    id = result_shown(page)
-    for who, count in ((page, 1), (visitor(f"?r={id}"), 0)):
-        tiles(who).first.get_by_role("button", name="More").click()
-        expect(tiles(who).first.get_by_role("button", name="Run again exactly")).to_be_visible()
-        expect(tiles(who).first.get_by_role("button", name="Delete the result")).to_have_count(count)

@@ -21,6 +21,7 @@ from ui.phrases import duration, phrase
 from ui.sliders import Slider
 from ui.words import T
 
+LONG_S = 600  # nobody waits for more without having been told
 SHORT = 40  # letters of a licence that still look well in a pill
 RENDERS = {
     "any view": "method.any_view",
@@ -165,10 +166,13 @@ def _source(source: Source, usual_licence: str) -> str:
 def total(methods: tuple[Method, ...], values: Sequence[Any], priced: Mapping[str, Estimate]) -> str:
     """What pressing Generate would take here, in words; a download is said before it is begun."""
     chosen = [priced[method.card.key] for method, _ in read_method_cards(methods, values) if method.card.key in priced]
-    time = duration(sum(estimate.seconds for estimate in chosen))
+    seconds = sum(estimate.seconds for estimate in chosen)
+    warned = status.warned(phrase("method.long")) if seconds > LONG_S else ""
     if download := sum(estimate.download_bytes for estimate in chosen):
-        return status.said(phrase("method.takes_and_fetches", time=time, gb=f"{download / 1e9:.1f}"))
-    return status.said(phrase("method.takes", time=time))
+        told = phrase("method.takes_and_fetches", time=duration(seconds), gb=f"{download / 1e9:.1f}")
+    else:
+        told = phrase("method.takes", time=duration(seconds))
+    return status.said(told) + warned
 
 
 def _read(methods: tuple[Method, ...], values: Sequence[Any]) -> Iterator[tuple[Method, dict[str, Any], bool]]:

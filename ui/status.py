@@ -11,3 +11,7 @@ def outcome(sentences: list[str]) -> str:
 
 def said(sentence: Phrase) -> str:
     return f'<p class="said" role="status">{sentence.html}</p>'
+
+
+def warned(sentence: Phrase) -> str:
+    return f'<p class="warned" role="status">{sentence.html}</p>'

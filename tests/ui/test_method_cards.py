@@ -72,6 +72,9 @@ def test_the_total_counts_only_what_is_chosen(machine: Machine):
     priced = estimates(methods, [True, True], orbit(30), 576, machine)
     assert "about a second" in total(methods, [True, False], priced)
     assert "about 60 seconds" in total(methods, [False, True], priced)
+    assert "That is long" not in total(methods, [True, True], priced)
+    many = estimates(methods, [True, True], orbit(360), 96, machine)
+    assert "about 12 minutes" in (long := total(methods, [True, True], many)) and "That is long" in long
 
 
 def test_a_card_says_why_it_cannot_run_here(machine: Machine):

@@ -18,6 +18,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "Takes {time} here, after fetching {gb} GB once.",
         "Braucht hier {time}, nachdem einmal {gb} GB geladen sind.",
     ),
+    "method.long": (
+        "That is long. Fewer views, one view, or another method are quicker.",
+        "Das ist lang. Weniger Ansichten, eine einzige oder ein anderes Verfahren gehen schneller.",
+    ),
     "time.second": ("about a second", "etwa eine Sekunde"),
     "time.seconds": ("about {n} seconds", "etwa {n} Sekunden"),
     "time.minutes": ("about {n} minutes", "etwa {n} Minuten"),

@@ -168,6 +168,15 @@ def test_in_16_bits_it_makes_the_same_bytes_each_time_and_nearly_those_of_32(
     assert 0 < max(apart) < 4, apart
 
 
+@pytest.mark.parametrize("method", {room_of(m): m for m in ABLE}.values(), ids=room_of)
+def test_another_seed_makes_other_pictures_where_the_card_says_so_and_only_there(method: Method):
+    made, _ = rendered(method.card.key)
+    request = shortest(method)
+    other = type(method)()(dataclasses.replace(request, seed=request.seed + 1), Report())
+    same = all(np.array_equal(a.rgba, b.rgba) for a, b in zip(made.frames, other.frames, strict=True))
+    assert same != method.card_for(request.options).seeded
+
+
 @each_able
 def test_requests_and_results_travel_between_processes(method: Method):
     made, _ = rendered(method.card.key)

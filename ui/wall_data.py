@@ -274,7 +274,7 @@ def _done(id: str, made: StoredTurnaround) -> dict[str, Any]:
         "summary": camera_used(manifest.frames).data,
         "notes": list(dict.fromkeys((*manifest.notes, *manifest.subject.notes))),
         "seconds": manifest.seconds,
-        "seed": manifest.seed,
+        "seed": manifest.seed if manifest.method.get("seeded", True) else None,
         "options": {name: _plain(value) for name, value in manifest.options.items()},
         "licence": _said(method.get("licence")),
         "paper": _link(method.get("paper")),

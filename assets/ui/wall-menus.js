@@ -37,7 +37,7 @@ export function moreMenu(tile) {
     });
     return [
       does(say("wall.again"), () => host.again(tile, tile.tile.seed ?? null, more.busy)),
-      does(say("wall.other_seed", { seed }), () => host.again(tile, seed, more.busy)),
+      Number.isInteger(tile.tile.seed) && does(say("wall.other_seed", { seed }), () => host.again(tile, seed, more.busy)),
       does(say("wall.adopt"), () => host.send("adopt", { id, key })),
       does(say("wall.render_view"), () => host.send("view", { ...host.camera.view })),
       does(say("wall.remove"), () => host.remove(tile)),

@@ -52,6 +52,7 @@ class Inflate(Method):
             "a rounded guess from everywhere else."
         ),
         renders=frozenset({"any view", "orbit", "mesh"}),
+        seeded=False,
         licence="Apache-2.0",
         needs="Nothing: runs anywhere.",
     )

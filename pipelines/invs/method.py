@@ -144,8 +144,9 @@ class INVS(Method):
         return (*painter, *(NETWORKS[name] for name in NETWORKS if name == options.depth))
 
     def card_for(self, options: Any) -> Card:
+        options = options or self.Options()
         card = super().card_for(options)
-        return replace(card, licence=_licence(card.weights))
+        return replace(card, licence=_licence(card.weights), seeded=options.fill == PAINTED)
 
     def blockers(self, machine: Machine) -> tuple[str, ...]:
         return torch_blockers(machine, OVERHEAD_BYTES + WARP_BYTES)  # whatever else it is asked for needs more

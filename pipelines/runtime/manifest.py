@@ -78,7 +78,7 @@ class TurnaroundManifest:
 
     schema: int
     method: dict[str, Any]
-    """Key, title, paper, code, licence, citation, weights: the card as it was."""
+    """Key, title, paper, code, licence, citation, whether seeds matter, weights: the card as it was."""
     subject: SubjectRecord
     views: tuple[View, ...]
     """The cameras asked for; a method with cameras of its own may have rendered others."""

@@ -55,6 +55,8 @@ class Card:
     """BibTeX."""
     weights: tuple[Weights, ...] = ()
     fov_deg: float = FOV_DEG
+    seeded: bool = True
+    """Whether another seed makes other pictures."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,6 +227,7 @@ def _manifest(
             "paper": card.paper,
             "code": card.code,
             "citation": card.citation,
+            "seeded": card.seeded,
             "weights": [
                 {"repository": source.repository, "revision": revision, "licence": source.licence}
                 for source, revision in sources_of(card, made.weights if made else {})

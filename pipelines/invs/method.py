@@ -188,20 +188,21 @@ class INVS(Method):
             report.place = chosen_place()  # also where no network works
             device = report.place.device
             sheet = photo_sheet(request.subject, depth, request.size_px, device)
-            seen = list["Partial"]()
-            for view in request.views:
+            seen, total = list["Partial"](), len(request.views)
+            at_once = GPU_AT_ONCE if device.type == "cuda" else CPU_AT_ONCE
+            while some := request.views[len(seen) : len(seen) + at_once]:
                 with report.stage("warp"):
-                    (partial,) = partials([sheet], request.subject, depth, [view], request.size_px, device)
-                seen.append(replace(partial, depth=None))  # all views are kept, so little of each
+                    made = partials([sheet], request.subject, depth, some, request.size_px, device)
+                for partial in made:
+                    seen.append(replace(partial, depth=None))  # all views are kept, so little of each
+                    number, share = len(seen), MEASURED + (WARPED_SHARE - MEASURED) * len(seen) / total
+                    if options.fill == PAINTED:
+                        said = f"View {number} of {total}: what the photo shows; what is orange is to be painted"
+                        tell(share, said, tinted(partial))
+                    else:
+                        tell(share, f"View {number} of {total}: what the photo shows", partial.rgba)
                 if len(seen) % GIVE_BACK_EVERY == 0:
                     give_back()  # the work's memory, freed in pieces between what is kept: 8 MB a view would pile up
-                share = MEASURED + (WARPED_SHARE - MEASURED) * len(seen) / len(request.views)
-                number, total = len(seen), len(request.views)
-                if options.fill == PAINTED:
-                    said = f"View {number} of {total}: what the photo shows; what is orange is to be painted"
-                    tell(share, said, tinted(partial))
-                else:
-                    tell(share, f"View {number} of {total}: what the photo shows", partial.rgba)
             # 3. What it does not show
             if options.fill == PAINTED:
                 frames, notes = self._painted(request, depth, seen, tell, report)

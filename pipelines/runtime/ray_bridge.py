@@ -133,6 +133,12 @@ class Replica:
             await asyncio.shield(asyncio.to_thread(finish))  # free for the next run only once this one has ended
 
 
+REFUSED = (
+    "something answers there, but takes us for nobody it knows: if it is a cluster with a token, set "
+    "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+)
+
+
 def main() -> None:
     connection = Connection(int(sys.argv[1]))
     setup = connection.recv()
@@ -170,7 +176,10 @@ class _Bridge:
             ray.init("local", num_cpus=setup.cpus, include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
         else:
             _knock(setup.address)  # Ray itself tries for a minute
-            ray.init(setup.address, runtime_env={"py_modules": [str(CODE)], "env_vars": _variables()}, **quiet)
+            try:
+                ray.init(setup.address, runtime_env={"py_modules": [str(CODE)], "env_vars": _variables()}, **quiet)
+            except ConnectionError as problem:  # it only logs why
+                raise ConnectionError(REFUSED) from problem
         serve.start(proxy_location="Disabled")  # only this process asks; nothing is served over HTTP
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
         self.machine = this_machine(Path()) if self._here else _ablest()

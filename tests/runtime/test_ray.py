@@ -64,10 +64,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     assert [each.info for each in left] == []
 
 
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
+
+
 @contextmanager
 def a_head() -> Iterator[tuple[str, Callable[[], None]]]:
     """A cluster that somebody else started on this machine: its address, and how all of it is killed. It knows nothing
-    of our code, and none of its ports is one that another would take.
+    of our code, none of its ports is one that another would take, and it asks for a token.
     """
     with tempfile.TemporaryDirectory(prefix="ray") as folder:  # sockets' names must be short
         port, *others = free_ports(3)
@@ -86,7 +89,7 @@ def a_head() -> Iterator[tuple[str, Callable[[], None]]]:
                 f"--temp-dir={folder}",
             ],
             cwd=folder,
-            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | TOKEN,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -136,9 +139,17 @@ def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def test_f38_a_cluster_elsewhere_works_by_its_address_and_when_its_head_is_killed_that_is_told():
+def test_f38_a_cluster_elsewhere_works_by_its_address_and_when_its_head_is_killed_that_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+):
     many = dataclasses.replace(REQUEST, views=orbit(100), size_px=256)
     with a_head() as (address, kill_head), ThreadPoolExecutor(1) as pool:
+        engine = open_engine(Settings(engine="ray", ray_address=address), (Inflate(),))
+        with pytest.raises(TurnaroundError, match=r"takes us for nobody it knows.* RAY_AUTH_MODE=token"):
+            pool.submit(engine.run, Inflate(), REQUEST, Report()).result(120)
+        engine.close()
+        for name, value in TOKEN.items():
+            monkeypatch.setenv(name, value)
         engine = open_engine(Settings(engine="ray", ray_address=address), (Inflate(),))
         try:
             there = pool.submit(engine.run, Inflate(), REQUEST, Report()).result(120)

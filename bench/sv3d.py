@@ -129,11 +129,14 @@ def psnr_db(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 def channels_last(unet: Any) -> Iterator[None]:
     import torch
 
-    unet.to(memory_format=torch.channels_last)
+    flat = [module for module in unet.modules() if isinstance(module, torch.nn.Conv2d)]
+    for module in flat:
+        module.to(memory_format=torch.channels_last)  # pyright: ignore
     try:
         yield
     finally:
-        unet.to(memory_format=torch.contiguous_format)
+        for module in flat:
+            module.to(memory_format=torch.contiguous_format)  # pyright: ignore
 
 
 @contextmanager

@@ -180,7 +180,7 @@ def main() -> None:
         print(f"ours: six views {cost} ({by_stage(made.stage_seconds)}); aim {AIM_BYTES / 1e9:g} GB", flush=True)
         forget_idle()
         on_disk_only(repository)
-        picture = on_backdrop(subject, 320, PHOTO_FILL, GREY)
+        picture = on_backdrop(subject, 512, PHOTO_FILL, GREY)
         plain_loading, loop = timed(lambda: plain_loop(repository, picture, steps))
         plain, _ = timed(loop)
         print(f"plain loop: six views {plain}")

@@ -97,12 +97,16 @@ def metres(network: "DepthNetwork", rgb: NDArray[np.uint8], at_once: int = 2) ->
     depth_of = _of_zoe if network.is_zoe else _of_anything
     with torch.inference_mode():
         both = torch.cat([picture, picture.flip(-1)]).split(at_once)
-        seen = torch.cat([depth_of(network.module, pictures) for pictures in both])
-    return ((seen[0] + seen[1].flip(-1)) / 2).float().cpu().numpy()
+        told, heads = zip(*(depth_of(network.module, pictures) for pictures in both), strict=True)
+    seen = torch.cat(told)
+    agreed = len(set(heads)) == 1  # else one was taken for a room and the other for a street, each with its own metres
+    return (((seen[0] + seen[1].flip(-1)) / 2) if agreed else seen[0]).float().cpu().numpy()
 
 
-def _of_zoe(module: Any, pictures: "Tensor") -> "Tensor":
-    """[N, 3, S, S] to [N, S, S]. Padded with its own mirror image: near the frame ZoeDepth is off."""
+def _of_zoe(module: Any, pictures: "Tensor") -> "tuple[Tensor, int]":
+    """[N, 3, S, S] to [N, S, S], and which of its heads they voted for, all together. Padded with its own mirror image:
+    near the frame ZoeDepth is off.
+    """
     import torch
 
     side = pictures.shape[-1]
@@ -112,17 +116,18 @@ def _of_zoe(module: Any, pictures: "Tensor") -> "Tensor":
     scale = min((ZOE_HEIGHT / whole, ZOE_WIDTH / whole), key=lambda each: abs(1 - each))
     small_px = max(1, round(scale * whole / ZOE_MULTIPLE)) * ZOE_MULTIPLE
     small = torch.nn.functional.interpolate(padded, (small_px, small_px), mode="bilinear", align_corners=True)
-    found = module(_normalized(small, ZOE_MEAN, ZOE_STD).to(module.dtype)).predicted_depth
-    return _enlarged(found, whole)[:, margin:-margin, margin:-margin]
+    found = module(_normalized(small, ZOE_MEAN, ZOE_STD).to(module.dtype))
+    head = 0 if found.domain_logits is None else int(found.domain_logits.sum(0).argmax())
+    return _enlarged(found.predicted_depth, whole)[:, margin:-margin, margin:-margin], head
 
 
-def _of_anything(module: Any, pictures: "Tensor") -> "Tensor":
+def _of_anything(module: Any, pictures: "Tensor") -> "tuple[Tensor, int]":
     import torch
 
     side_px = max(1, round(ANYTHING_SIDE / ANYTHING_MULTIPLE)) * ANYTHING_MULTIPLE
     small = torch.nn.functional.interpolate(pictures, (side_px, side_px), mode="bicubic", antialias=True)
     found = module(_normalized(small, IMAGENET_MEAN, IMAGENET_STD).to(module.dtype)).predicted_depth
-    return _enlarged(found, pictures.shape[-1])
+    return _enlarged(found, pictures.shape[-1]), 0
 
 
 def _enlarged(found: "Tensor", side_px: int) -> "Tensor":

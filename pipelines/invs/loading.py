@@ -15,6 +15,7 @@ from pipelines.runtime.weights import Fetched
 if TYPE_CHECKING:
     from torch import Tensor
 
+SAMPLE_SIZE = 64  # Stable Diffusion, inpainting: of a latent
 CHANNELS = 9  # latent 4, mask 1, masked picture 4 (Stable Diffusion, inpainting)
 
 
@@ -66,6 +67,8 @@ def load_inpainter(found: Fetched, place: Place, check: Callable[[], None] = lam
     def part(name: str, build: Any, dtype: "torch.dtype") -> Any:
         config, file = read_json(found.folder / name / "config.json"), weight_file(found, name)
         config.pop(FINE_TUNED, None)
+        if name == "unet" and config.get("sample_size", SAMPLE_SIZE) < SAMPLE_SIZE and _is_of_2022(config):
+            config["sample_size"] = SAMPLE_SIZE  # they said 32, were corrected, and live on in copies
         stored = stored_in(file)
         return audible(filled(lambda: build.from_config(config), stored, file, place.device, dtype, check=check))
 
@@ -86,6 +89,13 @@ def load_inpainter(found: Fetched, place: Place, check: Callable[[], None] = lam
         fine_tuned=read_json(found.folder / "unet" / "config.json").get(FINE_TUNED) == TASK,
         place=place,
     )
+
+
+def _is_of_2022(config: dict[str, Any]) -> bool:
+    """Saved by a diffusers before 0.9."""
+    major, _, rest = str(config.get("_diffusers_version", "1")).partition(".")
+    minor = rest.partition(".")[0]
+    return major == "0" and minor.isdigit() and int(minor) < 9
 
 
 def load_depth(found: Fetched, is_zoe: bool, place: Place, check: Callable[[], None] = lambda: None) -> DepthNetwork:

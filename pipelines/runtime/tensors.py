@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Attention layers of a VAE as diffusers spelt them before 0.18: Stable Diffusion's own is kept so
+# Attention layers of a VAE as diffusers spelt them before 0.18; many files of Stable Diffusion's own still have them
 OLD_SPELLINGS = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
 Stored = Iterable[tuple[str, Callable[[], "Tensor"]]]

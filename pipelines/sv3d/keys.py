@@ -23,7 +23,8 @@ PREFIXES = {
 LEFT_OUT = re.compile(
     r"conditioner\.embedders\.1\.encoder\.(decoder|post_quant_conv)\..*"
     r"|conditioner\.embedders\.0\.open_clip\.model\."
-    r"(positional_embedding|text_projection|logit_scale|token_embedding\.weight|ln_final\.(weight|bias))"
+    r"(positional_embedding|text_projection|logit_scale|token_embedding\.weight|ln_final\.(weight|bias)|attn_mask)"
+    r"|denoiser\.sigmas"  # a table that other denoisers of theirs keep
 )
 OTHER_DECODER = "conditioner.embedders.1.encoder.decoder."
 OWN_DECODER = "first_stage_model.decoder."

@@ -53,7 +53,7 @@ class Condition:
     """What the network is told of the photo; the unconditional half first, unless there is no guidance."""
 
     latents: "Tensor"
-    """[H, 4, 40, 40], the VAE's own scale (not multiplied by its scaling factor, as the views' latents are)."""
+    """[H, 4, 64, 64], the VAE's own scale (not multiplied by its scaling factor, as the views' latents are)."""
     prompt: "Tensor"
     """[H, 77, 1024]"""
     colours: LatentColours
@@ -88,13 +88,13 @@ def conditioned(parts: Parts, subject: Subject, guidance: float, generator: "tor
 
     # 1. The photo on grey
     seen = on_backdrop(subject, parts.seen_by_vae.size_px, PHOTO_FILL, GREY)
-    for_vae = prepared(seen, parts.seen_by_vae)  # [1, 3, 320, 320]
+    for_vae = prepared(seen, parts.seen_by_vae)  # [1, 3, 512, 512]
     for_clip = prepared(on_backdrop(subject, parts.seen_by_clip.size_px, PHOTO_FILL, GREY), parts.seen_by_clip)
 
     # 2. Its latent and its embedding. Its latent is drawn from the posterior, as in training.
     place = parts.place
     pictures = [for_vae, torch.zeros_like(for_vae)] if guidance > 1 else [for_vae]
-    latents: list[Tensor] = []  # each [1, 4, 40, 40]
+    latents: list[Tensor] = []  # each [1, 4, 64, 64]
     for picture in pictures:
         posterior = parts.vae.encode(picture.to(place.device)).latent_dist
         latents.append(posterior.mean + posterior.std * _noise(posterior.mean.shape, parts, generator))

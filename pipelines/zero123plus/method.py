@@ -31,8 +31,8 @@ KEPT_PARAMETERS = PARAMETERS["unet"] + PARAMETERS["vision_encoder"]
 VAE_BYTES = 4 * PARAMETERS["vae"]  # in single precision anywhere
 # While the VAE decodes 640 x 960: 1.9 GB by counting its tensors at full size; and torch's own.
 WORKING_BYTES = 2_500_000_000
-# Counted at full size: 0.6e12 operations a step for the photo, 4.8e12 for the views; encoding and decoding take 6.9e12.
-STEP_OPERATIONS, OTHER_STEPS = 5.4e12, 1.3
+# Counted at full size: 1.6e12 operations a step for the photo, 5.2e12 for the views; encoding and decoding take 8.6e12.
+STEP_OPERATIONS, OTHER_STEPS = 6.8e12, 1.3
 # Until runs on this machine have told: what a middling GPU, and one core of a CPU, does of them in a second.
 GPU_SPEED, CORE_SPEED = 3.5e13, 4e10
 GPU_LOAD_S, CPU_LOAD_S = 15.0, 30.0
@@ -156,7 +156,7 @@ class Zero123Plus(Method):
 
 
 def _memory_bytes(machine: Machine) -> int:
-    """On a CPU more is in work: attention to 12000 tokens at once."""
+    """On a CPU more is in work: attention to 14000 tokens at once."""
     return KEPT_PARAMETERS * machine.number_bytes + VAE_BYTES + WORKING_BYTES * (2 if machine.device == "cpu" else 1)
 
 

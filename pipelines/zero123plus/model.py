@@ -61,6 +61,9 @@ def load(folder: Path, place: Place, check: Callable[[], None] = lambda: None) -
     def part(name: str, build: Callable[[dict[str, Any]], Any], dtype: "torch.dtype") -> Any:
         return audible(_part(folder / name, build, place, dtype, check))
 
+    seen_by_vae, seen_by_clip = (
+        _preprocessing(folder / f"feature_extractor_{which}" / "preprocessor_config.json") for which in ("vae", "clip")
+    )
     empty_prompt = _empty_prompt(folder, place, check)  # first: its network leaves again, before the large one comes
     ramp = _ramp(folder / "model_index.json", tokens=empty_prompt.shape[1])
     make_encoder: Any = CLIPVisionModelWithProjection  # their types promise less than they do
@@ -76,8 +79,8 @@ def load(folder: Path, place: Place, check: Callable[[], None] = lambda: None) -
         empty_prompt=empty_prompt,
         ramp=ramp,
         scheduler=read_json(folder / "scheduler" / "scheduler_config.json"),
-        seen_by_vae=_preprocessing(folder / "feature_extractor_vae" / "preprocessor_config.json"),
-        seen_by_clip=_preprocessing(folder / "feature_extractor_clip" / "preprocessor_config.json"),
+        seen_by_vae=seen_by_vae,
+        seen_by_clip=seen_by_clip,
         place=place,
     )
 
@@ -143,7 +146,11 @@ def _preprocessing(path: Path) -> Preprocessing:
     size = size or given.get("size")
     if isinstance(size, dict):
         size = size.get("shortest_edge") or size.get("height")
-    mean, std = given.get("image_mean"), given.get("image_std")
+    # For all three colours together, or for each
+    mean, std = (
+        [told] * 3 if isinstance(told, int | float) else told
+        for told in (given.get("image_mean"), given.get("image_std"))
+    )
     if not (isinstance(size, int) and size > 0 and isinstance(mean, list) and isinstance(std, list)):
         raise damaged(path, "does not say how large and how bright a picture must be")
     return Preprocessing(size, tuple(mean), tuple(std))

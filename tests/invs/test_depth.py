@@ -35,7 +35,20 @@ class TakesRed(torch.nn.Module):
         self.mean, self.std = (0.5, 0.5) if is_zoe else (depth.IMAGENET_MEAN[0], depth.IMAGENET_STD[0])
 
     def forward(self, pictures: torch.Tensor) -> Any:
-        return SimpleNamespace(predicted_depth=2.5 + pictures[:, 0] * self.std + self.mean)
+        return SimpleNamespace(predicted_depth=2.5 + pictures[:, 0] * self.std + self.mean, domain_logits=None)
+
+
+class HasTwoHeads(TakesRed):
+    """As ZoeDepth: what is red on the right is taken for a street, eight times as deep, what is not for a room. All
+    pictures that come together are taken for the same.
+    """
+
+    def forward(self, pictures: torch.Tensor) -> Any:
+        side = pictures.shape[-1] // 2
+        right = pictures[:, 0, :, side:].mean((1, 2)) - pictures[:, 0, :, :side].mean((1, 2))  # [N]
+        logits = torch.stack([0.1 + 0 * right, right], dim=1)
+        scale = 8 if int(logits.sum(0).argmax()) else 1
+        return SimpleNamespace(predicted_depth=scale * super().forward(pictures).predicted_depth, domain_logits=logits)
 
 
 def a_network(is_zoe: bool) -> DepthNetwork:
@@ -56,6 +69,15 @@ def test_a_depth_is_of_the_very_pixels_that_were_shown(is_zoe: bool):
     found = metres(a_network(is_zoe), rgb)
     assert found.shape == red.shape
     assert np.abs(found - (2.5 + red))[8:-8, 8:-8].max() < 0.005
+
+
+def test_pictures_that_two_heads_were_chosen_for_are_not_averaged():
+    red = across_and_down(256)
+    rgb = np.dstack([np.rint(255 * red), 0 * red, 0 * red]).astype(np.uint8)
+    network = DepthNetwork(HasTwoHeads(True), True, CPU)
+    together, apart = metres(network, rgb, 2), metres(network, rgb, 1)
+    assert np.abs(together - (2.5 + red))[8:-8, 8:-8].max() < 0.005, "they outvote each other: a room"
+    assert np.abs(apart / 8 - (2.5 + red))[8:-8, 8:-8].max() < 0.005, "the photo's own, a street, and no mixture"
 
 
 @pytest.mark.parametrize("name", [ZOE, ANYTHING])

@@ -77,7 +77,6 @@ def inpainter(folder: Path, channels: int = 9) -> None:
     vae.decoder.conv_out.weight.data *= 0.3
     vae.decoder.conv_out.bias.data += 1.0
     vae.half().save_pretrained(folder / "vae", variant="fp16")
-    spell_as_in_2022(folder / "vae" / "diffusion_pytorch_model.fp16.safetensors")
     text = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(VOCABULARY),
@@ -133,7 +132,15 @@ def zoedepth(folder: Path) -> None:
         num_relative_features=4,
         bin_embedding_dim=4,
         num_attractors=[4, 2, 2, 1],
-        bin_configurations=[{"n_bins": 8, "min_depth": 0.001, "max_depth": 10.0, "name": "nyu"}],
+        # Two heads, one for rooms and one for streets, and what chooses between them
+        bin_configurations=[
+            {"n_bins": 8, "min_depth": 0.001, "max_depth": 10.0, "name": "nyu"},
+            {"n_bins": 8, "min_depth": 0.001, "max_depth": 80.0, "name": "kitti"},
+        ],
+        num_patch_transformer_layers=1,
+        patch_transformer_hidden_size=128,  # the library allows no other
+        patch_transformer_intermediate_size=16,
+        patch_transformer_num_attention_heads=2,
     )
     ZoeDepthForDepthEstimation(config).save_pretrained(folder)
 

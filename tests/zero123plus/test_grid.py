@@ -85,12 +85,12 @@ def test_the_unconditional_half_has_a_grey_picture_and_the_empty_prompt(parts: P
     with torch.no_grad():
         condition = conditioned(parts, SUBJECT, 4.0, generator())
         same = generator()
-        photo = prepared(on_backdrop(SUBJECT, 320, PHOTO_FILL, GREY), parts.seen_by_vae)
+        photo = prepared(on_backdrop(SUBJECT, 512, PHOTO_FILL, GREY), parts.seen_by_vae)
         expected = parts.vae.encode(photo).latent_dist.sample(same)
         nothing = parts.vae.encode(torch.zeros_like(photo)).latent_dist.sample(same)
         seen = prepared(on_backdrop(SUBJECT, 224, PHOTO_FILL, GREY), parts.seen_by_clip)
         embedding = parts.vision_encoder(seen).image_embeds[0]
-    assert condition.latents.shape == (2, 4, 10, 10) and condition.prompt.shape == (2, 77, 16)
+    assert condition.latents.shape == (2, 4, 16, 16) and condition.prompt.shape == (2, 77, 16)
     assert torch.equal(condition.latents[0], nothing[0])
     assert torch.equal(condition.latents[1], expected[0]), "not multiplied by the VAE's scaling factor"
     assert torch.equal(condition.prompt[0], parts.empty_prompt[0])
@@ -112,9 +112,9 @@ def test_a_seed_means_the_same_in_another_precision(parts: Parts, weights_folder
 
 
 def test_the_photo_is_seen_on_grey_with_less_contrast(parts: Parts) -> None:
-    seen = on_backdrop(SUBJECT, 320, PHOTO_FILL, GREY)
+    seen = on_backdrop(SUBJECT, 512, PHOTO_FILL, GREY)
     told = prepared(seen, parts.seen_by_vae)
-    assert tuple(told.shape) == (1, 3, 320, 320) and told.abs().max() <= 0.5 / 0.8
+    assert tuple(told.shape) == (1, 3, 512, 512) and told.abs().max() <= 0.5 / 0.8
     assert abs(float(told[0, 0, 0, 0])) < 0.01, "the backdrop is the VAE's zero"
     np.testing.assert_allclose(told[0, :, 160, 200].numpy(), (seen[160, 200] / 255 - 0.5) / 0.8, atol=1e-6)
 
@@ -125,7 +125,7 @@ def test_each_step_is_two_passes_at_the_same_time_and_noise_level(parts: Parts, 
     drawn(parts)
     assert len(heard.times) == 2 * STEPS and heard.times[0::2] == heard.times[1::2]
     assert heard.times[0] == 999 and heard.times == sorted(heard.times, reverse=True), "trailing: from pure noise on"
-    assert {tuple(latents.shape) for latents in heard.latents[0::2]} == {(2, 4, 10, 10)}
+    assert {tuple(latents.shape) for latents in heard.latents[0::2]} == {(2, 4, 16, 16)}
     assert {tuple(latents.shape) for latents in heard.latents[1::2]} == {(2, 4, 30, 20)}
     assert all(torch.equal(prompt, heard.prompts[0]) for prompt in heard.prompts)
 
@@ -134,7 +134,7 @@ def test_each_step_is_two_passes_at_the_same_time_and_noise_level(parts: Parts, 
     with torch.no_grad():
         condition = conditioned(parts, SUBJECT, 4.0, dice)
     noise = torch.randn((1, 4, 30, 20), generator=dice)
-    photo_noise = torch.randn((2, 4, 10, 10), generator=dice)
+    photo_noise = torch.randn((2, 4, 16, 16), generator=dice)
     sigmas = sigmas_of(heard.times[0::2])
     photo = (condition.latents + photo_noise * sigmas[0]) / (sigmas[0] ** 2 + 1) ** 0.5
     np.testing.assert_allclose(heard.latents[0].numpy(), photo.numpy(), rtol=1e-4, atol=1e-5)

@@ -47,7 +47,7 @@ def test_both_versions_load_safetensors_and_pickles(weights_folder: Path, versio
     parts = load(weights_folder / WEIGHTS[version].first.repository, place)
     assert parts.unet.conv_in.weight.shape[1] == 4 and not parts.unet.training
     assert parts.empty_prompt.shape == (1, 77, 16) and parts.ramp.shape == (77,)
-    assert (parts.seen_by_vae.size_px, parts.seen_by_clip.size_px) == (320, 224)
+    assert (parts.seen_by_vae.size_px, parts.seen_by_clip.size_px) == (512, 224)
     assert parts.seen_by_vae.std == (0.8, 0.8, 0.8)
 
 

@@ -28,8 +28,9 @@ def write_version(folder: Path, seed: int, safe: bool) -> None:
         write_clip(folder, safe)
     write_tokenizer(folder / "tokenizer")
     write_json(folder / "scheduler" / "scheduler_config.json", SCHEDULER)
-    write_json(folder / "feature_extractor_vae" / "preprocessor_config.json", preprocessor(320, 0.5, 0.8))
-    write_json(folder / "feature_extractor_clip" / "preprocessor_config.json", preprocessor(224, 0.48, 0.27))
+    write_json(folder / "feature_extractor_vae" / "preprocessor_config.json", preprocessor(512, 0.5, 0.8))
+    of_clip = preprocessor(224, [0.48] * 3, [0.27] * 3)
+    write_json(folder / "feature_extractor_clip" / "preprocessor_config.json", of_clip)
     write_json(folder / "model_index.json", MODEL_INDEX)
 
 
@@ -140,14 +141,15 @@ def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=2), "utf-8")
 
 
-def preprocessor(size_px: int, mean: float, std: float) -> dict[str, Any]:
+def preprocessor(size_px: int, mean: float | list[float], std: float | list[float]) -> dict[str, Any]:
+    """The VAE's has one number for all colours, CLIP's one for each."""
     return {
         "crop_size": {"height": size_px, "width": size_px},
         "do_center_crop": True,
         "do_normalize": True,
         "do_resize": True,
-        "image_mean": [mean] * 3,
-        "image_std": [std] * 3,
+        "image_mean": mean,
+        "image_std": std,
         "image_processor_type": "CLIPImageProcessor",
         "size": {"shortest_edge": size_px},
     }

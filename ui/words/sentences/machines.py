@@ -243,12 +243,6 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("The Ray cluster {address}", "Der Ray-Cluster {address}"),
     ("could not be started", "ließ sich nicht starten"),
     ("cannot be reached", "ist nicht zu erreichen"),
-    (
-        "something answers there, but takes us for nobody it knows: if it is a cluster with a token, set "
-        "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN",
-        "dort antwortet etwas, kennt uns aber nicht: Verlangt der Cluster ein Token, setze RAY_AUTH_MODE=token und "
-        "RAY_AUTH_TOKEN",
-    ),
     ("it does not answer", "keine Antwort"),
     ("it ended without a result", "er endete ohne Ergebnis"),
     ("the connection to the cluster broke", "die Verbindung zum Cluster brach ab"),

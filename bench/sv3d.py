@@ -159,9 +159,13 @@ def fused(unet: Any) -> Iterator[None]:
 @contextmanager
 def compiled(unet: Any) -> Iterator[None]:
     """Block by block: each kind is compiled once, for minutes at the first run."""
+    from torch._dynamo import config
+
+    # Of all blocks of a kind, each with its own sizes, only so many are compiled
+    config.recompile_limit = max(config.recompile_limit, len(list(unet.modules())))
     blocks = [module for module in unet.modules() if type(module).__name__ in COMPILED_BLOCKS]
     for block in blocks:
-        block.compile()
+        block.compile(dynamic=False)
     try:
         yield
     finally:

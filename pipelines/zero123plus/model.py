@@ -146,11 +146,17 @@ def _preprocessing(path: Path) -> Preprocessing:
     size = size or given.get("size")
     if isinstance(size, dict):
         size = size.get("shortest_edge") or size.get("height")
-    # For all three colours together, or for each
-    mean, std = (
-        [told] * 3 if isinstance(told, int | float) else told
-        for told in (given.get("image_mean"), given.get("image_std"))
-    )
-    if not (isinstance(size, int) and size > 0 and isinstance(mean, list) and isinstance(std, list)):
+    mean, std = (_of_each_colour(given.get(name)) for name in ("image_mean", "image_std"))
+    if not (isinstance(size, int) and size > 0 and mean and std):
         raise damaged(path, "does not say how large and how bright a picture must be")
-    return Preprocessing(size, tuple(mean), tuple(std))
+    return Preprocessing(size, mean, std)
+
+
+def _of_each_colour(told: object) -> tuple[float, float, float] | None:
+    """Of three numbers, or of one for all colours, as the VAE's file has it."""
+    match told:
+        case int() | float():
+            return told, told, told
+        case [int() | float() as red, int() | float() as green, int() | float() as blue]:
+            return red, green, blue
+    return None

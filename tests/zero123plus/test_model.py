@@ -195,6 +195,19 @@ def test_a_damaged_configuration_is_told(copy: dict[str, Path], place: Place, fi
             load(copy["v1.2"], place)
 
 
+def test_how_bright_a_picture_must_be_is_read_of_one_number_or_three_and_of_nothing_else(
+    copy: dict[str, Path], place: Place
+) -> None:
+    path = copy["v1.2"] / "feature_extractor_vae" / "preprocessor_config.json"
+    for told, read in ((0.5, (0.5,) * 3), ([0.1, 0.2, 0.3], (0.1, 0.2, 0.3))):
+        path.write_text(json.dumps({"image_mean": told, "image_std": 1, "size": 224}))
+        assert load(copy["v1.2"], place).seen_by_vae.mean == read
+    for wrong in (None, [0.5], "0.5", {}):
+        path.write_text(json.dumps({"image_mean": wrong, "image_std": 1, "size": 224}))
+        with pytest.raises(TurnaroundError, match="how bright"):
+            load(copy["v1.2"], place)
+
+
 @pytest.mark.parametrize(
     ("given", "size_px"),
     [

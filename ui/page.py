@@ -36,7 +36,7 @@ VISITOR = """() => {
 }"""
 RECONNECT = f'import(new URL("{asset("stream.js")}", document.baseURI).href);'
 TRANSLATE = f'import(new URL("{asset("phrases.js")}", document.baseURI).href);'
-FOLDS = f'import(new URL("{asset("folds.js")}", document.baseURI).href);'
+FOR_EARS = f'import(new URL("{asset("ears.js")}", document.baseURI).href);'
 HEAD = f'<header><h1>Turnaround</h1><a class="skip" href="#generate">{phrase("page.skip").html}</a></header>'
 FIRST_LINKED = "() => (new URLSearchParams(location.search).get('r') ?? '').split(',')[0].split('.')[0]"
 # On a phone the wall lies above the controls; on a desktop beside them, and the page stays as it is.
@@ -80,7 +80,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                             *SIZES_PX, begin, step=32, label=T("page.size"), info=T("page.size_info"), buttons=[]
                         )
                         seed = gr.Number(0, label=T("page.seed"), info=T("page.seed_info"))
-                    gr.HTML(visible="hidden", js_on_load=FOLDS)  # once they are there
+                    gr.HTML(visible="hidden", js_on_load=FOR_EARS)  # once they are there
                 with gr.Column(elem_id="go"):
                     go = gr.Button(T("page.generate"), variant="primary", size="lg", elem_id="generate")
                     cancel = gr.Button(T("page.cancel"), variant="stop", size="lg", elem_id="cancel")

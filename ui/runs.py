@@ -33,7 +33,7 @@ NOT_YOURS = "Only the browser that made a result can delete it, and this one did
 
 @dataclass
 class LastPress:
-    """Of an open page: when the last of its presses that reached us was made, in milliseconds of its own clock."""
+    """Of an open page: when that press was made whose run took the place of all others, by its clock in ms."""
 
     at_ms: float = 0.0
 
@@ -67,11 +67,9 @@ class Runs:
         *method_values: Any,
     ) -> tuple[Any, Any]:
         """Begin a run. The wall then shows it: beside what is there or alone; what was there is then wanted no more."""
-        overtaken = pressed_ms < last.at_ms
-        last.at_ms = max(last.at_ms, pressed_ms)
-        if overtaken and not beside:
-            return gr.skip(), gr.skip()  # on its way, by the press that would take its place
         try:
+            if pressed_ms < last.at_ms and not beside:
+                return gr.skip(), gr.skip()  # the later press has taken its place already
             on_wall = ids_in(spec)
             views = chosen_views(kind, azimuth_deg, elevation_deg, distance, count)
             chosen = read_method_cards(self.studio.methods, method_values)
@@ -81,9 +79,11 @@ class Runs:
                 return self._begin(tasks, visitor, request, spec)
             # The wall may not have heard yet of a run that this page began a moment ago.
             page = str(request.session_hash)
-            return self._begin(
+            begun = self._begin(
                 tasks, visitor, request, replaces=lambda job: job.id in on_wall or self._pages.get(job) == page
             )
+            last.at_ms = pressed_ms
+            return begun
         except BaseException as error:
             said = status.outcome([sentence_of(error)])
             return gr.skip(), "" if said in str(price) else said  # it stands there already

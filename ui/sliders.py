@@ -8,6 +8,5 @@ import gradio as gr
 class Slider(gr.Slider):
     def preprocess(self, payload: Any) -> float:
         """While somebody types, the page has already been asked what that would take: no reason to say anything."""
-        if payload is None:  # the field is empty
-            return self.minimum
-        return super().preprocess(min(max(payload, self.minimum), self.maximum))
+        typed = 0 if payload is None else payload  # as the browser reads an empty field
+        return super().preprocess(min(max(typed, self.minimum), self.maximum))

@@ -35,6 +35,7 @@ EXAMPLE = "example"
 ZIP = "turnaround.zip"
 MOST_ENTRIES = 12
 MOST_LETTERS = 6000  # twelve ids with a dozen of the longest keys each
+UNSEEDED = ("inflate",)  # of results from before manifests said whether seeds matter
 _LINK = re.compile(r"https?://[^\s<>\"']+")
 _STATES = {"working": "working", "saved": "done", "ended": "ended"}
 
@@ -274,7 +275,7 @@ def _done(id: str, made: StoredTurnaround) -> dict[str, Any]:
         "summary": camera_used(manifest.frames).data,
         "notes": list(dict.fromkeys((*manifest.notes, *manifest.subject.notes))),
         "seconds": manifest.seconds,
-        "seed": manifest.seed if manifest.method.get("seeded", True) else None,
+        "seed": manifest.seed if method.get("seeded", key not in UNSEEDED) else None,
         "options": {name: _plain(value) for name, value in manifest.options.items()},
         "licence": _said(method.get("licence")),
         "paper": _link(method.get("paper")),

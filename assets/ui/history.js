@@ -153,6 +153,7 @@ export function mount(element, { props, trigger, watch }) {
     };
     yes.addEventListener("click", () => {
       question.remove();
+      document.dispatchEvent(new CustomEvent("turnaround:forget", { detail: entry.id })); // nothing leads back to it
       trigger("forget", { id: entry.id });
     });
     no.addEventListener("click", close);

@@ -67,7 +67,18 @@ export function writeLink(spec, returns) {
   if (page.href === window.location.href) return;
   if (returns) window.history.pushState(null, "", page);
   else window.history.replaceState(window.history.state, "", page);
-  if (window.parent !== window) window.parent.postMessage({ queryString: page.search, hash: page.hash }, "*");
+  tellFrame();
+}
+
+/** The browser has gone back or forward: the address outside follows. @returns {string} what the address names now */
+export function returned() {
+  tellFrame();
+  return readLink().spec;
+}
+
+function tellFrame() {
+  const { search, hash } = window.location;
+  if (window.parent !== window) window.parent.postMessage({ queryString: search, hash }, "*");
 }
 
 /**

@@ -33,6 +33,7 @@ export function moreMenu(tile) {
       remove.focus();
       if (!sure) return;
       more.close();
+      document.dispatchEvent(new CustomEvent("turnaround:forget", { detail: id }));
       host.send("forget", { id });
     });
     return [

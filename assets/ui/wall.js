@@ -7,7 +7,7 @@ import { Again } from "./wall-again.js";
 import { bar } from "./wall-bar.js";
 import { onlyWhenSeen, SharedCamera } from "./wall-camera.js";
 import { iconButton, keepTop, made } from "./wall-dom.js";
-import { EXAMPLE, formatSpec, parseSpec, readLink, writeLink } from "./wall-link.js";
+import { EXAMPLE, formatSpec, parseSpec, readLink, returned, writeLink } from "./wall-link.js";
 import { Results } from "./wall-results.js";
 import { MODES } from "./wall-stage.js";
 import { differences, lead, nextSeed, restingView, severalElevations, stepFrom, wipeSources } from "./wall-tiles.js";
@@ -78,14 +78,15 @@ class Wall {
     this._others = new Set(parseSpec(link.spec).entries.map(({ id }) => id).filter((id) => !madeHere(id)));
     watch?.("value", () => this._show(props.value, true));
     this._show(props.value, false);
-    if (!readOnly) window.addEventListener("popstate", () => (props.value = readLink().spec));
+    if (readOnly) return;
+    window.addEventListener("popstate", () => (props.value = returned()));
+    document.addEventListener("turnaround:forget", ({ detail }) => this._deleted.add(detail));
   }
 
   // --- What the tiles and the bar ask of the wall -----------------------------------------------------------------
 
   /** @param {string} event @param {object} [data] */
   send(event, data = {}) {
-    if (event === "forget") this._deleted.add(data.id);
     if (!this.readOnly) this._trigger?.(event, data);
   }
 

@@ -185,7 +185,7 @@ class INVS(Method):
             depth = self._depth(request, tell, report)
             tell(MEASURED, "Its depth is known", _depth_picture(depth))
             # 2. What the photo shows of each view
-            report.place = chosen_place()  # also where no network works
+            report.place = chosen_place(or_processor=options.fill == WARPED)  # also where no network works
             device = report.place.device
             sheet = photo_sheet(request.subject, depth, request.size_px, device)
             seen, total = list["Partial"](), len(request.views)

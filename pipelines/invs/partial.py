@@ -103,8 +103,8 @@ def filled(partial: Partial, outline: NDArray[np.floating], colour: NDArray[np.f
     seen = partial.seen[..., None]
     known = np.where(seen, partial.rgba[..., :3] / np.float32(255), np.float32(colour))
     around = bleed(known, np.where(partial.seen, np.float32(1), np.float32(TRACE)))
-    rgb = np.where(seen, partial.rgba[..., :3], np.rint(255 * around).clip(0, 255))
-    return np.dstack([rgb, np.maximum(partial.rgba[..., 3], np.rint(255 * solid))]).astype(np.uint8)
+    invented = np.dstack([255 * around, np.maximum(partial.rgba[..., 3], 255 * solid)])
+    return np.where(seen, partial.rgba, np.rint(invented).clip(0, 255)).astype(np.uint8)
 
 
 def mean_colour(subject: Subject) -> NDArray[np.float32]:

@@ -172,7 +172,7 @@ def _gpu() -> tuple[str | None, int]:
         return "ZeroGPU", ZERO_GPU_BYTES
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         return "Apple GPU", int(memory_bytes() * _SHARED)
-    found = nvidia(_chosen_nvidia())
+    found = nvidia(_chosen_nvidia()) or nvidia()  # a name that CUDA understands and its tool does not
     return (found.name, found.memory_bytes) if found else (None, 0)
 
 
@@ -248,7 +248,7 @@ def nvidia(which: str = "") -> Nvidia | None:
     query += [f"--id={which}"] if which else []
     try:
         # With many GPUs, none of which is held awake, the driver takes its time
-        first = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()[0]
+        first = subprocess.run(query, capture_output=True, text=True, timeout=15, check=True).stdout.splitlines()[0]
         name, mib, driver = (part.strip() for part in first.rsplit(",", 2))
     except (OSError, subprocess.SubprocessError, IndexError, ValueError):
         return None

@@ -81,9 +81,13 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
+    was: str = "",
 ) -> Any:
-    """A field of a method's options: the page, the command line and the API draw their controls from it."""
-    bounds = {"label": label, "help": help, "minimum": minimum, "maximum": maximum, "choices": choices}
+    """A field of a method's options: the page, the command line and the API draw their controls from it.
+
+    `was`: how it was called before, and is in results of then.
+    """
+    bounds = {"label": label, "help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "was": was}
     return field(default=default, metadata=bounds)
 
 
@@ -98,6 +102,8 @@ def options_from(options_type: type[Any], given: Mapping[str, object]) -> Any:
     Values may be strings (the command line's) or already typed (JSON's).
     """
     fields = {f.name: f for f in dataclasses.fields(options_type)}
+    renamed = {f.metadata["was"]: name for name, f in fields.items() if f.metadata.get("was")}
+    given = {renamed.get(name, name): value for name, value in given.items()}
     unknown = [name for name in given if name not in fields]
     if unknown:
         known = ", ".join(fields) or "none"

@@ -6,6 +6,7 @@ Importing this loads no torch.
 import importlib.util
 import os
 import platform
+import re
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -50,14 +51,17 @@ class Place:
     """For people and manifests: "NVIDIA H100 80GB, bfloat16"."""
 
 
-def chosen_place() -> Place:
-    """Where models run now: as the setting TURNAROUND_DEVICE says, or the best there is."""
+def chosen_place(*, or_processor: bool = False) -> Place:
+    """Where models run now: as the setting TURNAROUND_DEVICE says, or the best there is.
+
+    `or_processor`: for what is as well done there, should the GPU be of no use.
+    """
     import torch
 
     wanted = read_settings().device
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        if wanted == "cpu" and expected_device() == "cuda":
+        if wanted == "cpu" and not or_processor and expected_device() == "cuda":
             raise TurnaroundError(_no_use())  # for hours, on the processor, is not what the page promised
     kind, _, number = wanted.partition(":")
     if kind == "cpu":
@@ -71,7 +75,7 @@ def chosen_place() -> Place:
         here = "no NVIDIA GPU" if count == 0 else "only cuda:0" if count == 1 else f"only cuda:0 to cuda:{count - 1}"
         raise TurnaroundError(_no_such_device(wanted, here))
     name, capability = torch.cuda.get_device_name(index), torch.cuda.get_device_capability(index)
-    built_for = [int(arch[3:]) for arch in torch.cuda.get_arch_list() if arch[3:].isdigit()]  # "sm_75"
+    built_for = [int(arch[3:]) for arch in torch.cuda.get_arch_list() if re.fullmatch(r"sm_\d+", arch)]  # no AMD's
     if built_for and 10 * capability[0] + capability[1] < min(built_for):
         raise TurnaroundError(_too_old(name))
     good_at_bf16 = capability[0] >= BF16_CAPABILITY

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.engine import TELL_STEP_S, Silence, Turn
 from pipelines.runtime.method import Frame, Report, Request, Turnaround
-from pipelines.runtime.thrift import is_of_device, is_out_of_memory
+from pipelines.runtime.thrift import has_lost_its_gpu, is_out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class _Relay:
             self.end = Problem(str(error))
         except BaseException as error:  # whatever a method does, the worker tells of it and lives on
             out_of_memory = is_out_of_memory(error)
-            lost_device = not out_of_memory and is_of_device(error)
+            lost_device = not out_of_memory and has_lost_its_gpu(error)
             self.end = Problem(None, traceback.format_exc(), out_of_memory, lost_device)
         finally:
             with self._news:

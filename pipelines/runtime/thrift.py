@@ -78,7 +78,13 @@ _WORDS = re.compile(
     r"|unable to find an engine|unable to find a valid cudnn algorithm|NVML_SUCCESS == r",
     re.IGNORECASE,
 )
-_OF_CUDA = re.compile("CUDA error: ")  # before torch 2.9 in a RuntimeError
+# After which a process can do nothing more on that GPU (CUDA's driver API, cudaError_enum)
+_LOST = re.compile(
+    r"CUDA error: .*(illegal memory access|illegal instruction|misaligned address|launch failure|launch timed out"
+    r"|device-side assert|uncorrectable|hardware stack|invalid program counter|context is destroyed|unknown error"
+    r"|device.* lost|device is unavailable|no longer available|driver shutting down)",
+    re.IGNORECASE,
+)
 _ASKED = re.compile(r"tried to allocate ([\d.]+) ?(bytes|[KMGT]i?B)", re.IGNORECASE)
 _UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}  # torch writes GiB, Metal GB and means the same
 
@@ -91,10 +97,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and bool(_WORDS.search(str(error)))
 
 
-def is_of_device(error: BaseException) -> bool:
-    """Whether CUDA itself failed. Whatever the same process asks of that GPU then fails as well."""
-    known = getattr(sys.modules.get("torch"), "AcceleratorError", None)
-    return (known is not None and isinstance(error, known)) or bool(_OF_CUDA.match(str(error)))
+def has_lost_its_gpu(error: BaseException) -> bool:
+    """Whether all that the same process asks of that GPU from now on fails as well."""
+    return isinstance(error, RuntimeError) and bool(_LOST.search(str(error)))
 
 
 def is_of_host(said: str) -> bool:

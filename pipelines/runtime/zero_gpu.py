@@ -146,6 +146,7 @@ def preload(methods: Sequence[Method], keys: Sequence[str]) -> tuple[str, ...]:
         except Exception as problem:  # its runs say so; the page opens all the same
             is_bug = not isinstance(problem, TurnaroundError)
             log.warning("%s could not be preloaded: %s", key, problem, exc_info=is_bug)
+            continue
         loaded[key] = [model.key for model in REGISTER.models() if model not in before]
     in_memory = {model.key for model in REGISTER.models()}
     staying = list[str]()

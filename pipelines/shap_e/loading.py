@@ -99,7 +99,6 @@ def checked_renderer(folder: Path) -> Path:
     The tables themselves are not used: scikit-image's marching cubes close ambiguous cubes, which the tables leave
     open. But a renderer without them is another, older one (the folder `renderer/`), and zeros are a failed conversion.
     """
-
     safe, pickled = folder / f"{RENDERER}.fp16.safetensors", folder / f"{RENDERER}.bin"
     file = safe if safe.is_file() else pickled
     filled_in = {name: bool(read().any()) for name, read in stored_in(file) if name in MESH_TABLES}

@@ -334,7 +334,6 @@ def _translated(
     original: Path, shapes: Shapes, part: str, sizes: Sizes
 ) -> Iterator[tuple[str, Callable[[], "Tensor"]]]:
     """One part's tensors under today's names."""
-
     wanted = {key: [each for each in targets(key, sizes.vae_levels) or [] if each.part == part] for key in shapes}
     for key, read in stored_in(original):
         for target in wanted[key]:

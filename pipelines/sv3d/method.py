@@ -104,6 +104,7 @@ class OptionsP(OptionsU):
         "swing to and fro becomes a whole flight round, too; level orbit: at the photo's elevation; sine: 30 degrees "
         "up and down once, as for 3D reconstruction; dynamic: uneven, drawn from the seed, as it was trained",
         choices=PATHS,
+        was="path",
     )
 
 

@@ -37,6 +37,13 @@ def test_back_leads_to_what_hung_there_before_and_forward_again(visitor: Visitor
     page.wait_for_function("!location.search.includes('r=')")
     page.go_back()
     page.wait_for_function("first => location.search.includes(first)", arg=first)  # not what is no more
+    result_shown(page)
+    page.locator("#history .forget").first.click()
+    page.locator("#history .sure .yes").click()
+    page.wait_for_function("!location.search.includes('r=')")
+    page.go_back()
+    page.wait_for_timeout(500)
+    assert first not in page.url and second not in page.url
 
 
 def test_a_cancel_goes_through_with_as_many_tabs_at_work_as_a_visitor_may_have(visitor: Visitors):
@@ -85,9 +92,13 @@ def test_ears_hear_whose_options_they_are_and_whether_they_are_open_and_a_link_l
     expect(options).to_have_attribute("aria-expanded", "false")
     options.click()
     expect(options).to_have_attribute("aria-expanded", "true")
+    one_view(page)
+    generate(page)
+    id = result_shown(page)
     page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     page.locator("h1").click()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="To the Generate button")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#generate")).to_be_focused()
+    assert id in page.url and page.locator("#wall .tile[data-state=done]").count() == 1, "the page is still the same"

@@ -1,14 +1,17 @@
 """Laws of warping, and the numbers of specs/invs.md (sections 5, 6 and 11), measured there on a unit sphere."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipelines.core.cameras import View, project
-from pipelines.core.warp import Pinhole, hidden, lifted, pinhole, splat
+from pipelines.core.warp import Pinhole, Sheet, hidden, lifted, pinhole, splat
+from tests.pretended_gpu import pretended_gpu
 
 RADIUS, FOV_DEG, SIDE = 3.5, math.degrees(0.702769935131073), 64  # SPAD, cameras
 SHARPNESS = 20.0  # of a sphere of radius 1
@@ -225,6 +228,25 @@ def test_a_camera_opposite_whose_epipole_is_in_the_frame_is_like_any_other():
     front, behind = ray_depth(camera(0)), camera(180)
     (mask,) = hidden(front, camera(0), [behind], 1.0)
     assert (mask[ray_depth(behind) > 0] > 0.7).all()  # all of it is seen from behind, or nearly
+
+
+def test_on_a_gpu_sums_are_made_in_an_order_of_their_own():
+    """There `index_add_` adds whichever comes first, so the same request would give other bytes."""
+    called: set[str] = set()
+
+    class Listens(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            called.add(str(func))
+            return func(*args, **(kwargs or {}))
+
+    sheet = lifted(torch.ones(SIDE, SIDE, 3), ray_depth(camera(0)), camera(0))
+    here = splat([sheet], [camera(20)])
+    with pretended_gpu() as gpu:
+        there = Sheet(*(vars(sheet)[name].to(gpu.device) for name in ("points", "values", "normals", "known", "whole")))
+        with Listens():
+            made = splat([there], [camera(20)])
+        assert (made.values.cpu() - here.values).abs().max() < 1e-5
+    assert any("index_put" in name for name in called) and not any("index_add" in name for name in called)
 
 
 def test_views_together_are_as_views_alone_and_each_time_the_same():

@@ -198,7 +198,7 @@ def test_what_is_hidden_is_painted_and_the_photos_pixels_stay():
     views = (View(30, 10), View(90, 10))
     painted, moved = run(*views), run(*views, fill=WARPED)
     for i in range(len(views)):
-        own = (confidence(painted, i) == 255) & (painted.frames[i].rgba[..., 3] == 255)
+        own = (confidence(painted, i) == 255) & (moved.frames[i].rgba[..., 3] == 255)
         assert own.sum() > 50
         difference = painted.frames[i].rgba[own].astype(int) - moved.frames[i].rgba[own]
         assert np.abs(difference).max() <= 1

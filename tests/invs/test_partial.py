@@ -218,7 +218,7 @@ def test_filled_is_the_object_whole_and_nearer_to_the_truth(azimuth_deg: float, 
     assert (mine & true).sum() > shares_most * (mine | true).sum()
     truth = on_white(it.true.rgba)
     assert psnr_db(on_white(whole), truth) > psnr_db(on_white(it.partial.rgba), truth) + nearer_db
-    assert np.array_equal(whole[it.partial.seen][:, :3], it.partial.rgba[it.partial.seen][:, :3])
+    assert np.array_equal(whole[it.partial.seen], it.partial.rgba[it.partial.seen]), "its edges, too, stay as they are"
     invented = mine & ~it.partial.seen
     near = cv2.dilate(it.partial.seen.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
     assert ((it.partial.hidden > 0) | near)[invented].all(), "and nothing where the photo's camera saw that nothing is"
@@ -232,6 +232,14 @@ def test_small_gaps_are_filled_whatever_the_outline():
     near = cv2.dilate(it.partial.seen.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
     assert near[added].all()
     assert psnr_db(whole[added & it.inside][:, :3], it.true.rgba[added & it.inside][:, :3]) > 12
+
+
+def test_nothing_is_filled_where_the_photo_shows_that_nothing_is():
+    it = case(60)
+    everywhere, nowhere_hidden = np.ones((SIZE, SIZE)), replace(it.partial, hidden=0 * it.partial.hidden)
+    colour = mean_colour(photo()[2])
+    gaps_alone = filled(nowhere_hidden, np.zeros((SIZE, SIZE)), colour)
+    assert np.array_equal(filled(nowhere_hidden, everywhere, colour)[..., 3], gaps_alone[..., 3])
 
 
 def test_where_nothing_is_seen_the_outline_has_the_photos_mean_colour():

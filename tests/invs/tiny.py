@@ -137,8 +137,8 @@ def zoedepth(folder: Path) -> None:
             {"n_bins": 8, "min_depth": 0.001, "max_depth": 10.0, "name": "nyu"},
             {"n_bins": 8, "min_depth": 0.001, "max_depth": 80.0, "name": "kitti"},
         ],
-        num_patch_transformer_layers=1,
-        patch_transformer_hidden_size=128,  # the library allows no other
+        num_patch_transformer_layers=4,
+        patch_transformer_hidden_size=128,  # the library allows no other, nor fewer layers
         patch_transformer_intermediate_size=16,
         patch_transformer_num_attention_heads=2,
     )

@@ -56,6 +56,7 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("cuda:1", "2, 0", "NVIDIA A10G"),
         ("cuda:2", "2,0", "NVIDIA A10G"),
         ("auto", "MIG-0123", "NVIDIA A10G"),
+        ("auto", "GPU-8932f937", "NVIDIA A10G"),  # CUDA knows one by the beginning of its name, the tool does not
     ],
 )
 def test_the_gpu_that_is_told_of_is_the_one_that_is_used(
@@ -77,6 +78,7 @@ def test_a_gpu_that_torch_cannot_use_is_not_silently_replaced_by_the_processor(m
     assert this_machine(Path()).device == "cuda"
     with pytest.raises(TurnaroundError, match=r"built for CUDA 13\.0, and the driver 535\.104 may .*DEVICE=cpu"):
         chosen_place()
+    assert chosen_place(or_processor=True).device.type == "cpu"  # where a GPU was of no use anyway
     monkeypatch.setenv("TURNAROUND_DEVICE", "cpu")
     assert chosen_place().device.type == "cpu"
 
@@ -101,6 +103,9 @@ def test_a_gpu_older_than_torch_was_built_for_is_told(monkeypatch: pytest.Monkey
     with pretended_gpu(24 * GB):
         monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80", "compute_80"])
         assert chosen_place().device == torch.device("cuda:0")
+        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["gfx906", "gfx1100"])  # AMD's
+        assert chosen_place().device == torch.device("cuda:0")
+        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80", "compute_80"])
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (7, 0))
         with pytest.raises(TurnaroundError, match="older than those that the installed torch was built for"):
             chosen_place()

@@ -1,5 +1,6 @@
 """A real Ray on this machine: several workers, some of which die."""
 
+import asyncio
 import dataclasses
 import json
 import os
@@ -37,6 +38,7 @@ from pipelines.runtime.relay import WorkerBug
 from pipelines.runtime.settings import Settings
 from tests.runtime.job_helpers import wait_until
 from tests.runtime.ray_methods import Awaiting, Bug, Meeting, TinyLearned
+from tests.runtime.worker_methods import LosesItsGpu
 from tests.toy_methods import Flat, a_card, a_subject, some_weights
 
 REQUEST = Request(a_subject(96), orbit(2), size_px=96)
@@ -300,6 +302,19 @@ def test_a_replica_takes_the_memory_and_the_share_of_the_gpu_that_the_method_nee
     assert resources(Hungry(), dataclasses.replace(gpu, gpu_memory_bytes=16 * 10**9))["num_gpus"] == 1
     assert "num_gpus" not in resources(Inflate(), gpu)
     assert "num_gpus" not in resources(Hungry(), dataclasses.replace(here, gpu=None, device="cpu"))
+
+
+def test_a_replica_whose_gpu_has_failed_asks_to_be_replaced(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(REGISTER, "share", 1.0)
+    replica = Replica(LosesItsGpu(), share=1.0)
+    replica.check_health()
+
+    async def pieces() -> list[Any]:
+        return [piece async for piece in replica.run(REQUEST)]
+
+    assert asyncio.run(pieces())[-1].lost_device
+    with pytest.raises(RuntimeError, match="CUDA has failed"):
+        replica.check_health()
 
 
 def test_a_replica_with_a_share_of_a_gpu_keeps_models_within_it(monkeypatch: pytest.MonkeyPatch):

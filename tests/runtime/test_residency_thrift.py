@@ -13,7 +13,7 @@ import torch
 
 from pipelines.core.cameras import orbit
 from pipelines.core.errors import Cancelled, TurnaroundError
-from pipelines.runtime import thrift
+from pipelines.runtime import register, thrift
 from pipelines.runtime.compare import Failed, Finished, compare
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.engine import InProcessEngine
@@ -158,6 +158,16 @@ def test_the_figures_are_those_of_the_error_and_of_the_machine() -> None:
     assert "2.7 GB more were needed at one point; this machine has" in str(too_little("for this", CUDA_WORDS, place))
     assert "0.5 MB more" in str(too_little("for this", "you tried to allocate 524288 bytes", None))
     assert "needed" not in str(too_little("for this", "no figures", None))
+
+
+def test_where_the_system_does_not_tell_what_is_free_models_step_aside_all_the_same(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(register, "free_memory_bytes", lambda: 0)
+    monkeypatch.setenv("TURNAROUND_MODEL_GB", "0.00006")  # one layer takes 40 kB
+    models, place = register.Register(steps_aside=lambda place: True), chosen_place()
+    for key in ("a", "b"):
+        report = Report()
+        models.give_back(models.borrow(key, place, lambda place: torch.nn.Linear(100, 100), 40_400, report), report)
+    assert {each.key: each.where for each in models.models()} == {"a": "host", "b": "device"}
 
 
 def test_what_is_free_is_not_told_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch):

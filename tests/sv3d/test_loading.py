@@ -350,6 +350,13 @@ def test_of_many_missing_or_unknown_tensors_five_are_named_and_the_rest_counted(
     assert f" does not have: {', '.join(list(more)[:5])} and 2 more. " in refusal(original)
 
 
+def test_tables_that_others_of_the_authors_models_keep_are_left_out(original: Path):
+    tensors = load_file(original)
+    tables = ("denoiser.sigmas", "conditioner.embedders.0.open_clip.model.attn_mask")
+    rewrite(original, tensors | {name: torch.zeros(4) for name in tables})
+    assert loaded(original).unet
+
+
 @pytest.mark.parametrize("prefix", ["", DIFFUSION, VISUAL])
 def test_another_models_file_is_refused(prefix: str, original: Path):
     rewrite(original, {name: each for name, each in load_file(original).items() if prefix and name.startswith(prefix)})

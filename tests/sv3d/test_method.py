@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pipelines.core.backdrop import off_backdrop, reframed
 from pipelines.core.cameras import View, angle_between, orbit
-from pipelines.core.errors import Cancelled
+from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime import residency
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.method import Frame, Report, Request, Turnaround, options_from
@@ -48,6 +48,12 @@ def run(method: Any, *views: View, report: Report | None = None, seed: int = 0, 
     """Without guidance there is one video only: half the work, and its cameras are the same."""
     chosen = options_from(method.Options, {"steps": 2 * STEPS, "quick": True, "guidance": 1.0} | options)
     return method(Request(SUBJECT, views, seed, chosen, size_px=64), report or Report())
+
+
+def test_a_result_of_before_is_run_again_by_the_old_name_of_its_path():
+    assert options_from(SV3DP.Options, {"path": "sine"}) == options_from(SV3DP.Options, {"camera_path": "sine"})
+    with pytest.raises(TurnaroundError, match="no option 'was'"):
+        options_from(SV3DP.Options, {"was": "path"})
 
 
 def cameras(made: "Turnaround | Watched") -> list[tuple[float, float]]:

@@ -148,14 +148,14 @@ def test_a_run_takes_the_place_of_what_this_page_and_its_wall_have_going(studio:
     job_of(studio, third).cancel()
 
 
-def test_a_press_that_arrives_after_a_later_one_begins_nothing_unless_both_are_wanted(studio: Studio):
-    runs, slow = Runs(shared(studio)), {"visitor": "f" * 32, "last": LastPress()}
+def test_a_press_that_arrives_after_the_one_that_took_its_place_begins_nothing(studio: Studio):
+    runs, slow = Runs(shared(studio)), {"visitor": "f" * 32, "last": (last := LastPress())}
     later, _ = generate(runs, False, True, 1000, **slow, pressed_ms=20)
     assert generate(runs, False, True, 1000, **slow, pressed_ms=10) == (gr.skip(), gr.skip())
+    assert generate(runs, False, False, 50, **slow, pressed_ms=40)[0] == gr.skip() and last.at_ms == 20  # refused
     beside, _ = generate(runs, False, True, 1000, **slow, pressed_ms=15, spec=later, beside=True)
-    assert beside.startswith(f"{later},") and not job_of(studio, later).cancelled.is_set()
-    job_of(studio, later).cancel()
-    job_of(studio, beside).cancel()
+    assert beside.startswith(f"{later},") and not job_of(studio, later).cancelled.is_set() and last.at_ms == 20
+    [job_of(studio, id).cancel() for id in (later, beside)]
 
 
 def test_no_run_is_replaced_that_somebody_still_wants(studio: Studio):

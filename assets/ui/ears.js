@@ -1,6 +1,13 @@
-// Gradio's folds tell ears neither whether they are open nor, among the methods, whose they are.
+// For ears and keyboards. Gradio's folds tell neither whether they are open nor, among the methods, whose they are.
 
 const choices = document.getElementById("choices");
+
+// Followed as a link it would leave the page: its base is another address than its own once that names a result
+document.querySelector("a.skip")?.addEventListener("click", (event) => {
+  event.preventDefault();
+  const [go, stop] = ["generate", "cancel"].map((id) => document.getElementById(id));
+  (go?.checkVisibility() ? go : stop)?.focus();
+});
 
 function tell() {
   for (const fold of choices.querySelectorAll("button.label-wrap")) {

@@ -152,8 +152,14 @@ def main() -> None:
     try:
         bridge.listen()
     finally:
+        import psutil  # Ray brings it
+
+        # All that was started from here, some in groups of its own: it would find out by itself, in a minute or two
+        started = psutil.Process().children(recursive=True)
         bridge.close()
-        # All that was started from here: Ray's agents would find out by themselves, in a minute or two
+        for process in started:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         os.killpg(0, signal.SIGKILL)
 
 

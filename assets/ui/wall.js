@@ -79,7 +79,10 @@ class Wall {
     watch?.("value", () => this._show(props.value, true));
     this._show(props.value, false);
     if (readOnly) return;
-    window.addEventListener("popstate", () => (props.value = returned()));
+    window.addEventListener("popstate", () => {
+      props.value = returned();
+      this._show(props.value, false); // nobody else says so each time
+    });
     document.addEventListener("turnaround:forget", ({ detail }) => this._deleted.add(detail));
   }
 

@@ -7,7 +7,7 @@ import { said, say, translated } from "./words.js";
 export function about(tile, result) {
   const glance = [
     translated(tile.licence ?? ""),
-    typeof tile.seconds === "number" && say("wall.took", { time: duration(tile.seconds) }),
+    typeof tile.seconds === "number" && say("wall.took", { time: duration(tile.seconds, true) }),
     Number.isInteger(tile.seed) && say("wall.seed", { seed: tile.seed }),
   ];
   return made("div", { className: "tile-about" }, [

@@ -234,13 +234,13 @@ export function copyButton(label, text, taken = () => {}) {
   return element;
 }
 
-/** @param {number} seconds @returns {string} */
-export function duration(seconds) {
+/** @param {number} seconds @param {boolean} [measured] and not only estimated @returns {string} */
+export function duration(seconds, measured = false) {
   const number = (value, digits) =>
     value.toLocaleString(undefined, { maximumFractionDigits: digits, minimumFractionDigits: digits });
   if (seconds < 10) return say("wall.seconds", { n: number(seconds, 1) });
   if (seconds < 90) return say("wall.seconds", { n: number(seconds, 0) });
-  if (seconds > 600) return say("wall.minutes", { n: number(seconds / 60, 0) });
+  if (!measured || seconds > 600) return say("wall.minutes", { n: number(seconds / 60, 0) });
   const whole = Math.round(seconds);
   return say("wall.minutes_seconds", { n: number(Math.floor(whole / 60), 0), s: number(whole % 60, 0) });
 }

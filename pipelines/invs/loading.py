@@ -67,7 +67,8 @@ def load_inpainter(found: Fetched, place: Place, check: Callable[[], None] = lam
     def part(name: str, build: Any, dtype: "torch.dtype") -> Any:
         config, file = read_json(found.folder / name / "config.json"), weight_file(found, name)
         config.pop(FINE_TUNED, None)
-        if name == "unet" and (not config.get("sample_size") or _is_of_2022(config)):
+        told = config.get("sample_size")
+        if name == "unet" and (told is None or (told < SAMPLE_SIZE and _is_of_2022(config))):
             config["sample_size"] = SAMPLE_SIZE  # of 2022 some said 32, were corrected, and live on in copies
         stored = stored_in(file)
         return audible(filled(lambda: build.from_config(config), stored, file, place.device, dtype, check=check))

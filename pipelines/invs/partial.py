@@ -103,8 +103,13 @@ def filled(partial: Partial, outline: NDArray[np.floating], colour: NDArray[np.f
     seen = partial.seen[..., None]
     known = np.where(seen, partial.rgba[..., :3] / np.float32(255), np.float32(colour))
     around = bleed(known, np.where(partial.seen, np.float32(1), np.float32(TRACE)))
-    invented = np.dstack([255 * around, np.maximum(partial.rgba[..., 3], 255 * solid)])
-    return np.where(seen, partial.rgba, np.rint(invented).clip(0, 255)).astype(np.uint8)
+    alpha = np.maximum(partial.rgba[..., 3], 255 * solid)
+    # The photo's own edges stay as soft as they are, but for those that have become a seam
+    gaps = (~partial.seen & (solid > 0.5)).astype(np.uint8)
+    edge = partial.seen & (cv2.dilate(gaps, np.ones((3, 3), np.uint8)) == 0)
+    alpha = np.where(edge, partial.rgba[..., 3], alpha)
+    rgb = np.where(seen, partial.rgba[..., :3], 255 * around)
+    return np.rint(np.dstack([rgb, alpha])).clip(0, 255).astype(np.uint8)
 
 
 def mean_colour(subject: Subject) -> NDArray[np.float32]:

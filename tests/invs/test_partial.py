@@ -218,7 +218,11 @@ def test_filled_is_the_object_whole_and_nearer_to_the_truth(azimuth_deg: float, 
     assert (mine & true).sum() > shares_most * (mine | true).sum()
     truth = on_white(it.true.rgba)
     assert psnr_db(on_white(whole), truth) > psnr_db(on_white(it.partial.rgba), truth) + nearer_db
-    assert np.array_equal(whole[it.partial.seen], it.partial.rgba[it.partial.seen]), "its edges, too, stay as they are"
+    assert np.array_equal(whole[it.partial.seen][:, :3], it.partial.rgba[it.partial.seen][:, :3])
+    seam = cv2.dilate((mine & ~it.partial.seen).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    own, joined = it.partial.seen & ~seam, it.partial.seen & seam
+    assert np.array_equal(whole[own], it.partial.rgba[own]) and (it.partial.rgba[own][:, 3] < 200).any(), "soft edges"
+    assert (whole[joined][:, 3] == 255).all() and (it.partial.rgba[joined][:, 3] < 200).any(), "and no seam"
     invented = mine & ~it.partial.seen
     near = cv2.dilate(it.partial.seen.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
     assert ((it.partial.hidden > 0) | near)[invented].all(), "and nothing where the photo's camera saw that nothing is"
@@ -232,6 +236,17 @@ def test_small_gaps_are_filled_whatever_the_outline():
     near = cv2.dilate(it.partial.seen.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
     assert near[added].all()
     assert psnr_db(whole[added & it.inside][:, :3], it.true.rgba[added & it.inside][:, :3]) > 12
+
+
+def test_what_is_clear_to_some_degree_stays_so():
+    _, shown, subject = photo()
+    rgba = shown.rgba.copy()
+    rgba[..., 3] = rgba[..., 3] // 5 * 3
+    glass = Subject(rgba, subject.made, subject.elevation_deg, FILL)
+    view = View(30, PHOTO.elevation_deg)
+    (partial,) = partials([photo_sheet(glass, shown.depth, SIZE, CPU)], glass, shown.depth, [view], SIZE, CPU)
+    whole = filled(partial, outline(30), mean_colour(glass))
+    assert np.median(whole[partial.seen][:, 3]) == np.median(partial.rgba[partial.seen][:, 3]) == 153
 
 
 def test_nothing_is_filled_where_the_photo_shows_that_nothing_is():

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.inflate import drawn_subject
+from bench.sv3d import psnr_db
 from pipelines.core.cameras import View, photo_distance
 from pipelines.core.subject import Making, Subject
 
@@ -153,10 +154,6 @@ def quality(name: str, mesh: Any) -> None:
             )
         aims = f" (aims at 30 with true depth: {AIM_COVERED:.0%}, {AIM_DB:.0f} dB, mask {AIM_MASK:.1%})"
         print(f"{name}, {source}: " + "; ".join(row) + aims, flush=True)
-
-
-def psnr_db(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    return 10 * math.log10(255**2 / max(1e-9, float(np.square(one.astype(float) - other).mean())))
 
 
 def seen_by_photo(

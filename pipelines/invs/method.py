@@ -29,6 +29,7 @@ from pipelines.runtime.weights import Weights
 
 if TYPE_CHECKING:
     from pipelines.core.raster import Renderer
+    from pipelines.core.warp import Sheet
     from pipelines.invs.loading import DepthNetwork, Inpainter
     from pipelines.invs.painting import Measure
     from pipelines.invs.partial import Partial
@@ -176,7 +177,7 @@ class INVS(Method):
             pass
 
     def _run(self, request: Request, report: Report) -> Turnaround:
-        from pipelines.invs.partial import partials, photo_sheet, tinted
+        from pipelines.invs.partial import photo_sheet
 
         options, tell = request.options, Telling(report, "Looking at the photo")
         tell(0.0, "Looking at the photo")
@@ -186,23 +187,8 @@ class INVS(Method):
             tell(MEASURED, "Its depth is known", _depth_picture(depth))
             # 2. What the photo shows of each view
             report.place = chosen_place(or_processor=options.fill == WARPED)  # also where no network works
-            device = report.place.device
-            sheet = photo_sheet(request.subject, depth, request.size_px, device)
-            seen, total = list["Partial"](), len(request.views)
-            at_once = GPU_AT_ONCE if device.type == "cuda" else CPU_AT_ONCE
-            while some := request.views[len(seen) : len(seen) + at_once]:
-                with report.stage("warp"):
-                    made = partials([sheet], request.subject, depth, some, request.size_px, device)
-                for partial in made:
-                    seen.append(replace(partial, depth=None))  # all views are kept, so little of each
-                    number, share = len(seen), MEASURED + (WARPED_SHARE - MEASURED) * len(seen) / total
-                    if options.fill == PAINTED:
-                        said = f"View {number} of {total}: what the photo shows; what is orange is to be painted"
-                        tell(share, said, tinted(partial))
-                    else:
-                        tell(share, f"View {number} of {total}: what the photo shows", partial.rgba)
-                if len(seen) % GIVE_BACK_EVERY == 0:
-                    give_back()  # the work's memory, freed in pieces between what is kept: 8 MB a view would pile up
+            sheet = photo_sheet(request.subject, depth, request.size_px, report.place.device)
+            seen = self._seen(request, sheet, depth, tell, report)
             # 3. What it does not show
             if options.fill == PAINTED:
                 frames, notes = self._painted(request, depth, seen, tell, report)
@@ -211,6 +197,29 @@ class INVS(Method):
         elevation_deg = request.subject.elevation_deg
         told = f"It was told that the photo was taken from {elevation_deg:g} degrees above level."
         return Turnaround(frames, notes=(*notes, told, *_depth_notes(request, depth)))
+
+    def _seen(
+        self, request: Request, sheet: "Sheet", depth: NDArray[np.float32], tell: Telling, report: Report
+    ) -> "list[Partial]":
+        """What the photo shows of each view, as it comes."""
+        from pipelines.invs.partial import partials, tinted
+
+        device, total, seen = sheet.points.device, len(request.views), list["Partial"]()
+        at_once, paints = GPU_AT_ONCE if device.type == "cuda" else CPU_AT_ONCE, request.options.fill == PAINTED
+        while some := request.views[len(seen) : len(seen) + at_once]:
+            with report.stage("warp"):
+                made = partials([sheet], request.subject, depth, some, request.size_px, device)
+            for partial in made:
+                seen.append(replace(partial, depth=None))  # all views are kept, so little of each
+                number, share = len(seen), MEASURED + (WARPED_SHARE - MEASURED) * len(seen) / total
+                if paints:
+                    said = f"View {number} of {total}: what the photo shows; what is orange is to be painted"
+                    tell(share, said, tinted(partial))
+                else:
+                    tell(share, f"View {number} of {total}: what the photo shows", partial.rgba)
+            if len(seen) % GIVE_BACK_EVERY == 0:
+                give_back()  # the work's memory, freed in pieces between what is kept: 8 MB a view would pile up
+        return seen
 
     def _depth(self, request: Request, tell: Telling, report: Report) -> NDArray[np.float32]:
         """[D, D] along the photo camera's z, in world units."""

@@ -80,8 +80,9 @@ class Machine:
 def this_machine(data: Path) -> Machine:
     """Cores, memory, GPU, the free space where `data` is or will be, and what runs took so far."""
     gpu, gpu_memory_bytes = _gpu()
-    device = expected_device()
-    number_bytes = _number_bytes(read_settings().precision, device)
+    settings = read_settings()
+    device = _device(settings.device, gpu)
+    number_bytes = _number_bytes(settings.precision, device)
     return Machine(
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_bytes=memory_bytes(),
@@ -172,7 +173,7 @@ def _gpu() -> tuple[str | None, int]:
         return "ZeroGPU", ZERO_GPU_BYTES
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         return "Apple GPU", int(memory_bytes() * _SHARED)
-    found = nvidia(_chosen_nvidia()) or nvidia()  # a name that CUDA understands and its tool does not
+    found = nvidia(_chosen_nvidia()) or nvidia("")  # a name that CUDA understands and its tool does not
     return (found.name, found.memory_bytes) if found else (None, 0)
 
 
@@ -239,8 +240,10 @@ class Nvidia:
 
 
 @cache
-def nvidia(which: str = "") -> Nvidia | None:
-    """A GPU as its driver tells, by its number or UUID; else the first."""
+def nvidia(which: str) -> Nvidia | None:
+    """A GPU as its driver tells, by its number or UUID; of neither, the first. Where they differ, CUDA may count them
+    otherwise, the fastest first.
+    """
     tool = shutil.which("nvidia-smi")
     if not tool:
         return None

@@ -99,7 +99,7 @@ def _no_such_device(wanted: str, here: str) -> str:
 
 
 def _no_use() -> str:
-    found = nvidia()
+    found = nvidia("")
     driver = found.driver if found else "there is"
     return (
         f"This machine has a GPU that torch cannot use: torch is built for CUDA {torch_cuda()}, and the driver "

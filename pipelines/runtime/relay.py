@@ -66,6 +66,10 @@ LOST = (
 )
 
 
+class GpuLost(TurnaroundError):
+    """To the process that worked on it; another may have it."""
+
+
 class WorkerBug(RuntimeError):
     """A bug in a worker; its text is the trace from there."""
 
@@ -143,7 +147,7 @@ def received(piece: Piece, report: Report) -> Turnaround | None:
         raise MemoryError(piece.trace)
     if piece.lost_device:
         log.error("The GPU is lost to a worker:\n%s", piece.trace)
-        raise TurnaroundError(LOST)
+        raise GpuLost(LOST)
     raise TurnaroundError(piece.sentence) if piece.sentence else WorkerBug(f"In a worker:\n{piece.trace}")
 
 

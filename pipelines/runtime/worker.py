@@ -28,7 +28,7 @@ from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.memory import give_back, keep_little
 from pipelines.runtime.method import Method, Report, Request, Turnaround
 from pipelines.runtime.register import REGISTER
-from pipelines.runtime.relay import LOST, TICK_S, Piece, Problem, received, relayed
+from pipelines.runtime.relay import TICK_S, GpuLost, Piece, Problem, received, relayed
 
 log = logging.getLogger(__name__)
 
@@ -76,21 +76,20 @@ class Worker:
             while True:
                 report.check()
                 piece = child.next(TICK_S)
-                if isinstance(piece, Problem) and piece.lost_device:  # that process can do nothing any more
-                    log.error("The GPU is lost to the worker:\n%s", piece.trace)
-                    child.kill()
-                    raise _Died(None, lost_gpu=True)
                 if piece and (made := received(piece, report)):
                     return made
         except _Died as death:
             if self._closed:
                 raise Cancelled from None
             why = "the system ended it, as when memory runs out" if death.code == -9 else "it crashed"
-            if death.lost_gpu:
-                why = "the GPU failed"
             if partly := method.cut_short(request, report, why, time.monotonic() - began):
                 return partly
-            raise TurnaroundError(LOST if death.lost_gpu else _sentence(method.card.title, death.code)) from death
+            raise TurnaroundError(_sentence(method.card.title, death.code)) from death
+        except GpuLost:  # that process can do nothing any more
+            child.kill()
+            if partly := method.cut_short(request, report, "the GPU failed", time.monotonic() - began):
+                return partly
+            raise
         except KeyboardInterrupt:  # whoever is in such a hurry does not wait for a method to hear of it
             child.kill()
             raise
@@ -119,10 +118,10 @@ class Worker:
 
 
 class _Died(Exception):
-    def __init__(self, code: int | None, lost_gpu: bool = False) -> None:
+    def __init__(self, code: int | None) -> None:
         super().__init__(f"exit code {code}")
-        self.code, self.lost_gpu = code, lost_gpu
-        """The code is None if it was ended by us."""
+        self.code = code
+        """None if it was ended by us."""
 
 
 class _Child:

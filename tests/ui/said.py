@@ -56,7 +56,7 @@ def spoken_modules() -> list[Path]:
 
 # --- Which of their texts ---------------------------------------------------------------------------------------------
 
-_SPOKEN_ERRORS = ("TurnaroundError", "StorageError")
+_SPOKEN_ERRORS = ("TurnaroundError", "StorageError", "GpuLost")
 _UNHEARD = re.compile(r"^(log|logging|warnings|re|gc|os|sys|subprocess)\.|\.stage$|\.encode$|Thread$|Bug$|^print$")
 _FORMAT = re.compile(r"\{\w*(:[^{}]*)?\}")
 

@@ -23,6 +23,7 @@ MASK_PX, LATENT_PX = 128, 64  # of the mask's side, and of an inpainter's latent
 THICKER = MASK_PX // LATENT_PX  # of the mask's pixels: one of the latent's, as specs/invs.md, 6, has it
 THIN_COVERAGE, FULL_COVERAGE = 0.25, 0.75  # between them, edges fade
 GAP_SHARE = 1 / 48  # of the side: what is closed without an inpainter
+SEAM_SHARE = 1 / 64  # of the side: how wide a soft edge may have become where the surface is stretched
 TRACE = 1e-6  # of a seen pixel's weight
 
 TINT, LEAST_TINT = (255, 140, 0), 80  # orange
@@ -106,7 +107,8 @@ def filled(partial: Partial, outline: NDArray[np.floating], colour: NDArray[np.f
     alpha = np.maximum(partial.rgba[..., 3], 255 * solid)
     # The photo's own edges stay as soft as they are, but for those that have become a seam
     gaps = (~partial.seen & (solid > 0.5)).astype(np.uint8)
-    edge = partial.seen & (cv2.dilate(gaps, np.ones((3, 3), np.uint8)) == 0)
+    width = 2 * max(1, round(SEAM_SHARE * len(gaps))) + 1
+    edge = partial.seen & (cv2.dilate(gaps, np.ones((width, width), np.uint8)) == 0)
     alpha = np.where(edge, partial.rgba[..., 3], alpha)
     rgb = np.where(seen, partial.rgba[..., :3], 255 * around)
     return np.rint(np.dstack([rgb, alpha])).clip(0, 255).astype(np.uint8)

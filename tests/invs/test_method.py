@@ -198,7 +198,7 @@ def test_what_is_hidden_is_painted_and_the_photos_pixels_stay():
     painted, moved = run(*views), run(*views, fill=WARPED)
     for i in range(len(views)):
         # Where the colours around begin, edges that were soft are none any more
-        away = cv2.erode((confidence(moved, i) == 255).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        away = cv2.erode((confidence(moved, i) == 255).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         own = (confidence(painted, i) == 255) & (moved.frames[i].rgba[..., 3] == 255) & away
         assert own.sum() > 50
         difference = painted.frames[i].rgba[own].astype(int) - moved.frames[i].rgba[own]

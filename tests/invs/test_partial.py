@@ -219,7 +219,7 @@ def test_filled_is_the_object_whole_and_nearer_to_the_truth(azimuth_deg: float, 
     truth = on_white(it.true.rgba)
     assert psnr_db(on_white(whole), truth) > psnr_db(on_white(it.partial.rgba), truth) + nearer_db
     assert np.array_equal(whole[it.partial.seen][:, :3], it.partial.rgba[it.partial.seen][:, :3])
-    seam = cv2.dilate((mine & ~it.partial.seen).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    seam = cv2.dilate((mine & ~it.partial.seen).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     own, joined = it.partial.seen & ~seam, it.partial.seen & seam
     assert np.array_equal(whole[own], it.partial.rgba[own]) and (it.partial.rgba[own][:, 3] < 200).any(), "soft edges"
     assert (whole[joined][:, 3] == 255).all() and (it.partial.rgba[joined][:, 3] < 200).any(), "and no seam"

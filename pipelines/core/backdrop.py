@@ -58,7 +58,7 @@ def off_backdrop(rgb: NDArray[np.uint8], grey: int) -> NDArray[np.uint8]:
     picture = rgb.astype(np.float32)
     found = _backdrop(picture, grey)
     if found is None:
-        return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
+        return opaque(rgb)
     backdrop, noise = found
     away = np.abs(picture - backdrop).max(axis=-1)  # [S, S], in grey levels
     inside = _object(away, noise, holes=grey != WHITE)
@@ -68,6 +68,11 @@ def off_backdrop(rgb: NDArray[np.uint8], grey: int) -> NDArray[np.uint8]:
     if clear.any() and not clear.all():
         colours[clear] = bleed(colours / 255, alpha)[clear] * 255
     return np.rint(np.dstack([colours, 255 * alpha]).clip(0, 255)).astype(np.uint8)
+
+
+def opaque(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture [S, S, 3] with its backdrop, [S, S, 4]."""
+    return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
 
 
 def _window(rgba: NDArray[np.uint8], side: float, size_px: int) -> Plane:

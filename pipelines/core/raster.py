@@ -12,10 +12,8 @@ A frame is made in two steps:
 """
 
 import math
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +25,7 @@ from pipelines.core.cameras import FOV_DEG, View, camera_from_world, intrinsics
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.mesh import Mesh, checked_mesh
 from pipelines.core.shade import Floats, Fragments, Light, Surface, plane_rows
+from pipelines.core.side_by_side import side_by_side
 
 NEAR = 0.02  # world units; what is nearer to the camera is cut off. The subject's longest side is 1
 MAX_FACES = 2**24  # triangle numbers travel as float32, which counts without gaps up to here
@@ -92,21 +91,16 @@ class Renderer:
         supersample: int = 2,
         report: Callable[[float, str, NDArray[np.uint8] | None], Any] | None = None,
     ) -> list[Rendered]:
-        """All `views`, in their order, on up to four cores. Whatever `report` raises stops the work within a frame."""
+        """All `views`, in their order, side by side. Whatever `report` raises stops the work within a frame."""
+
+        def render(view: View) -> Rendered:
+            return self.render(view, unit_distance, size_px, fov_deg=fov_deg, supersample=supersample)
+
         frames: list[Rendered] = []
-        with ThreadPoolExecutor(min(len(views) or 1, os.cpu_count() or 1, 4)) as pool:
-            jobs = [
-                pool.submit(self.render, view, unit_distance, size_px, fov_deg=fov_deg, supersample=supersample)
-                for view in views
-            ]
-            try:
-                for job in jobs:
-                    frames.append(job.result())
-                    if report is not None:
-                        report(len(frames) / len(jobs), f"View {len(frames)} of {len(jobs)}", frames[-1].rgba)
-            finally:
-                for job in jobs:
-                    job.cancel()
+        for frame in side_by_side(render, views):
+            frames.append(frame)
+            if report is not None:
+                report(len(frames) / len(views), f"View {len(frames)} of {len(views)}", frame.rgba)
         return frames
 
     def _project(self, view: View, unit_distance: float, size_px: int, fov_deg: float) -> "Scene | None":

@@ -85,6 +85,7 @@ class Painting:
 
     def _paint(self, which: Sequence[int]) -> None:
         from pipelines.core.backdrop import off_backdrop, reframed
+        from pipelines.core.side_by_side import side_by_side
         from pipelines.invs.inpainting import composed, developed, draw, shown
 
         request, parts, chosen = self.request, self.parts, self.sampling
@@ -106,9 +107,10 @@ class Painting:
             latents = draw(parts, told, chosen, [_seed(request.seed, view) for view in views], each_step)
         with self.report.stage("decode"):
             pictures = developed(parts, latents)
-        for i, view, rgb, partial in zip(which, views, pictures, given, strict=True):
+        with self.report.stage("cut out"):
+            cutouts = list(side_by_side(lambda rgb: off_backdrop(rgb, WHITE), list(pictures)))
+        for i, view, drawn, partial in zip(which, views, cutouts, given, strict=True):
             with self.report.stage("cut out"):
-                drawn = off_backdrop(rgb, WHITE)
                 rgba, own = composed(self.seen[i], reframed(drawn, 1.0, request.size_px))
             if self.measure and any(j != i and self._is_right(j) == self._is_right(i) for j in self._left()):
                 with self.report.stage("depth"):

@@ -161,11 +161,10 @@ class Family(Method):
         return resident(key, lambda place: load(found, place, kept, check), size_bytes, report)
 
     def _run(self, request: Request, report: Report) -> Turnaround:
-        from pipelines.core.backdrop import off_backdrop, reframed, zoomed_fov_deg
+        from pipelines.core.backdrop import opaque, zoomed_fov_deg
 
         if _asks_for_the_photo(request):
-            photo, rgba = _photos_view(request), reframed(request.subject.rgba, 1.0, request.size_px)
-            own = tuple(Frame(photo, rgba, view) for view in request.views)
+            own = tuple(Frame(_photos_view(request), request.subject.rgba, view) for view in request.views)
             return Turnaround(own, notes=("This is the photo itself: nothing had to be drawn.",))
 
         tell = Telling(report, "Loading the model")
@@ -175,19 +174,36 @@ class Family(Method):
             path = self.path(request, parts.sizes.frames)
             pictures, thrifty = self._pictures(parts, request, path, tell, report)
 
-        # 4. Off the white, and at the photo's scale. The last frame is the photo itself, as the authors have it
-        clockwise, frames = read_settings().sv3d_clockwise, list[Frame]()
-        zoom = request.subject.fill / PHOTO_FILL
-        with report.stage("cut out"):
-            for i, (view, rgb) in enumerate(zip(path.views(clockwise), pictures, strict=True)):
-                last = i + 1 == len(pictures)
-                rgba, scale = (request.subject.rgba, 1.0) if last else (off_backdrop(rgb, WHITE), zoom)
-                frames.append(Frame(view, reframed(rgba, scale, request.size_px), nearest(view, request.views)))
-                tell(DECODED + (1 - DECODED) * (i + 1) / len(pictures), f"Cutting out view {i + 1}", frames[-1].rgba)
+        views = path.views(read_settings().sv3d_clockwise)
+        frames = [
+            Frame(view, opaque(rgb), nearest(view, request.views)) for view, rgb in zip(views, pictures, strict=True)
+        ]
         if len(request.views) == 1:
             frames = [min(frames, key=lambda frame: angle_between(frame.view, request.views[0]))]
+        fov_deg = zoomed_fov_deg(FOV_DEG, request.subject.fill / PHOTO_FILL)
         notes = (*self._notes(request, frames, parts.sizes.side_px), *thrifty)
-        return Turnaround(tuple(frames), fov_deg=zoomed_fov_deg(FOV_DEG, zoom), notes=notes)
+        return Turnaround(tuple(frames), fov_deg=fov_deg, notes=notes)
+
+    def _finish(self, made: Turnaround, request: Request, report: Report) -> Turnaround:
+        from pipelines.core.backdrop import off_backdrop, reframed
+        from pipelines.core.side_by_side import side_by_side
+
+        # 4. Off the white, and at the photo's scale. The last frame is the photo itself, as the authors have it
+        photo, zoom = _photos_view(request), request.subject.fill / PHOTO_FILL
+
+        def cut_out(frame: Frame) -> Frame:
+            if angle_between(frame.view, photo) < EXACT_DEG:
+                return replace(frame, rgba=reframed(request.subject.rgba, 1.0, request.size_px))
+            drawn = off_backdrop(frame.rgba[..., :3], WHITE)
+            return replace(frame, rgba=reframed(drawn, zoom, request.size_px))
+
+        frames = list[Frame]()
+        with report.stage("cut out"):
+            for frame in side_by_side(cut_out, made.frames):
+                frames.append(frame)
+                share = len(frames) / len(made.frames)
+                report(DECODED + (1 - DECODED) * share, f"Cutting out view {len(frames)}", frame.rgba)
+        return replace(made, frames=tuple(frames))
 
     def _pictures(
         self, parts: "Parts", request: Request, path: Path, tell: Telling, report: Report
@@ -195,7 +211,7 @@ class Family(Method):
         """The frames on white, [S, S, 3] each, and what was done where memory was short."""
         import torch
 
-        from pipelines.core.backdrop import on_backdrop
+        from pipelines.core.backdrop import on_backdrop, opaque
         from pipelines.core.latent_preview import fitted
         from pipelines.sv3d.sampling import as_input, camera_numbers, decoded, draw, see
 
@@ -241,7 +257,7 @@ class Family(Method):
                 with report.stage("decode"):
                     pictures.extend(decoded(parts, latents[len(pictures) : len(pictures) + thrift.at_once]))
                 share = DRAWN + (DECODED - DRAWN) * len(pictures) / sizes.frames
-                tell(share, f"View {len(pictures)} of {sizes.frames} is done", _opaque(pictures[-1]))
+                tell(share, f"View {len(pictures)} of {sizes.frames} is done", opaque(pictures[-1]))
             return thrift
 
         decoding, also_offloaded = thriftily(decode_with, frames, report, tiling=False)
@@ -281,12 +297,6 @@ def _glimpse(colours: "LatentColours", latent: "Tensor", side_px: int) -> "NDArr
     from pipelines.sv3d.sampling import LATENT_SCALE
 
     return colours.of((latent / LATENT_SCALE).cpu().numpy(), side_px)
-
-
-def _opaque(rgb: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
-    import numpy as np
-
-    return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
 
 
 def _photos_view(request: Request) -> View:

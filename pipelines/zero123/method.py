@@ -33,6 +33,8 @@ from pipelines.zero123.cameras import (
 from pipelines.zero123.sources import CHECKPOINTS, MIT, NON_COMMERCIAL, STABLE_ZERO123, ZERO123, ZERO123_XL
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from pipelines.zero123.diffusion import Photo, Sampling
@@ -217,15 +219,21 @@ class Drawing:
         import torch
 
         from pipelines.core.backdrop import off_backdrop, reframed
+        from pipelines.core.side_by_side import side_by_side
         from pipelines.zero123.diffusion import develop
 
         request, first = self.request, len(self.frames)
         with self.report.stage("decode"):
             pictures = develop(self.parts, torch.stack(self.latents[first : first + at_once]))
-        for rgb, camera in zip(pictures, self._cameras(first, first + len(pictures)), strict=True):
-            with self.report.stage("cut out"):
-                zoom = camera.zoom * request.subject.fill / PHOTO_FILL
-                rgba = reframed(off_backdrop(rgb, WHITE), zoom, request.size_px)
+
+        def cut_out(drawn: "tuple[NDArray[np.uint8], Camera]") -> "NDArray[np.uint8]":
+            rgb, camera = drawn
+            return reframed(off_backdrop(rgb, WHITE), camera.zoom * request.subject.fill / PHOTO_FILL, request.size_px)
+
+        with self.report.stage("cut out"):
+            drawn = zip(pictures, self._cameras(first, first + len(pictures)), strict=True)
+            cutouts = list(side_by_side(cut_out, list(drawn)))
+        for rgba in cutouts:
             view = request.views[len(self.frames)]
             self.frames.append(Frame(view, rgba, view))
             self.report.keep(self.frames[-1], self.fov_deg)

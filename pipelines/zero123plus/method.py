@@ -7,7 +7,7 @@ embedding; the recipe is in `grid.py`.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.runtime import weights
@@ -120,9 +120,9 @@ class Zero123Plus(Method):
         return resident(key, lambda place: load(found.folder, place, check), size_bytes, report)
 
     def _run(self, request: Request, report: Report) -> Turnaround:
-        from pipelines.core.backdrop import off_backdrop, reframed, zoomed_fov_deg
-        from pipelines.zero123plus.grid import GREY, Settings, develop, draw
-        from pipelines.zero123plus.tiles import cut_apart, zoom_to_fill
+        from pipelines.core.backdrop import opaque
+        from pipelines.zero123plus.grid import Settings, develop, draw
+        from pipelines.zero123plus.tiles import cut_apart
 
         options: Options = request.options
         chosen = Settings(options.steps, options.guidance, request.seed)
@@ -140,19 +140,31 @@ class Zero123Plus(Method):
         with listening(tell.still), self._model(options, tell.still, report) as parts:
             grid, thrifty = thriftily(picture_with, 1, report)
 
-        # 2. Cut apart and off its grey, and at the photo's scale
-        cutouts: list[NDArray[np.uint8]] = []
+        # 2. Cut apart
+        frames = tuple(
+            Frame(view, opaque(tile), nearest(view, request.views))
+            for view, tile in zip(fixed_views(options.version), cut_apart(grid), strict=True)
+        )
+        return Turnaround(frames, notes=thrifty)
+
+    def _finish(self, made: Turnaround, request: Request, report: Report) -> Turnaround:
+        from pipelines.core.backdrop import off_backdrop, reframed, zoomed_fov_deg
+        from pipelines.zero123plus.grid import GREY
+        from pipelines.zero123plus.tiles import zoom_to_fill
+
+        # 3. Off the grey, and at the photo's scale
+        version, cutouts = request.options.version, list["NDArray[np.uint8]"]()
         with report.stage("cut out"):
-            for i, tile in enumerate(cut_apart(grid)):
-                cutouts.append(off_backdrop(tile, GREY))
-                tell(CUT_OUT + (1 - CUT_OUT) * i / VIEWS, f"Cutting out view {i + 1} of {VIEWS}", cutouts[-1])
-            zoom = zoom_to_fill(options.version, cutouts, request.subject.fill)
+            for i, frame in enumerate(made.frames):
+                cutouts.append(off_backdrop(frame.rgba[..., :3], GREY))
+                report(CUT_OUT + (1 - CUT_OUT) * i / VIEWS, f"Cutting out view {i + 1} of {VIEWS}", cutouts[-1])
+            zoom = zoom_to_fill(version, cutouts, request.subject.fill)
             frames = tuple(
-                Frame(view, reframed(rgba, zoom, request.size_px), nearest(view, request.views))
-                for view, rgba in zip(fixed_views(options.version), cutouts, strict=True)
+                replace(frame, rgba=reframed(rgba, zoom, request.size_px))
+                for frame, rgba in zip(made.frames, cutouts, strict=True)
             )
-        fov_deg = zoomed_fov_deg(FOV_DEG[options.version], zoom)
-        return Turnaround(frames, fov_deg=fov_deg, notes=(*_notes(options.version, request, zoom), *thrifty))
+        notes = (*_notes(version, request, zoom), *made.notes)
+        return replace(made, frames=frames, fov_deg=zoomed_fov_deg(FOV_DEG[version], zoom), notes=notes)
 
 
 def _memory_bytes(machine: Machine) -> int:

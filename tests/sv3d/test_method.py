@@ -145,6 +145,16 @@ def test_each_camera_has_the_picture_that_was_drawn_for_it_cut_out_at_the_photos
     assert watched.fov_deg == pytest.approx(2 * math.degrees(math.atan(math.tan(math.radians(33.8) / 2) / zoom)))
 
 
+def test_a_lent_gpu_is_given_back_before_anything_is_cut_out(orbit_of_p: tuple[Turnaround, Any]):
+    chosen = options_from(SV3DP.Options, {"steps": 2 * STEPS, "quick": True, "guidance": 1.0})
+    request = Request(SUBJECT, orbit(FRAMES, 10), 0, chosen, size_px=64)
+    drawn = SV3DP().begin(request, Report())
+    assert all((frame.rgba[..., 3] == 255).all() for frame in drawn.frames) and "cut out" not in drawn.stage_seconds
+    done = SV3DP().finish(drawn, request, Report())
+    for frame, whole in zip(done.frames, orbit_of_p[0].frames, strict=True):
+        assert np.array_equal(frame.rgba, whole.rgba)
+
+
 def test_the_photo_is_shown_to_the_network_on_white_and_fills_nine_tenths_of_it(watched: Watched):
     side = len(watched.photo)
     assert (watched.photo[[0, 0, -1, -1], [0, -1, 0, -1]] == 255).all()

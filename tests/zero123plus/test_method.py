@@ -63,6 +63,12 @@ def test_six_views_come_with_their_true_angles(usual: Turnaround) -> None:
     assert {"encode", "denoise", "decode", "cut out"} <= usual.stage_seconds.keys()
 
 
+def test_a_lent_gpu_is_given_back_before_anything_is_cut_out(usual: Turnaround) -> None:
+    drawn = Zero123Plus().begin(asked(), Report())
+    assert all((frame.rgba[..., 3] == 255).all() for frame in drawn.frames) and "cut out" not in drawn.stage_seconds
+    assert pictures(Zero123Plus().finish(drawn, asked(), Report())) == pictures(usual)
+
+
 def test_whatever_was_asked_the_pictures_are_the_same_and_the_nearest_is_named(usual: Turnaround) -> None:
     views = orbit(8, 10)
     made = run(*views)

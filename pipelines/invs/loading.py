@@ -9,7 +9,8 @@ from pipelines.core.errors import TurnaroundError
 from pipelines.invs.sources import FINE_TUNED, TASK
 from pipelines.runtime.residency import Place
 from pipelines.runtime.telling import audible
-from pipelines.runtime.tensors import filled, pretrained, read_json, stored_in, with_channels_last
+from pipelines.runtime.tensors import damaged, filled, read_json, stored_in, with_channels_last
+from pipelines.runtime.thrift import is_out_of_memory
 from pipelines.runtime.weights import Fetched
 
 if TYPE_CHECKING:
@@ -62,29 +63,32 @@ def load_inpainter(found: Fetched, place: Place, check: Callable[[], None] = lam
     import torch
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-    from transformers import CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-    def part(name: str, build: Any, dtype: "torch.dtype") -> Any:
+    def part(name: str, build: Callable[[dict[str, Any]], Any], dtype: "torch.dtype") -> Any:
         config, file = read_json(found.folder / name / "config.json"), weight_file(found, name)
         config.pop(FINE_TUNED, None)
         told = config.get("sample_size")
         if name == "unet" and (told is None or (told < SAMPLE_SIZE and _is_of_2022(config))):
             config["sample_size"] = SAMPLE_SIZE  # of 2022 some said 32, were corrected, and live on in copies
-        stored = stored_in(file)
-        return audible(filled(lambda: build.from_config(config), stored, file, place.device, dtype, check=check))
+        return audible(filled(lambda: build(config), stored_in(file), file, place.device, dtype, check=check))
 
-    unet = part("unet", UNet2DConditionModel, place.dtype)
+    def text_encoder(config: dict[str, Any]) -> Any:
+        told = CLIPTextConfig.from_dict(config)
+        told._attn_implementation = "sdpa"
+        return CLIPTextModel(told)
+
+    unet = part("unet", UNet2DConditionModel.from_config, place.dtype)
     if unet.config["in_channels"] != CHANNELS:
         raise TurnaroundError(
             f"{found.source.repository} is not an inpainter: its UNet takes {unet.config['in_channels']} channels, "
             f"and inpainting needs {CHANNELS}. Choose other weights."
         )
-    variant = "fp16" if ".fp16." in weight_file(found, "text_encoder").name else None
     return Inpainter(
         unet=unet,
         # In full precision: white in 8 bits of bfloat16 shows bands
-        vae=with_channels_last(part("vae", AutoencoderKL, torch.float32), place),
-        text_encoder=audible(pretrained(CLIPTextModel, found.folder / "text_encoder", place, variant=variant)),
+        vae=with_channels_last(part("vae", AutoencoderKL.from_config, torch.float32), place),
+        text_encoder=part("text_encoder", text_encoder, place.dtype),
         tokenizer=CLIPTokenizer.from_pretrained(found.folder / "tokenizer", local_files_only=True),
         scheduler=read_json(found.folder / "scheduler" / "scheduler_config.json"),
         fine_tuned=read_json(found.folder / "unet" / "config.json").get(FINE_TUNED) == TASK,
@@ -100,15 +104,41 @@ def _is_of_2022(config: dict[str, Any]) -> bool:
 
 
 def load_depth(found: Fetched, is_zoe: bool, place: Place, check: Callable[[], None] = lambda: None) -> DepthNetwork:
-    import torch
     from transformers import DepthAnythingForDepthEstimation, ZoeDepthForDepthEstimation
 
     kind = ZoeDepthForDepthEstimation if is_zoe else DepthAnythingForDepthEstimation
     check()
-    # In full precision: the steps of bfloat16 would make stairs of a slope
-    network = audible(pretrained(kind, found.folder, place, torch.float32))
+    network = audible(_pretrained(kind, found.folder, place))
     check()
     return DepthNetwork(network, is_zoe, place)
+
+
+def _pretrained(kind: Any, folder: Path, place: Place) -> Any:
+    """A network with transformers' own way of reading, which knows today's names for those in old files.
+
+    In full precision: the steps of bfloat16 would make stairs of a slope. All of its tensors, or the name of one that
+    is missing: none is ever left at random.
+    """
+    import torch
+    from safetensors import SafetensorError
+
+    try:
+        network, info = kind.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # told below, with the tensor's name
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, LookupError, EOFError, RuntimeError, SafetensorError) as problem:
+        if is_out_of_memory(problem):
+            raise
+        raise damaged(folder / "config.json", "or one beside it cannot be read") from problem
+    if wrong := [*sorted(info["missing_keys"]), *sorted(str(key[0]) for key in info["mismatched_keys"])]:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise damaged(folder / "config.json", f"lacks the tensor {wrong[0]}{more}, or has it in another size")
+    return network.eval().requires_grad_(False).to(place.device)
 
 
 def weight_file(found: Fetched, part: str) -> Path:

@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Attention layers of a VAE as diffusers spelt them before 0.18; many files of Stable Diffusion's own still have them
-OLD_SPELLINGS = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
+# How published files still spell what the libraries spell otherwise now
+OLD_SPELLINGS = {
+    # Attention layers of a VAE in diffusers before 0.18
+    ".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0.",
+    # All of a CLIP in transformers before 5, which has these where there is a projection beside them
+    "text_model.": "", "vision_model.": "",
+}  # fmt: skip
 
 Stored = Iterable[tuple[str, Callable[[], "Tensor"]]]
 """Names of tensors, and how to read each."""
@@ -85,33 +90,6 @@ def with_channels_last(decoder: "M", place: "Place") -> "M":
     import torch
 
     return decoder.to(memory_format=torch.channels_last) if place.device.type == "cpu" else decoder  # pyright: ignore
-
-
-def pretrained(kind: Any, folder: Path, place: "Place", dtype: "torch.dtype | None" = None, **more: Any) -> Any:
-    """A network of transformers' with its own way of reading, where names in files are not names in modules.
-
-    All of its tensors, or the name of one that is missing: none is ever left at random.
-    """
-    from safetensors import SafetensorError
-
-    try:
-        part, info = kind.from_pretrained(
-            folder,
-            dtype=dtype or place.dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            ignore_mismatched_sizes=True,  # told below, with the tensor's name
-            output_loading_info=True,
-            **more,
-        )
-    except (OSError, ValueError, LookupError, EOFError, RuntimeError, SafetensorError) as problem:
-        if is_out_of_memory(problem):
-            raise
-        raise damaged(folder / "config.json", "or one beside it cannot be read") from problem
-    if wrong := [*sorted(info["missing_keys"]), *sorted(str(key[0]) for key in info["mismatched_keys"])]:
-        more_of_it = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        raise damaged(folder / "config.json", f"lacks the tensor {wrong[0]}{more_of_it}, or has it in another size")
-    return part.eval().requires_grad_(False).to(place.device)
 
 
 def stored_in(file: Path) -> Iterator[tuple[str, Callable[[], "Tensor"]]]:

@@ -69,18 +69,11 @@ def load(folder: Path, place: Place, check: Callable[[], None] = lambda: None) -
     stored = below("mlp.", stored_in(renderer))
     mlp = filled(lambda: make_mlp(**mlp_shape), stored, renderer, processor, torch.float32, check=check)
 
-    # 2. What sees the photo. The file is of a time when all names began with "vision_model.".
+    # 2. What sees the photo
     seen_shape = CLIPVisionConfig(**read_json(folder / "image_encoder/config.json"))
     file = folder / "image_encoder/model.fp16.safetensors"
-    encoder = filled(
-        lambda: make_encoder(seen_shape),
-        stored_in(file),
-        file,
-        device,
-        place.dtype,
-        today=lambda name, known: name.removeprefix("vision_model."),
-        check=check,
-    )
+    stored = stored_in(file)
+    encoder = filled(lambda: make_encoder(seen_shape), stored, file, device, place.dtype, check=check)
 
     # 3. What thinks of an object
     prior_shape = read_json(folder / "prior/config.json")

@@ -91,20 +91,11 @@ def _part(
     place: Place,
     dtype: "torch.dtype",
     check: Callable[[], None],
-    prefix: str = "",
 ) -> Any:
-    """One network as its configuration tells. `prefix`: of names that transformers has no more."""
+    """One network as its configuration tells."""
     told = read_json(folder / "config.json")
     file = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), folder / WEIGHT_FILES[0])
-    return filled(
-        lambda: build(told),
-        stored_in(file),
-        file,
-        place.device,
-        dtype,
-        today=lambda name, known: name if name in known else name.removeprefix(prefix),
-        check=check,
-    )
+    return filled(lambda: build(told), stored_in(file), file, place.device, dtype, check=check)
 
 
 def _clip(kind: Any, told: dict[str, Any]) -> Any:
@@ -123,7 +114,7 @@ def _empty_prompt(folder: Path, place: Place, check: Callable[[], None]) -> "Ten
     def build(told: dict[str, Any]) -> Any:
         return make(_clip(CLIPTextConfig, told))
 
-    text_encoder = _part(folder / "text_encoder", build, place, place.dtype, check, prefix="text_model.")
+    text_encoder = _part(folder / "text_encoder", build, place, place.dtype, check)
     length = text_encoder.config.max_position_embeddings  # 77
     tokens = tokenizer("", padding="max_length", max_length=length, return_tensors="pt").input_ids  # [1, 77]
     with torch.no_grad():

@@ -43,6 +43,14 @@ def spell_as_in_2022(file: Path) -> None:
     save_file(tensors, file, metadata={"format": "pt"})
 
 
+def spell_text_encoder(file: Path, prefix: str) -> None:
+    """With "text_model.", as all published ones are; without, as transformers has it since 5."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = {name.removeprefix("text_model."): tensor for name, tensor in load_file(file).items()}
+    save_file({prefix + name: tensor for name, tensor in tensors.items()}, file, metadata={"format": "pt"})
+
+
 def inpainter(folder: Path, channels: int = 9) -> None:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel

@@ -151,6 +151,13 @@ def angle_between(a: View, b: View) -> float:
     return math.degrees(math.atan2(float(np.linalg.norm(np.cross(here, there))), float(here @ there)))
 
 
+def turn_between(a: View, b: View) -> float:
+    """Degrees by which one camera is turned from the other. Straight above and below, where all azimuths look the same
+    way, that is what tells their pictures apart."""
+    difference = world_from_camera(a, 1.0)[:3, :3] - world_from_camera(b, 1.0)[:3, :3]
+    return math.degrees(2 * math.asin(min(1.0, float(np.linalg.norm(difference)) / math.sqrt(8))))
+
+
 def photo_distance(fill: float, fov_deg: float = FOV_DEG) -> float:
     """How far the camera of `distance` 1 stands, in world units.
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.core.latent_preview import LatentColours, fitted
 from pipelines.invs.partial import Partial
+from pipelines.runtime.tensors import as_pixels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,9 +143,7 @@ def developed(parts: "Inpainter", latents: "Tensor") -> NDArray[np.uint8]:
 
     with torch.inference_mode():
         scaled = latents / parts.vae.config["scaling_factor"]
-        pictures = torch.cat([parts.vae.decode(each[None]).sample for each in scaled])
-        rgb = ((pictures.nan_to_num() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return rgb.permute(0, 2, 3, 1).cpu().numpy()
+        return as_pixels(torch.cat([parts.vae.decode(each[None]).sample for each in scaled]))
 
 
 def composed(partial: Partial, drawn: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.core.cameras import FOV_DEG, MAX_VIEWS, View, angle_between, checked_number
+from pipelines.core.cameras import FOV_DEG, MAX_VIEWS, View, checked_number, turn_between
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.mesh import Mesh, checked_mesh
 from pipelines.core.subject import Subject
@@ -198,7 +198,7 @@ class Frame:
 
     @property
     def exact(self) -> bool:
-        return angle_between(self.view, self.asked) < EXACT_DEG and math.isclose(
+        return turn_between(self.view, self.asked) < EXACT_DEG and math.isclose(
             self.view.distance, self.asked.distance, rel_tol=1e-6
         )
 

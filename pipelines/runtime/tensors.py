@@ -10,6 +10,9 @@ from pathlib import Path
 from pickle import UnpicklingError  # only to recognise it
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.thrift import is_out_of_memory
 
@@ -115,6 +118,19 @@ def stored_in(file: Path) -> Iterator[tuple[str, Callable[[], "Tensor"]]]:
         if is_out_of_memory(problem):
             raise
         raise damaged(file, "cannot be read") from problem
+
+
+def as_pixels(decoded: "Tensor") -> NDArray[np.uint8]:
+    """What a VAE decoded [N, 3, H, W], in -1..1, as pictures [N, H, W, 3]."""
+    import torch
+
+    if not decoded.isfinite().all():
+        raise TurnaroundError(
+            "The network made numbers that are no picture: its weights are damaged, or this device is too coarse. "
+            "Try another seed; if it happens again, fetch the weights anew, or run it with "
+            "TURNAROUND_PRECISION=float32."
+        )
+    return ((decoded + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def read_json(file: Path) -> dict[str, Any]:

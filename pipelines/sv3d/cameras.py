@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.core.cameras import View, angle_between, wrap_azimuth
+from pipelines.core.cameras import View, turn_between, wrap_azimuth
 
 FRAMES = 21
 # The authors' plots let azimuth grow counter-clockwise seen from above, as ours does. No weights were at hand to see it
@@ -104,7 +104,7 @@ def through(asked: Sequence[View], elevation_deg: float, clockwise: bool = False
 
 
 def nearest(view: View, asked: Sequence[View]) -> View:
-    return min(asked, key=lambda each: (angle_between(view, each), abs(each.distance - view.distance)))
+    return min(asked, key=lambda each: (turn_between(view, each), abs(each.distance - view.distance)))
 
 
 def _over(azimuth_deg: float, height_deg: float, elevation_deg: float, count: int) -> Path:
@@ -120,7 +120,7 @@ def _over(azimuth_deg: float, height_deg: float, elevation_deg: float, count: in
     azimuths = np.interp(frames, [-1, goal, last], [0, azimuth_deg, 360]) % 360
     before, after = (frames + 1) / (goal + 1), (last - frames) / (last - goal)
     share = np.sin(np.pi / 2 * np.where(frames <= goal, before, after)) ** 2
-    elevations = elevation_deg + (height_deg - elevation_deg) * share
+    elevations = np.clip(elevation_deg + (height_deg - elevation_deg) * share, -90, 90)  # rounding passes a pole
     return Path(tuple(azimuths.tolist()), tuple(elevations.tolist()))
 
 

@@ -24,7 +24,7 @@ LEFT_OUT = re.compile(
     r"conditioner\.embedders\.1\.encoder\.(decoder|post_quant_conv)\..*"
     r"|conditioner\.embedders\.0\.open_clip\.model\."
     r"(positional_embedding|text_projection|logit_scale|token_embedding\.weight|ln_final\.(weight|bias)|attn_mask)"
-    r"|denoiser\.sigmas"  # a table that other denoisers of theirs keep
+    r"|(conditioner\.embedders\.1\.encoder|first_stage_model)\.loss\..*"  # of training
 )
 OTHER_DECODER = "conditioner.embedders.1.encoder.decoder."
 OWN_DECODER = "first_stage_model.decoder."
@@ -42,7 +42,7 @@ class Target:
 
 
 def targets(key: str, vae_levels: int = 4) -> list[Target] | None:
-    """None for a key that is left out; a `KeyError` for one that is not known."""
+    """None for a key that no network here needs; a `KeyError` for one that is a network's, but is not known."""
     if LEFT_OUT.fullmatch(key):
         return None
     for prefix, part in PREFIXES.items():
@@ -51,7 +51,12 @@ def targets(key: str, vae_levels: int = 4) -> list[Target] | None:
             if part == UNET:
                 return [Target(UNET, _unet(rest))]
             return [Target(VAE, *_autoencoder(rest, vae_levels))] if part == VAE else _clip(rest)
-    raise KeyError(key)
+    return None
+
+
+def is_foreign(key: str) -> bool:
+    """Of nothing that is known to be in the file, as the averages of a training are."""
+    return not (LEFT_OUT.fullmatch(key) or key.startswith(tuple(PREFIXES)))
 
 
 def origin(part: str, name: str, vae_levels: int = 4) -> str:

@@ -22,7 +22,7 @@ from pipelines.runtime.telling import audible
 from pipelines.runtime.tensors import damaged, filled, stored_in, with_channels_last
 from pipelines.runtime.weights import Fetched
 from pipelines.sv3d.cameras import FRAMES
-from pipelines.sv3d.keys import CLIP, OTHER_DECODER, OWN_DECODER, PREFIXES, UNET, VAE, origin, targets
+from pipelines.sv3d.keys import CLIP, OTHER_DECODER, OWN_DECODER, PREFIXES, UNET, VAE, is_foreign, origin, targets
 from pipelines.sv3d.network import equip
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ def _sweep(original: Path, folder: Path, files: list[Path]) -> None:
 
 
 def _require_match(original: Path, shapes: Shapes, sizes: Sizes) -> None:
-    """Each of its tensors has a place, and each place a tensor of its size; else what is amiss is named."""
+    """Each tensor of a network has a place, and each place a tensor of its size; else what is amiss is named."""
     import torch
     from accelerate import init_empty_weights
 
@@ -312,6 +312,8 @@ def _require_match(original: Path, shapes: Shapes, sizes: Sizes) -> None:
                 fits = False
             if not fits:
                 unfit.append(key)
+    if foreign := [key for key in shapes if is_foreign(key)]:
+        log.warning("%s holds more than SV3D, which is left out: %s%s", original, *_named(foreign))
     if unknown:
         named, more = _named(unknown)
         raise damaged(original, f"holds tensors that SV3D does not have: {named}{more}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipelines.core.cameras import FOV_DEG, View, angle_between
+from pipelines.core.cameras import FOV_DEG, View, turn_between
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime import weights
 from pipelines.runtime.devices import on_zero_gpu
@@ -172,14 +172,14 @@ class Family(Method):
         with listening(tell.still), self._model(tell.still, report) as parts:
             report.place = parts.place
             path = self.path(request, parts.sizes.frames)
+            views = path.views(read_settings().sv3d_clockwise)
             pictures, thrifty = self._pictures(parts, request, path, tell, report)
 
-        views = path.views(read_settings().sv3d_clockwise)
         frames = [
             Frame(view, opaque(rgb), nearest(view, request.views)) for view, rgb in zip(views, pictures, strict=True)
         ]
-        if len(request.views) == 1:
-            frames = [min(frames, key=lambda frame: angle_between(frame.view, request.views[0]))]
+        if len(request.views) == 1 and _flies_as_asked(request):
+            frames = [min(frames, key=lambda frame: turn_between(frame.view, request.views[0]))]
         fov_deg = zoomed_fov_deg(FOV_DEG, request.subject.fill / PHOTO_FILL)
         notes = (*self._notes(request, frames, parts.sizes.side_px), *thrifty)
         return Turnaround(tuple(frames), fov_deg=fov_deg, notes=notes)
@@ -192,7 +192,7 @@ class Family(Method):
         photo, zoom = _photos_view(request), request.subject.fill / PHOTO_FILL
 
         def cut_out(frame: Frame) -> Frame:
-            if angle_between(frame.view, photo) < EXACT_DEG:
+            if turn_between(frame.view, photo) < EXACT_DEG:
                 return replace(frame, rgba=reframed(request.subject.rgba, 1.0, request.size_px))
             drawn = off_backdrop(frame.rgba[..., :3], WHITE)
             return replace(frame, rgba=reframed(drawn, zoom, request.size_px))
@@ -280,7 +280,7 @@ class Family(Method):
             "not yet seen with its real weights.",
             "The network draws the object on white: where a white part reaches the outline, it may have been cut off.",
         ]
-        if getattr(request.options, "camera_path", PATHS[0]) != PATHS[0]:
+        if not _flies_as_asked(request):
             notes.append("It flew the path that was chosen in its options, not the cameras above.")
         elif not all(frame.exact for frame in frames):
             notes.append("It comes as near to the cameras asked for as one smooth flight round the object does.")
@@ -303,9 +303,15 @@ def _photos_view(request: Request) -> View:
     return View(0, request.subject.elevation_deg)
 
 
+def _flies_as_asked(request: Request) -> bool:
+    return getattr(request.options, "camera_path", PATHS[0]) == PATHS[0]
+
+
 def _asks_for_the_photo(request: Request) -> bool:
     photo = _photos_view(request)
-    return all(angle_between(view, photo) < EXACT_DEG and view.distance == 1 for view in request.views)
+    return _flies_as_asked(request) and all(
+        turn_between(view, photo) < EXACT_DEG and view.distance == 1 for view in request.views
+    )
 
 
 def _kept() -> FilePath:

@@ -6,11 +6,12 @@ Shapes: T frames (21), h x w of a latent (72 x 72), S of a picture (576).
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.runtime.tensors import as_pixels
 from pipelines.sv3d.cameras import Path
 from pipelines.sv3d.network import answers_to, attending, predicted
 
@@ -204,6 +205,4 @@ def decoded(parts: "Parts", latents: "Tensor") -> NDArray[np.uint8]:
     import torch
 
     with torch.inference_mode():
-        pictures = parts.vae.decode(latents.float() / LATENT_SCALE).sample
-    shown: Any = ((pictures + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return shown.permute(0, 2, 3, 1).cpu().numpy()
+        return as_pixels(parts.vae.decode(latents.float() / LATENT_SCALE).sample)

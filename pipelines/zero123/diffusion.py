@@ -14,16 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.latent_preview import LatentColours, fitted
+from pipelines.runtime.tensors import as_pixels
 from pipelines.zero123.cameras import Pose
 from pipelines.zero123.loading import Parts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-# As the authors' sampler works (zero123, ddim.py), whatever a converter left out of the scheduler's file: the last step
-# ends at the first alpha, and nothing is clipped.
-AS_THE_AUTHORS = {"set_alpha_to_one": False, "clip_sample": False, "prediction_type": "epsilon"}
 TRAINED_STEPS = 1000
+# As the authors' sampler works (zero123, ddim.py and configs), whatever a converter left out of the scheduler's file or
+# misread: the last step ends at the first alpha, and nothing is clipped.
+AS_THE_AUTHORS = {
+    "num_train_timesteps": TRAINED_STEPS,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "set_alpha_to_one": False,
+    "clip_sample": False,
+    "prediction_type": "epsilon",
+}
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP, clip.py
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -127,9 +136,7 @@ def develop(parts: Parts, latents: "Tensor") -> NDArray[np.uint8]:
     import torch
 
     with torch.inference_mode():
-        decoded = parts.vae.decode(latents / parts.vae.config["scaling_factor"]).sample  # pyright: ignore
-        rgb = ((decoded.nan_to_num() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return rgb.permute(0, 2, 3, 1).cpu().numpy()
+        return as_pixels(parts.vae.decode(latents / parts.vae.config["scaling_factor"]).sample)  # pyright: ignore
 
 
 def preview(photo: Photo, latent: "Tensor", side_px: int) -> NDArray[np.uint8]:

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.backdrop import on_backdrop
-from pipelines.core.errors import TurnaroundError
 from pipelines.core.latent_preview import LatentColours, fitted
 from pipelines.core.subject import Subject
 from pipelines.runtime.report import Report
 from pipelines.runtime.residency import Thrift
 from pipelines.runtime.telling import Telling
+from pipelines.runtime.tensors import as_pixels
 from pipelines.zero123plus.attention import References
 from pipelines.zero123plus.model import Parts, Preprocessing
 
@@ -146,14 +146,7 @@ def decoded(parts: Parts, latents: "Tensor", thrift: Thrift) -> NDArray[np.uint8
     """[960, 640, 3]"""
     with in_tiles(parts, thrift):
         picture = parts.vae.decode(latents, return_dict=False)[0]  # [1, 3, 960, 640]
-    if not picture.isfinite().all():
-        raise TurnaroundError(
-            "Zero123++ made numbers that are no picture: its weights are damaged, or this device is too coarse. "
-            "Try another seed; if it happens again, fetch the weights anew, or run it with "
-            "TURNAROUND_PRECISION=float32."
-        )
-    levels = (unscaled_image(picture) / 2 + 0.5).clamp(0, 1) * 255
-    return levels.round().byte().cpu()[0].permute(1, 2, 0).numpy()
+    return as_pixels(unscaled_image(picture))[0]
 
 
 def prepared(rgb: NDArray[np.uint8], how: Preprocessing) -> "Tensor":

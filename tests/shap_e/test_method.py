@@ -16,8 +16,8 @@ from pipelines.core.mesh import glb_bytes, load_mesh
 from pipelines.runtime.devices import Machine, this_machine
 from pipelines.runtime.method import Report, Request, Turnaround, options_from
 from pipelines.runtime.pace import units_of
-from pipelines.shap_e import ShapE
-from pipelines.shap_e.method import Options
+from pipelines.shap_e import ShapE, sampling
+from pipelines.shap_e.method import PHOTO_FILL, Options
 from tests.toy_methods import a_subject
 
 QUICK = Options(steps=4, grid=40)
@@ -49,6 +49,15 @@ def test_it_renders_the_views_and_gives_the_mesh(made: Turnaround):
         assert max(np.ptp(rows), np.ptp(columns)) / 96 == pytest.approx(0.8, abs=0.06), "not as large as the photo's"
     assert made.provenance and made.provenance.weights == {"openai/shap-e-img2img": "local"}
     assert {"load", "encode", "denoise", "mesh", "face", "render"} - set(made.stage_seconds) <= {"load"}
+
+
+def test_the_photo_is_shown_to_the_network_on_white(here: None, monkeypatch: pytest.MonkeyPatch):
+    shown, see = list[Any](), sampling.see
+    monkeypatch.setattr(sampling, "see", lambda parts, picture: shown.append(picture) or see(parts, picture))
+    ShapE()(REQUEST, Report())
+    assert (shown[0][[0, 0, -1, -1], [0, -1, 0, -1]] == 255).all()
+    rows, _ = np.nonzero(shown[0].min(axis=-1) < 128)
+    assert np.ptp(rows) + 1 == pytest.approx(PHOTO_FILL * len(shown[0]), abs=1.5)
 
 
 def test_the_bright_side_is_where_the_photo_has_it(made: Turnaround):

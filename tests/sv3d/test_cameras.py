@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pipelines.core.cameras import View, angle_between, orbit, path
+from pipelines.core.cameras import View, orbit, path, turn_between
 from pipelines.sv3d.cameras import (
     FRAMES,
     SINE_DEG,
@@ -23,7 +23,7 @@ STEP_DEG = 360 / FRAMES
 
 
 def exact(there: Path, asked: View, clockwise: bool = False) -> bool:
-    return min(angle_between(view, asked) for view in there.views(clockwise)) < 1e-6
+    return min(turn_between(view, asked) for view in there.views(clockwise)) < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_straight_above_the_photos_place_it_climbs_first_and_turns_then():
 
 
 @pytest.mark.parametrize("azimuth_deg", [0, 1, 17, 45, 90, 179, 180, -135, -90, -30, -1])
-@pytest.mark.parametrize("elevation_deg", [-60, -10, 0, 20, 89])
+@pytest.mark.parametrize("elevation_deg", [-90, -60, -10, 0, 20, 89, 90])
 def test_a_single_camera_is_met_exactly_on_a_way_that_is_not_too_steep(azimuth_deg: float, elevation_deg: float):
     there = through([View(azimuth_deg, elevation_deg)], 10)
     assert exact(there, View(azimuth_deg, elevation_deg))
@@ -109,11 +109,31 @@ def test_the_sine_is_highest_a_quarter_round_and_the_dynamic_path_is_of_its_seed
     assert len(set(np.round(np.diff(dynamic(0, 1).azimuths_deg[:-1]), 3))) > 10
 
 
+def test_dynamic_paths_swing_as_far_and_as_often_as_those_of_the_training():
+    """specs/sv3d.md, 1.5: 84 waves of up to 10 degrees, 1 to 4 of them a turn."""
+    heights = np.array([dynamic(0, seed).elevations_deg for seed in range(60)])  # [60, 21]
+    strength = np.abs(np.fft.rfft(heights, axis=1)).mean(axis=0)
+    assert strength[1:5].min() > 20 * strength[5:].max()
+    assert 15 < heights.std() < 45
+
+
 @pytest.mark.parametrize("elevation_deg", [-90, -85, 60, 89, 90])
 def test_from_high_up_every_path_stays_below_the_pole_and_ends_where_it_began(elevation_deg: float):
     for there in (sine(elevation_deg), dynamic(elevation_deg, 1), through([View(0, 0)], elevation_deg)):
         assert there.elevations_deg[-1] == pytest.approx(elevation_deg)
         assert all(abs(elevation) <= 90 for elevation in there.elevations_deg)
+
+
+def test_no_photo_is_so_high_that_rounding_leads_a_path_over_a_pole():
+    for tenths in range(-900, 901):
+        for pole in (-90, 90):
+            assert exact(through([View(90, pole)], tenths / 10), View(90, pole))
+
+
+def test_straight_above_the_nearest_is_the_one_that_is_turned_least():
+    assert [nearest(View(100, 90), orbit(4, 90)).azimuth_deg, nearest(View(-170, 90), orbit(4, 90)).azimuth_deg] == [
+        90, 180,
+    ]  # fmt: skip
 
 
 def test_the_nearest_is_by_direction_then_by_distance():

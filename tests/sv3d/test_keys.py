@@ -12,7 +12,7 @@ import torch
 from accelerate import init_empty_weights
 
 from pipelines.sv3d import loading
-from pipelines.sv3d.keys import CLIP, UNET, VAE, origin, targets
+from pipelines.sv3d.keys import CLIP, UNET, VAE, is_foreign, origin, targets
 from tests.sv3d import tiny
 
 DIFFUSION, ENCODER = "model.diffusion_model.", "conditioner.embedders.1.encoder."
@@ -160,17 +160,26 @@ def test_a_key_becomes_the_name_of_the_spec(key: str, part: str, names: list[str
 @pytest.mark.parametrize(
     "key",
     [
-        "model_ema.decay",
-        "conv_in.weight",
         f"{DIFFUSION}label_emb.1.0.weight",
         f"{IN}.1.0.third_layers.0.weight",
         f"{DIFFUSION}middle_block.0.in_layers.1.weight",
         f"{FIRST_STAGE}decoder.mid.attn_1.other.weight",
-        f"{OPEN_CLIP}transformer.resblocks.0.ln_1.weight",
         f"{BLOCK}.ls_1.gamma",
         f"{BLOCK}.ls_1.weight",
     ],
 )
-def test_a_key_that_sv3d_does_not_have_is_refused(key: str):
+def test_a_key_that_a_network_of_sv3d_does_not_have_is_refused(key: str):
     with pytest.raises(KeyError):
         targets(key)
+    assert not is_foreign(key)
+
+
+@pytest.mark.parametrize(
+    "key", ["model_ema.decay", "conv_in.weight", f"{OPEN_CLIP}transformer.resblocks.0.ln_1.weight"]
+)
+def test_a_key_of_none_of_its_networks_is_foreign(key: str):
+    assert is_foreign(key) and targets(key) is None
+
+
+def test_nothing_of_the_real_file_is_foreign(real: Real):
+    assert not any(map(is_foreign, real.shapes))

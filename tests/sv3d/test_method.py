@@ -71,6 +71,9 @@ class Watched:
     frames: tuple[Frame, ...]
     fov_deg: float | None
     photo: NDArray[np.uint8]
+    on_photo: Tensor
+    encoded: Tensor
+    noise: Tensor
     numbers: NDArray[np.float32]
     drawn: Tensor
     decoded: Tensor
@@ -83,14 +86,26 @@ def watched() -> Watched:
     from pipelines.sv3d import sampling
 
     caught, decoded, pictures = dict[str, Any](), list[Tensor](), list[NDArray[np.uint8]]()
-    as_input, draw, decode = sampling.as_input, sampling.draw, sampling.decoded
+    as_input, see, draw, decode = sampling.as_input, sampling.see, sampling.draw, sampling.decoded
 
     def seen(photo: NDArray[np.uint8], device: Any) -> Tensor:
         caught["photo"] = photo
         return as_input(photo, device)
 
-    def drawn(parts: Any, seen: Any, numbers: NDArray[np.float32], *rest: Any) -> Tensor:
-        caught["numbers"], caught["drawn"] = numbers, draw(parts, seen, numbers, *rest)
+    def encoded(parts: Any, picture: Tensor, on_photo: Tensor) -> Any:
+        def hear(module: Any, inputs: tuple[Tensor]) -> None:
+            caught["encoded"] = inputs[0] - picture
+
+        hook = parts.vae.encoder.register_forward_pre_hook(hear)
+        caught["on_photo"] = on_photo
+        try:
+            return see(parts, picture, on_photo)
+        finally:
+            hook.remove()
+
+    def drawn(parts: Any, seen: Any, numbers: NDArray[np.float32], noise: Tensor, *rest: Any) -> Tensor:
+        caught["numbers"], caught["noise"] = numbers, noise
+        caught["drawn"] = draw(parts, seen, numbers, noise, *rest)
         return caught["drawn"]
 
     def on_white(parts: Any, latents: Tensor) -> NDArray[np.uint8]:
@@ -103,7 +118,7 @@ def watched() -> Watched:
         return white
 
     with pytest.MonkeyPatch.context() as patch:
-        for name, watching in (("as_input", seen), ("draw", drawn), ("decoded", on_white)):
+        for name, watching in (("as_input", seen), ("see", encoded), ("draw", drawn), ("decoded", on_white)):
             patch.setattr(sampling, name, watching)
         made = run(SV3DP(), *orbit(FRAMES, 30))
     return Watched(made.frames, made.fov_deg, decoded=torch.cat(decoded), pictures=pictures, **caught)
@@ -125,6 +140,20 @@ def test_an_orbit_has_its_true_cameras_and_ends_with_the_photo_itself(kind: str,
     centre = SUBJECT.rgba[48, 60]  # within the disc's lighter half
     assert photo[0, 0, 3] == 0 and np.abs(photo[32, 40].astype(int) - centre).max() <= 2
     assert not any(np.array_equal(frame.rgba, photo) for frame in made.frames[:-1])
+
+
+def test_chance_comes_in_the_authors_order_and_a_trace_of_it_is_on_the_photo(watched: Watched):
+    """specs/sv3d.md, 1.3: one seed; first the photo's noise, then that of all latents."""
+    dice = torch.Generator().manual_seed(0)
+    assert watched.on_photo.equal(torch.randn(watched.on_photo.shape, generator=dice))
+    assert watched.noise.equal(torch.randn(FRAMES, 4, *watched.noise.shape[2:], generator=dice))
+    assert torch.allclose(watched.encoded, 1e-5 * watched.on_photo, atol=1.2e-7)  # float32, near 1
+
+
+def test_unless_told_otherwise_it_draws_as_its_authors_do():
+    for method in (SV3DP(), SV3DU()):
+        usual = method.Options()
+        assert (usual.steps, usual.guidance, usual.quick, usual.low_memory) == (50, 2.5, False, False)
 
 
 def test_the_network_is_told_the_cameras_that_the_frames_are_labelled_with(watched: Watched):
@@ -187,6 +216,21 @@ def test_the_photos_own_view_is_the_photo_and_nothing_is_drawn_for_it(monkeypatc
     estimate = SV3DP().estimate(Request(SUBJECT, (View(0, 10),)), this_machine(Path()))
     assert estimate.download_bytes == 0 and estimate.seconds < 5, "nor fetched"
     assert "photo itself" in made.notes[0] and made.provenance and not made.provenance.weights
+
+
+def test_the_photos_own_view_does_not_stand_in_for_a_path_that_was_chosen():
+    made = run(SV3DP(), View(0, 10), camera_path="sine")
+    assert cameras(made) == expected(sine(10, FRAMES)) and not any("nothing had to be drawn" in n for n in made.notes)
+
+
+def test_straight_above_another_azimuth_is_another_picture():
+    asked, above = orbit(4, 90), replace(SUBJECT, elevation_deg=90)
+    chosen = options_from(SV3DP.Options, {"steps": 2 * STEPS, "quick": True, "guidance": 1.0})
+    made = SV3DP()(Request(above, asked, 0, chosen, size_px=64), Report())
+    assert len({frame.rgba.tobytes() for frame in made.frames}) == FRAMES
+    assert [frame.asked.azimuth_deg for frame in made.frames] == [90, 180, 180, -90, 0]
+    (one,) = SV3DP()(Request(above, (View(90, 90),), 0, chosen, size_px=64), Report()).frames
+    assert one.view == View(90, 90) and one.exact and not np.array_equal(one.rgba, made.frames[-1].rgba)
 
 
 def test_paths_of_its_own():

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pipelines.core.backdrop import on_backdrop
-from pipelines.core.errors import Cancelled
+from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.telling import listening
 from pipelines.zero123.cameras import PHOTO_FILL, Pose
 from pipelines.zero123.diffusion import Photo, Sampling, develop, draw, preview, see
@@ -95,6 +95,29 @@ def test_the_photo_is_shown_on_white_with_its_longest_side_200_of_256(parts: Par
     rows, columns = there.any(dim=1).nonzero(), there.any(dim=0).nonzero()
     assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (28, 228, 28, 228)
     assert (picture[0, :, :20] == 1).all(), "white is 1"
+
+
+def test_clip_sees_what_kornia_made_of_the_photo_in_training(parts: Parts):
+    """Keys' cubic with a = -0.75, corners in corners, no antialiasing; then CLIP's means and spreads."""
+    for_clip, side = Seen(parts.image_encoder), 28
+    rgb = np.random.default_rng(5).integers(0, 256, (tiny.SIDE_PX, tiny.SIDE_PX, 3), dtype=np.uint8)
+    seen = see(parts, rgb)
+
+    at = np.linspace(0, tiny.SIDE_PX - 1, side)
+    weights = np.zeros((side, tiny.SIDE_PX))
+    for row, place in enumerate(at):
+        for pixel in range(math.floor(place) - 1, math.floor(place) + 3):
+            d = abs(place - pixel)
+            near = 1.25 * d**3 - 2.25 * d**2 + 1
+            far = -0.75 * d**3 + 3.75 * d**2 - 6 * d + 3
+            weights[row, min(max(pixel, 0), tiny.SIDE_PX - 1)] += near if d <= 1 else far if d < 2 else 0
+    small = np.einsum("ai,bj,ijc->cab", weights, weights, rgb / 255)
+    mean, spread = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+    shown = (small - np.reshape(mean, (3, 1, 1))) / np.reshape(spread, (3, 1, 1))
+    assert for_clip.calls[0][0][0].numpy() == pytest.approx(shown, abs=1e-4)
+    with torch.no_grad():
+        plain = parts.image_encoder(torch.from_numpy(shown[None]).float()).image_embeds
+    assert torch.allclose(seen.embedding, plain, atol=1e-4), "as it is, not of length 1"
 
 
 def test_clip_sees_corners_in_corners_and_its_own_mean_and_spread(parts: Parts):
@@ -198,6 +221,12 @@ def test_guidance_leads_away_from_what_the_other_half_says(parts: Parts, photo: 
     assert torch.allclose(steps[0], torch.full_like(targets, 0.2 * math.sqrt((1 - a) / a)), rtol=1e-3)
 
 
+def test_the_noise_is_the_authors_whatever_a_converter_wrote(parts: Parts, photo: Photo):
+    right = drawn(parts, photo)
+    for told in ({}, {"beta_start": 0.02, "beta_end": 0.085, "beta_schedule": "linear", "num_train_timesteps": 500}):
+        assert torch.equal(drawn(replace(parts, scheduler=told), photo), right)
+
+
 @pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
 def test_sampling_is_ddims_formula(parts: Parts, photo: Photo, eta: float):
     """Song et al., 2021, equations 12 and 16, from the real UNet's answers and the seed's noise in its order."""
@@ -268,10 +297,13 @@ def test_latents_are_scaled_back_before_they_become_pictures(parts: Parts):
     assert torch.allclose(for_decoder.calls[0][0], expected)
 
 
-def test_a_network_gone_mad_still_makes_pictures(parts: Parts, photo: Photo):
-    latents = torch.full((1, 4, 8, 8), float("nan"))
-    assert develop(parts, latents).dtype == np.uint8
-    assert preview(photo, latents[0], 64).shape == (64, 64, 4)
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_network_gone_mad_is_a_sentence_and_no_grey_view(parts: Parts, photo: Photo, bad: float):
+    latents = torch.zeros((2, 4, 8, 8))
+    latents[1, 0, 3, 3] = bad
+    assert preview(photo, latents[1], 64).shape == (64, 64, 4)
+    with pytest.raises(TurnaroundError, match="numbers that are no picture"):
+        develop(parts, latents)
 
 
 def test_a_preview_has_the_photos_colours_and_size(parts: Parts):

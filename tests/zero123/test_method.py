@@ -51,6 +51,27 @@ def test_every_view_is_exactly_the_one_asked_for_and_cut_out(method: Method):
     assert {"encode", "denoise", "decode", "cut out"} <= {*made.stage_seconds}
 
 
+@pytest.mark.parametrize("fill", [0.4, 0.9])
+def test_a_picture_is_brought_from_the_networks_frame_to_the_photos(fill: float, monkeypatch: pytest.MonkeyPatch):
+    """A disc as large as the network sees the photo's object is as large as that object is in the photo."""
+
+    def disc(parts: object, latents: torch.Tensor) -> np.ndarray:
+        rows, columns = np.mgrid[:256, :256] + 0.5
+        inside = np.hypot(rows - 128, columns - 128) < PHOTO_FILL * 128
+        return np.where(inside[..., None], 30, 255).astype(np.uint8).repeat(3, axis=2)[None].repeat(len(latents), 0)
+
+    monkeypatch.setattr(diffusion, "develop", disc)
+    request = Request(replace(SUBJECT, fill=fill), (View(30),), 5, METHODS[1].Options(steps=STEPS), 200)
+    (frame,) = METHODS[1](request, Report()).frames
+    assert longest_side(contour_box(frame.rgba[..., 3] / 255, 0.5)) == pytest.approx(200 * fill, abs=1.5)
+
+
+def test_unless_told_otherwise_they_draw_as_their_authors_do():
+    for method in METHODS:
+        usual = method.Options()
+        assert (usual.steps, usual.guidance, usual.eta) == (50, 3.0, 1.0)
+
+
 @each_method
 def test_the_same_request_gives_the_same_bytes_and_another_seed_others(method: Method):
     first, again = run(method, View(30, 10)), run(method, View(30, 10))

@@ -113,6 +113,7 @@ def test_a_seed_means_the_same_in_another_precision(parts: Parts, weights_folder
 
 def test_the_photo_is_seen_on_grey_with_less_contrast(parts: Parts) -> None:
     seen = on_backdrop(SUBJECT, 512, PHOTO_FILL, GREY)
+    assert (seen[0, 0] == 127).all(), "as its authors' own backdrop"
     told = prepared(seen, parts.seen_by_vae)
     assert tuple(told.shape) == (1, 3, 512, 512) and told.abs().max() <= 0.5 / 0.8
     assert abs(float(told[0, 0, 0, 0])) < 0.01, "the backdrop is the VAE's zero"
@@ -150,6 +151,10 @@ def test_each_step_is_two_passes_at_the_same_time_and_noise_level(parts: Parts, 
     ahead = views.numpy() + (views.numpy() - guess) / sigmas[0] * (down - sigmas[0])
     ahead += torch.randn((1, 4, 30, 20), generator=dice).numpy() * up
     np.testing.assert_allclose(heard.latents[3][1].numpy(), scaled(ahead, sigmas[1])[0], rtol=1e-3, atol=1e-4)
+
+    # For which the photo gets noise of its own
+    photo = scaled(condition.latents + torch.randn((2, 4, 16, 16), generator=dice) * sigmas[1], sigmas[1])
+    np.testing.assert_allclose(heard.latents[2].numpy(), photo.numpy(), rtol=1e-4, atol=1e-5)
 
 
 def sigmas_of(times: list[float]) -> np.ndarray:

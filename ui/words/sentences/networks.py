@@ -249,9 +249,9 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("Decoding the six views", "Die sechs Ansichten werden dekodiert"),
     ("Cutting out view {n} of {all}", "Ansicht {n} von {all} wird freigestellt"),
     (
-        "Zero123++ made numbers that are no picture: its weights are damaged, or this device is too coarse. "
+        "The network made numbers that are no picture: its weights are damaged, or this device is too coarse. "
         "Try another seed; if it happens again, fetch the weights anew, or run it with TURNAROUND_PRECISION=float32.",
-        "Zero123++ machte Zahlen, die kein Bild sind: Seine Gewichte sind beschädigt, oder dieses Gerät ist zu "
+        "Das Netz machte Zahlen, die kein Bild sind: Seine Gewichte sind beschädigt, oder dieses Gerät ist zu "
         "ungenau. Versuche einen anderen Startwert; geschieht es wieder, lade die Gewichte neu oder lass es "
         "mit TURNAROUND_PRECISION=float32 laufen.",
     ),

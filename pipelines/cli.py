@@ -5,15 +5,15 @@ import itertools
 import json
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from pipelines.cli_bar import Bar
 from pipelines.cli_weights import add_fetch, state_in_words, weights_state
 from pipelines.core.cameras import DEFAULT_FILL, KINDS, View, path
 from pipelines.core.depth_map import DepthMap
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        _Bar("").clear()
+        Bar("").clear()
         print(chosen.stopped(chosen), file=sys.stderr)
         return 130
     except BrokenPipeError:
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     methods.set_defaults(run=_methods)
     methods.add_argument("--json", action="store_true")
 
-    add_fetch(commands, _Bar)
+    add_fetch(commands)
 
     doctor = commands.add_parser("doctor", help="say what can run here, and what each missing thing is")
     doctor.set_defaults(run=_doctor)
@@ -128,7 +128,7 @@ def _render(chosen: argparse.Namespace, settings: Settings) -> int:
 
         def runs() -> Iterator[Callable[[], _Outcome]]:
             for photo, folder in _folders(chosen.photos, chosen.out):
-                bar = _Bar(photo.name, shown=at_once == 1)
+                bar = Bar(photo.name, shown=at_once == 1)
                 try:
                     subject = prepare(
                         intake.read(photo),
@@ -273,7 +273,7 @@ def _run(
     chosen: argparse.Namespace,
     engine: Engine,
     settings: Settings,
-    bar: "_Bar",
+    bar: Bar,
     stop: threading.Event,
 ) -> _Outcome:
     """One method on one photo: what it wrote, or why it did not."""
@@ -312,32 +312,6 @@ def _tell(outcome: _Outcome, as_json: bool) -> None:
         print(f"{outcome.name}: {outcome.folder} ({outcome.seconds:.1f} s)", flush=True)
         for note in outcome.notes:
             print(f"  {note}", flush=True)
-
-
-class _Bar:
-    """A progress bar on standard error, where a person is watching; nothing when the output is a file, or where several
-    would write over one another."""
-
-    WIDTH = 24
-
-    def __init__(self, name: str, stream: TextIO | None = None, shown: bool = True) -> None:
-        self._name, self._stream, self._last = name, stream or sys.stderr, 0.0
-        self._shown = shown and self._stream.isatty()
-
-    def show(self, fraction: float, message: str, preview: object = None, remaining_s: float | None = None) -> None:
-        if not self._shown or (time.monotonic() - self._last < 0.1 and fraction < 1):
-            return
-        self._last = time.monotonic()
-        done = round(fraction * self.WIDTH)
-        left = f", {remaining_s:.0f} s left" if remaining_s else ""
-        bar = "█" * done + "·" * (self.WIDTH - done)
-        self._stream.write(f"\r\x1b[K{self._name} {bar} {fraction:4.0%}  {message}{left}")
-        self._stream.flush()
-
-    def clear(self) -> None:
-        if self._shown:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
 
 
 # --- methods, doctor --------------------------------------------------------------------------------------------------

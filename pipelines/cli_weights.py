@@ -3,11 +3,12 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
+from pipelines.cli_bar import Bar
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.registry import METHODS, find_method
 from pipelines.runtime import hub
@@ -37,31 +38,22 @@ from pipelines.runtime.weights import (
 )
 
 
-class Bar(Protocol):
-    def show(self, fraction: float, message: str, preview: object = None, remaining_s: float | None = None) -> None: ...
-
-    def clear(self) -> None: ...
-
-
-NewBar = Callable[[str], Bar]
-
-
-def add_fetch(commands: Any, new_bar: NewBar) -> None:
+def add_fetch(commands: Any) -> None:
     command = commands.add_parser("fetch", help="fetch the weights of methods, to prepare a machine")
-    command.set_defaults(run=lambda chosen, settings: _fetch(chosen, settings, new_bar), stopped=_stopped)
+    command.set_defaults(run=_fetch, stopped=_stopped)
     command.add_argument("methods", nargs="*", metavar="METHOD", help="see `methods`; with --check, none means all")
     command.add_argument("--all", action="store_true", help="those of every option, not only of the default ones")
     command.add_argument("--check", action="store_true", help="only compare the cards with what the Hub has today")
     command.add_argument("--json", action="store_true", help="one JSON line per set of weights on standard output")
 
 
-def _fetch(chosen: argparse.Namespace, settings: Settings, new_bar: NewBar) -> int:
+def _fetch(chosen: argparse.Namespace, settings: Settings) -> int:
     """Exit code 1 when something could not be fetched, or differs from its card."""
     methods = [find_method(key) for key in dict.fromkeys(chosen.methods)]
     if not methods and not chosen.check:
         keys = ", ".join(method.card.key for method in METHODS if method.card.weights) or "none"
         raise TurnaroundError(f"Say which methods' weights to fetch. Those that have any: {keys}.")
-    bar = new_bar("weights")
+    bar = Bar("weights")
     report = Report(bar.show)
     well = True
     try:

@@ -147,11 +147,11 @@ class Terminal(io.StringIO):
 
 
 def test_a_person_at_a_terminal_sees_a_bar_and_a_file_sees_none():
-    from pipelines.cli import _Bar
+    from pipelines.cli_bar import Bar
 
     terminal, file = Terminal(), io.StringIO()
     for stream in (terminal, file):
-        bar = _Bar("cup.jpg", stream)
+        bar = Bar("cup.jpg", stream)
         bar.show(0.5, "Rendering", None, 12.0)
         bar.clear()
     assert "cup.jpg" in terminal.getvalue() and "50%" in terminal.getvalue() and "12 s left" in terminal.getvalue()

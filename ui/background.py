@@ -56,7 +56,7 @@ class Background(Generic[T]):
     def result(self) -> T:
         """What the work made, or what it raised. Does not wait for work that was told to stop."""
         if self._thread.is_alive():
-            raise Cancelled("Stopped.")
+            raise Cancelled
         if self._problem:
             raise self._problem
         return self._made  # type: ignore[return-value] - without a problem there is a result

@@ -5,14 +5,13 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.core.cameras import DISTANCE_RANGE, PRESETS, View
+from pipelines.core.cameras import DISTANCE_RANGE, KINDS, PRESETS, View
 from ui.assets import asset
 from ui.events import PRIVATE
 from ui.sliders import Slider
 from ui.words import T
 
-ONE_VIEW, ORBIT, SPIRAL, SWING = "one view", "orbit", "spiral", "swing"
-KINDS = (ONE_VIEW, ORBIT, SPIRAL, SWING)
+ONE_VIEW, ORBIT, SPIRAL, SWING = KINDS
 FEWEST, MOST, USUAL = 4, 72, 21  # views on a path
 FIRST = {"azimuth": 35, "elevation": 10, "distance": 1, "kind": ORBIT, "count": USUAL}
 

@@ -50,8 +50,6 @@ def nothing(key: str = "cutout.nothing") -> str:
 
 def refused(sentence: str, kept: Subject | None = None) -> str:
     """Why there is no new cut-out; the one that still holds, if any, stays in sight."""
-    if sentence == "Stopped.":  # asked for, no alarm
-        return cutout(kept) if kept else nothing("cutout.stopped")
     return problem(sentence) + (cutout(kept) if kept else "")
 
 

@@ -207,8 +207,8 @@ class Endpoints:
             "state": "done",
             "id": stored.id,
             "link": f"?r={stored.id}",
-            "manifest": _plain(stored.manifest),
-            "turnarounds": {made.key: _plain(made.manifest) for made in stored.turnarounds},
+            "manifest": dataclasses.asdict(stored.manifest),
+            "turnarounds": {made.key: dataclasses.asdict(made.manifest) for made in stored.turnarounds},
             "files": {name: f"r/{stored.id}/{name}" for name in stored_files(stored)},
             "failures": stored.manifest.failures,
         }
@@ -401,7 +401,3 @@ def _working(
 def _file(path: Path) -> dict[str, Any]:
     """As gradio_client knows a file: it fetches it by itself."""
     return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
-
-
-def _plain(manifest: Any) -> dict[str, Any]:
-    return dataclasses.asdict(manifest)

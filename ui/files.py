@@ -7,14 +7,12 @@ The id is the only key, and nothing but the files that the result's manifests li
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import anyio
-from gradio.utils import get_upload_folder
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
@@ -23,10 +21,10 @@ from starlette.types import Receive, Scope, Send
 
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.files import StorageError
-from pipelines.runtime.archive import NOT_FOUND, RUNNING, Archive
+from pipelines.runtime.archive import NOT_FOUND, RUNNING
 from pipelines.runtime.compare import apology
 from pipelines.runtime.manifest import DAMAGED, MANIFEST
-from pipelines.runtime.stored import StoredResult
+from pipelines.runtime.stored import StoredResult, pack, packing
 from ui.assets import asset_routes
 from ui.cutout import cutout_routes
 from ui.embed import embed_routes
@@ -34,8 +32,7 @@ from ui.live import live_routes
 from ui.opened import forget, opened
 from ui.recorded import recorded
 from ui.studio import Studio
-from ui.takeaway import takeaway_routes
-from ui.temp import ARRIVING
+from ui.takeaway import takeaway_routes, written
 from ui.wall_data import EXAMPLE, ZIP, Shown, shown, wall_json
 
 NO_SUCH_FILE = "This result has no such file."
@@ -168,27 +165,17 @@ class _Opened(FileResponse):
         yield anyio.wrap_file(self._file)
 
 
-class _Example(Archive):
-    """Where the recorded example takes the place of every result."""
-
-    def open(self, id: object) -> StoredResult:
-        return recorded()
-
-
 def _zip(studio: Studio, shown: Shown) -> Response:
     """Made for this one answer, and removed with it; what a crash leaves, the sweeper takes."""
     if shown.result is None or shown.working:
         raise TurnaroundError(RUNNING if shown.working else NO_SUCH_FILE)
-    archive = _Example(studio.settings) if shown.id == EXAMPLE else studio.archive
-    folder = Path(get_upload_folder())
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix=ARRIVING, dir=folder))
-    try:
-        packed = archive.zip(shown.id, place)
-        forgotten = BackgroundTask(shutil.rmtree, place, ignore_errors=True)
-        return FileResponse(
-            packed, headers=_kept(shown.id), media_type=_TYPES[".zip"], filename=packed.name, background=forgotten
-        )
-    except BaseException:
-        shutil.rmtree(place, ignore_errors=True)
-        raise
+    result = recorded() if shown.id == EXAMPLE else studio.archive.open(shown.id)
+
+    def write(path: Path) -> None:
+        with packing(path) as packed:
+            pack(packed, result, "turnaround")
+
+    path = written(write)
+    forgotten = BackgroundTask(shutil.rmtree, path.parent, ignore_errors=True)
+    name = f"turnaround-{result.id[-8:]}.zip"
+    return FileResponse(path, headers=_kept(shown.id), media_type=_TYPES[".zip"], filename=name, background=forgotten)

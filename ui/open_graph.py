@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipelines.core.card import HEIGHT_PX, WIDTH_PX
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.compare import apology
 from ui.markup import text
@@ -20,7 +21,7 @@ from ui.wall_data import EXAMPLE, Shown, address, link, moment_of, parse_spec, s
 NAME = "Turnaround"
 PROMISE = "One photo in; the object from every side out."
 INVITE = "The object of one photo, seen from every side. Open it to turn the camera and to take the files."
-CARD, CARD_PX = "card.jpg", (1200, 630)
+CARD = "card.jpg"
 NAMED = 2  # methods that a title names when there are more
 _PACK_BYTES = 2000  # shorter pages gain nothing
 _THEIRS = re.compile(rb"""\s*<meta\s+(?:property|name)=["'](?:og|twitter):[^>]*>""")
@@ -32,7 +33,6 @@ class LinkCard:
     sentence: str
     picture: str | None
     """Relative to the page."""
-    alt: str = ""
 
 
 def link_card(studio: Studio, spec: str) -> LinkCard:
@@ -50,7 +50,7 @@ def link_card(studio: Studio, spec: str) -> LinkCard:
         return LinkCard(NAME, PROMISE, _example_card(studio))
     first = results[0][0]
     title = f"{NAME}: {_what(studio, results)}"
-    return LinkCard(title, INVITE, address(first.id, CARD) if first.result else None, title)
+    return LinkCard(title, INVITE, address(first.id, CARD) if first.result else None)
 
 
 def _example_card(studio: Studio) -> str | None:
@@ -94,13 +94,12 @@ def tags(card: LinkCard, base: str, page: str) -> str:
     said += [("property", "og:title", card.title), ("property", "og:description", card.sentence)]
     said += [("property", "og:url", base + page), ("name", "twitter:card", "summary_large_image")]
     if card.picture:
-        width, height = CARD_PX
         said += [
             ("property", "og:image", base + card.picture),
             ("property", "og:image:type", "image/jpeg"),
-            ("property", "og:image:width", str(width)),
-            ("property", "og:image:height", str(height)),
-            ("property", "og:image:alt", card.alt or card.title),
+            ("property", "og:image:width", str(WIDTH_PX)),
+            ("property", "og:image:height", str(HEIGHT_PX)),
+            ("property", "og:image:alt", card.title),
         ]
     return "\n".join(f'<meta {kind}="{name}" content="{text(value)}" />' for kind, name, value in said)
 

@@ -26,7 +26,6 @@ from ui.temp import forget_upload
 EXAMPLE_IDS = {f"example:{index}": example for index, example in enumerate(EXAMPLES)}
 """What stands for an example in the place of an id of the shelf's; it is prepared when it is first needed."""
 FIRST_EXAMPLE = next(iter(EXAMPLE_IDS), "")
-MAX_LAYERS = 4  # the page's editor sends one; each is a picture to be decoded
 
 NO_PHOTO = "There is no photo yet. Upload one, or choose an example."
 NOT_CUT_OUT = "The photo is not cut out yet. See the message beside it, then press Generate again."
@@ -67,25 +66,10 @@ class Photos:
         check_fits(read, photo.rgba.shape[1::-1])
         return read
 
-    def read_strokes(self, layers: Any, photo: Photo) -> Repair | None:
-        """What was painted over this photo, from uploaded layers of the mask editor's; those files are removed."""
-        layers = layers if isinstance(layers, list) else [layers]
+    def read_strokes(self, layer: Any, photo: Photo) -> Repair | None:
+        """What was painted over this photo, from the mask editor's layer in an upload, likewise."""
         try:
-            if len(layers) > MAX_LAYERS:
-                raise TurnaroundError(
-                    f"{len(layers)} painted layers came; at most {MAX_LAYERS} are read. Paint on one."
-                )
-            painted = [self._read_layer(layer) for layer in layers if layer is not None]
-        finally:
-            for layer in layers:
-                with self.forgetting(layer):
-                    pass
-        height, width = photo.rgba.shape[:2]
-        return strokes_of(painted, (width, height))
-
-    def _read_layer(self, layer: Any) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
-        try:
-            return self.read_upload(layer).rgba
+            painted = self.read_upload(layer).rgba
         except Cancelled:
             raise
         except TurnaroundError as refusal:
@@ -94,6 +78,8 @@ class Photos:
             if "one even colour" in str(refusal):
                 raise TurnaroundError(ALL_PAINTED) from refusal
             raise TurnaroundError(NOT_OURS if str(refusal) == NOT_OURS else NO_STROKES) from refusal
+        height, width = photo.rgba.shape[:2]
+        return strokes_of(painted, (width, height))
 
     @contextmanager
     def forgetting(self, photo: Any) -> Iterator[None]:

@@ -19,6 +19,7 @@ from pipelines.runtime.settings import SIZES_PX
 from pipelines.runtime.shelf import GONE
 from ui import status
 from ui.camera_pad import FEWEST, MOST, ONE_VIEW
+from ui.markup import problem
 from ui.method_cards import chosen_options, estimates, facts, read_method_cards, total, values_for
 from ui.photos import NO_PHOTO, NOT_CUT_OUT, Photos
 from ui.phrases import phrase
@@ -85,7 +86,7 @@ class Runs:
             last.at_ms = pressed_ms
             return begun
         except BaseException as error:
-            said = status.outcome([sentence_of(error)])
+            said = problem(sentence_of(error))
             return gr.skip(), "" if said in str(price) else said  # it stands there already
 
     def again(self, event: gr.EventData, spec: str, visitor: str, request: gr.Request) -> tuple[Any, str]:
@@ -98,7 +99,7 @@ class Runs:
                 same = Request(same.subject, same.views, seed, same.options, same.size_px)
             return self._begin([(method, same)], visitor, request, without_failed(spec, tried, key))
         except BaseException as error:
-            return gr.skip(), status.outcome([sentence_of(error)])
+            return gr.skip(), problem(sentence_of(error))
 
     def stop(self, event: gr.EventData, visitor: str, request: gr.Request) -> None:
         """Stop a whole run or one method of it, if it is this visitor's own; its tile tells the rest."""
@@ -136,7 +137,7 @@ class Runs:
             self.studio.archive.delete(id)
             return self._what_is_left(spec, id), status.said(phrase("run.deleted")), {"forgotten": id}
         except BaseException as error:
-            return gr.skip(), status.outcome([sentence_of(error)]), gr.skip()
+            return gr.skip(), problem(sentence_of(error)), gr.skip()
 
     def adopt(self, event: gr.EventData) -> tuple[Any, ...]:
         """The settings a tile was made with, for the controls: its result's id, kind, azimuth, elevation, distance,
@@ -158,7 +159,7 @@ class Runs:
             return source.id, *where, request.seed, size_px, *values, status.said(phrase("run.adopted"))
         except BaseException as error:
             unchanged = 8 + len(values_for(self.studio.methods, {}))
-            return *(gr.skip() for _ in range(unchanged)), status.outcome([sentence_of(error)])
+            return *(gr.skip() for _ in range(unchanged)), problem(sentence_of(error))
 
     def prices(
         self, kind: str, elevation_deg: float, distance: float, count: float, size_px: float, *method_values: Any
@@ -172,7 +173,7 @@ class Runs:
             options = chosen_options(self.studio.methods, method_values, priced)
             sums = total(self.studio.methods, method_values, priced)
         except BaseException as error:
-            priced, options, sums = {}, {}, status.outcome([sentence_of(error)])
+            priced, options, sums = {}, {}, problem(sentence_of(error))
         by_key = {method.card.key: method for method in self.studio.methods}
         return *(facts(by_key[key], machine, priced.get(key), options.get(key)) for key in by_key), sums
 

@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from pipelines.core.card import VIEWS, Strip
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.images import resize_rgba
-from pipelines.core.video import FPS_RANGE
 from pipelines.runtime.manifest import DAMAGED
-from pipelines.runtime.results import ORBIT_S, read_png
+from pipelines.runtime.results import read_png, video_fps
 from pipelines.runtime.stored import StoredTurnaround, read_plain
 from ui.studio import Studio
 from ui.wall_data import Shown
 
 Pixels = NDArray[np.uint8]
-SLOWEST_FPS = 4.0  # as results.py plays the video
 NO_SUCH_METHOD = "This result has no turnaround by such a method."
 
 
@@ -54,7 +52,7 @@ def picture_of(path: Path, most_px: int | None = None) -> Pixels:
 
 def fps_of(made: StoredTurnaround) -> float:
     """The pace of the stored video."""
-    return min(float(FPS_RANGE[1]), max(SLOWEST_FPS, len(made.frames) / ORBIT_S))
+    return video_fps(len(made.frames))
 
 
 def in_wall_order(studio: Studio, found: Shown) -> list[StoredTurnaround]:

@@ -10,6 +10,7 @@ import gradio as gr
 from PIL import Image
 
 from pipelines.core.cameras import DEFAULT_FILL
+from pipelines.core.errors import Cancelled
 from pipelines.core.images import Photo
 from pipelines.core.mask import Repair, check_feather
 from pipelines.core.subject import NONE, check_fill
@@ -35,7 +36,7 @@ class PhotoPanel(NamedTuple):
     """
 
     photo: Any = gr.skip()
-    elevation: Any = gr.skip()
+    photo_elevation: Any = gr.skip()
     cutout: Any = gr.skip()
     prepared: Any = gr.skip()
     stop: Any = gr.skip()
@@ -108,7 +109,7 @@ class SubjectEvents:
         kept = self.photos.shelf.put(entry)
         return PhotoPanel(
             photo=_shown(entry.photo),
-            elevation=subject.elevation_deg,
+            photo_elevation=subject.elevation_deg,
             remover=AUTO,
             fill=round(100 * subject.fill),
             feather=0,  # it is in the pixels by now
@@ -124,10 +125,7 @@ class SubjectEvents:
 
     def _still(self, prepared_id: str, sentence: str) -> PhotoPanel:
         """A photo was refused: the one before it, if any, is still the subject."""
-        try:
-            kept = self.photos.entry(prepared_id)
-        except BaseException:  # there is none
-            kept = None
+        kept = self.photos.find(prepared_id)
         return PhotoPanel(
             photo=_shown(kept.photo) if kept else None,
             cutout=cutout.refused(sentence, kept.subject if kept else None),
@@ -325,13 +323,13 @@ class SubjectEvents:
                     del self._preparing[session]
 
     def _failed(self, error: BaseException, now_id: str, wanted: Prepared, tried: tuple[Tried, ...]) -> SubjectPanel:
-        sentence = sentence_of(error)
-        if sentence == "Stopped." and (before := self.photos.find(now_id)) and before.subject:
+        stopped = isinstance(error, Cancelled)  # asked for, no alarm
+        if stopped and (before := self.photos.find(now_id)) and before.subject:
             return self._settled(now_id, before, tried)._replace(remover=before.remover)
         needs_model = wanted.remover in REMOVERS and REMOVERS[wanted.remover].model is not None
         kept = error.prepared if isinstance(error, NotFramed) else replace(wanted, subject=None)
         return SubjectPanel(
-            cutout=cutout.refused(sentence),
+            cutout=cutout.nothing("cutout.stopped") if stopped else cutout.refused(sentence_of(error)),
             prepared=self.photos.shelf.put(kept),
             stop=_hidden(),
             offer=gr.Button(visible=needs_model),
@@ -359,11 +357,8 @@ class SubjectEvents:
         )
 
     def _refused(self, prepared_id: str, sentence: str) -> str:
-        try:
-            kept = self.photos.entry(prepared_id).subject
-        except BaseException:  # there is none
-            kept = None
-        return cutout.refused(sentence, kept)
+        kept = self.photos.find(prepared_id)
+        return cutout.refused(sentence, kept.subject if kept else None)
 
 
 def offered_remover() -> str:

@@ -72,35 +72,11 @@ class SubjectParts:
 
     @property
     def photo_panel(self) -> list[Any]:
-        return list(
-            PhotoPanel(
-                self.photo,
-                self.photo_elevation,
-                self.cutout,
-                self.prepared,
-                self.stop,
-                self.offer,
-                self.remover,
-                self.fill,
-                self.feather,
-                self.unprepared,
-            )
-        )
+        return [getattr(self, name) for name in PhotoPanel._fields]
 
     @property
     def subject_panel(self) -> list[Any]:
-        return list(
-            SubjectPanel(
-                self.cutout,
-                self.prepared,
-                self.stop,
-                self.offer,
-                self.compared,
-                self.tried,
-                self.picture,
-                self.remover,
-            )
-        )
+        return [getattr(self, name) for name in SubjectPanel._fields]
 
     def bind(self) -> None:
         """Once all of the page is drawn."""

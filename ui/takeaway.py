@@ -38,7 +38,7 @@ from pipelines.core.video import WHITE, write_gif, write_webp
 from pipelines.runtime.compare import apology
 from pipelines.runtime.credit import credit_line
 from pipelines.runtime.manifest import DAMAGED
-from pipelines.runtime.stored import StoredResult, StoredTurnaround, pack, read_plain
+from pipelines.runtime.stored import StoredResult, StoredTurnaround, pack, packing, read_plain
 from ui.open_graph import base_of
 from ui.opened import forget
 from ui.stored_frames import NO_SUCH_METHOD, Frames, fps_of, in_wall_order, picture_of, strips_of
@@ -217,13 +217,13 @@ def _of_method(studio: Studio, make: Callable[[StoredTurnaround, Path], None]) -
         made = next((t for t in in_wall_order(studio, found) if t.key == request.path_params["key"]), None)
         if made is None:
             raise TurnaroundError(NO_SUCH_METHOD)
-        path = _written(lambda path: make(made, path))
+        path = written(lambda path: make(made, path))
         return Made(path, found.id, _EXAMPLES if found.id == EXAMPLE else _KEPT)
 
     return work
 
 
-def _written(write: Callable[[Path], None]) -> Path:
+def written(write: Callable[[Path], None]) -> Path:
     """A file that is written now, in a folder of its own."""
     with disk_sentences("The download could not be made"):
         folder = Path(get_upload_folder())
@@ -269,19 +269,16 @@ def _wall_zip(studio: Studio) -> Work:
             raise TurnaroundError(TOO_MUCH)
 
         def write(path: Path) -> None:
-            with (
-                disk_sentences("The download could not be made"),
-                zipfile.ZipFile(path, "w", compresslevel=1) as packed,
-            ):
+            with packing(path) as packed:
                 for found, keys in wall:
                     if found.result:
                         pack(packed, found.result, f"turnaround-{found.id[-8:]}", keys)
 
         try:
-            path = _written(write)
+            path = written(write)
         except StorageError:  # a run may have ended meanwhile, and its files moved
             wall = _wall(studio, request)
-            path = _written(write)
+            path = written(write)
         return Made(path, wall[0][0].id, _kept(*(found for found, _ in wall)))
 
     return work
@@ -338,7 +335,7 @@ def _obj_zip(made: StoredTurnaround, path: Path) -> None:
 
 def _pack(made: StoredTurnaround, path: Path, names: list[str]) -> None:
     """Into the folder that "everything" has them in, so that cameras find their pictures if both are unpacked."""
-    with disk_sentences("The download could not be made"), zipfile.ZipFile(path, "w", compresslevel=1) as packed:
+    with packing(path) as packed:
         for name in [*names, *_papers(made)]:
             entry = zipfile.ZipInfo(f"turnaround/{made.key}/{name}")
             entry.compress_type = zipfile.ZIP_STORED if name.endswith(".png") else zipfile.ZIP_DEFLATED

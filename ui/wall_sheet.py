@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.paper import Page
 from pipelines.core.sheet import (
-    MAX_ROWS,
     Cell,
     Row,
     Sheet,
     asked_views,
     cell_px,
+    check_rows,
     default_views,
     fitted,
     laid_out,
@@ -26,8 +26,6 @@ from pipelines.runtime.stored import StoredResult, StoredTurnaround
 from ui.stored_frames import NO_SUCH_METHOD, in_wall_order, picture_of
 from ui.studio import Studio
 from ui.wall_data import Shown, spec_text
-
-NOTHING = "There is nothing to put on a contact sheet: none of these results has views."
 
 
 class NotASheet(TurnaroundError):
@@ -57,10 +55,7 @@ def page_of(
     """
     lines = [line for found, keys in wall for line in _lines(studio, found, keys) if line.made.frames]
     with _refusing():
-        if not lines:
-            raise TurnaroundError(NOTHING)
-        if len(lines) > MAX_ROWS:
-            raise TurnaroundError(f"A contact sheet has at most {MAX_ROWS} rows. Leave some of the tiles out.")
+        check_rows(len(lines))
         cameras = [[frame.view for frame in line.made.manifest.frames] for line in lines]
         asked = asked_views(views, shared_elevation(cameras)) if views else default_views(cameras)
     side = cell_px(len(asked))

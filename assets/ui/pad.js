@@ -129,7 +129,7 @@ class Pad {
     this.observer = scene.observer;
     this.eye = project(scene.observer, scene.eye, width, height);
     this.context.setTransform(1, 0, 0, 1, 0, 0);
-    const painted = this.three?.draw(scene, this.numbers, this.picture, ratio);
+    const painted = this.three?.(scene, this.numbers, this.picture, ratio);
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (!painted) paintFlat(this.context, scene, this.colors, this.picture, width, height);
     this.drawLabels(scene, width, height);

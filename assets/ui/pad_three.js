@@ -8,7 +8,7 @@ const GHOST = 0.3; // what shines through the subject
 
 /**
  * @param {CanvasRenderingContext2D} context
- * @returns {Promise<{ draw: Function, dispose: () => void }>} `draw` says whether it could
+ * @returns {Promise<Function>} draws, and says whether it could
  */
 export async function threePainter(context) {
   const gl = await openGl();
@@ -25,7 +25,7 @@ export async function threePainter(context) {
   world.add(standing);
   let shown = null;
 
-  const draw = (scene, colors, picture, ratio) => {
+  return (scene, colors, picture, ratio) => {
     for (const [name, style] of Object.entries(STYLES)) {
       for (const part of parts.get(name)) {
         part.geometry.dispose();
@@ -52,14 +52,6 @@ export async function threePainter(context) {
     camera.updateProjectionMatrix();
     return paint(gl, context, world, camera, FINER);
   };
-  const dispose = () => {
-    standing.material.map?.dispose();
-    for (const part of [...parts.values()].flat().concat(standing)) {
-      part.geometry.dispose();
-      part.material.dispose();
-    }
-  };
-  return { draw, dispose };
 }
 
 /** One object a style, and a second, faint one for what the subject hides. */

@@ -11,5 +11,5 @@ class TurnaroundError(Exception):
 class Cancelled(TurnaroundError):
     """The visitor asked for the work to stop. Raised by `Report`, passed up through every loop."""
 
-    def __init__(self, message: str = "Cancelled. Nothing was saved; press Generate to start again.") -> None:
+    def __init__(self, message: str = "Stopped.") -> None:
         super().__init__(message)

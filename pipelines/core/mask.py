@@ -3,7 +3,6 @@
 Pure functions; the order in which they apply is `make_subject`'s.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +26,7 @@ FEATHER_RANGE = (0.0, 0.05)  # shares of the object's longest side; more would e
 ADD, REMOVE = (22, 163, 74), (220, 38, 38)  # what a brush paints in; other colours count as the nearer of the two
 PAINTED_ALPHA = 128  # of 255: fainter is a brush's own soft rim
 ASPECT_TOLERANCE = 0.02  # two pictures of one shape, each rounded to whole pixels
-MAX_LAYERS, MAX_LAYER_SIDE_PX = 20, 4096  # far beyond what an editor sends for a photo of 2048 px
+MAX_LAYER_SIDE_PX = 4096  # far beyond what an editor sends for a photo of 2048 px
 STROKE_SOFT_PX = 1.0  # sigma: a stroke's border is blurred, then steepened to about a pixel and a half
 STROKE_STEEPNESS = 2.0
 LAYER_SOFT_PX = 0.7  # sigma, before a layer is enlarged: rounds its steps off, and just keeps lines of one pixel
@@ -146,31 +145,20 @@ class Repair:
         return self.added.nbytes + self.removed.nbytes
 
 
-def strokes_of(layers: Sequence[NDArray[np.uint8] | None], size_px: tuple[int, int]) -> Repair | None:
-    """What was painted on the layers [h, w, 4] over a photo of `size_px` (width, height); None where nothing was.
+def strokes_of(layer: NDArray[np.uint8], size_px: tuple[int, int]) -> Repair | None:
+    """What was painted on the layer [h, w, 4] over a photo of `size_px` (width, height); None if nothing was.
 
-    Colours nearer to `ADD` add, those nearer to `REMOVE` remove, and later layers win. The layers may be smaller or
-    larger than the photo, but have to show the same shape.
+    Colours nearer to `ADD` add, those nearer to `REMOVE` remove. The layer may be smaller or larger than the photo,
+    but has to show the same shape.
     """
-    if len(layers) > MAX_LAYERS:
-        raise TurnaroundError(f"There are {len(layers)} painted layers; at most {MAX_LAYERS} are read. Paint on fewer.")
-    width, height = size_px
-    added, removed = np.zeros((2, height, width), np.bool_)
-    for layer in layers:
-        if layer is None:
-            continue
-        _check_layer(layer, size_px)
-        painted = layer[..., 3] >= PAINTED_ALPHA
-        if not painted.any():
-            continue
-        towards_add = np.array(ADD, np.int32) - REMOVE
-        halfway = (np.array(ADD, np.int32) + REMOVE) @ towards_add / 2
-        adds = np.zeros_like(painted)
-        adds[painted] = layer[painted][:, :3].astype(np.int32) @ towards_add > halfway
-        now_added, now_removed = _at_size(adds, size_px), _at_size(painted & ~adds, size_px)
-        now_added &= ~now_removed
-        added = (added & ~now_removed) | now_added
-        removed = (removed & ~now_added) | now_removed
+    _check_layer(layer, size_px)
+    painted = layer[..., 3] >= PAINTED_ALPHA
+    towards_add = np.array(ADD, np.int32) - REMOVE
+    halfway = (np.array(ADD, np.int32) + REMOVE) @ towards_add / 2
+    adds = np.zeros_like(painted)
+    adds[painted] = layer[painted][:, :3].astype(np.int32) @ towards_add > halfway
+    removed = _at_size(painted & ~adds, size_px)
+    added = _at_size(adds, size_px) & ~removed
     return Repair(added, removed) if added.any() or removed.any() else None
 
 

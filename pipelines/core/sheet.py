@@ -175,11 +175,15 @@ def fitted(rgba: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
     return np.asarray(square)
 
 
-def laid_out(sheet: Sheet) -> Page:
-    if not sheet.rows:
+def check_rows(count: int) -> None:
+    if not count:
         raise TurnaroundError("There is nothing to put on a contact sheet: none of these results has views.")
-    if len(sheet.rows) > MAX_ROWS:
+    if count > MAX_ROWS:
         raise TurnaroundError(f"A contact sheet has at most {MAX_ROWS} rows. Leave some of the tiles out.")
+
+
+def laid_out(sheet: Sheet) -> Page:
+    check_rows(len(sheet.rows))
     side, columns = cell_px(len(sheet.asked)), _bands(len(sheet.asked))
     titles = _title_width(sheet.rows)
     margin, gap = _dots(_MARGIN_MM), _dots(_GAP_MM)

@@ -51,8 +51,6 @@ class Pair:
     """The target on white, [S, S, 3]."""
     inside: NDArray[np.bool_]
     """[S, S]: where the target has the object."""
-    turn_deg: float
-    """By how much azimuth the two differ."""
 
 
 class Pairs:
@@ -93,7 +91,7 @@ class Pairs:
         cpu = torch.device("cpu")
         sheet = photo_sheet(subject, depth, size_px, cpu)
         (partial,) = partials([sheet], subject, depth, [target], size_px, cpu)
-        return Pair(partial, on_white(true.rgba), true.rgba[..., 3] > 127, abs(turn_deg))
+        return Pair(partial, on_white(true.rgba), true.rgba[..., 3] > 127)
 
     def some_model(self, chance: np.random.Generator) -> Renderer:
         """A damaged file is passed over, by all who come to this number alike."""
@@ -103,9 +101,6 @@ class Pairs:
             except TurnaroundError as problem:
                 log.warning("%s is left out: %s", self._models[int(i)], problem)
         raise TurnaroundError("None of the 3D models can be read.")
-
-    def __len__(self) -> int:
-        return 2**31 - 1
 
 
 def models_in(folder: Path) -> list[Path]:

@@ -74,8 +74,8 @@ class Plan:
     """"bf16" on GPUs that have it."""
 
 
-def train(plan: Plan, end: int | None = None) -> list[float]:
-    """Each step's loss, over all processes. `end` stops it after so many steps, with its state kept."""
+def train(plan: Plan) -> list[float]:
+    """Each step's loss, over all processes."""
     import torch
     from accelerate import Accelerator
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
@@ -125,7 +125,7 @@ def train(plan: Plan, end: int | None = None) -> list[float]:
     if helper.is_main_process and begun and not _is_published(plan, base, begun):
         publish(begun)  # it was ended between keeping its state and this
     losses = list[float]()
-    last = min(plan.steps, end or plan.steps)
+    last = plan.steps
     batches = _batches(pairs, shares(learned, last - begun, plan.batch, rank, ranks), plan)
     for done, (numbers, batch) in enumerate(batches, begun + 1):
         # 1. What is there, and what should be

@@ -22,7 +22,6 @@ import re
 import secrets
 import shutil
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +29,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pipelines.core.errors import TurnaroundError
-from pipelines.core.files import StorageError, disk_sentences, sync_to_disk, whole_file, write_whole
+from pipelines.core.files import StorageError, disk_sentences, sync_to_disk, write_whole
 from pipelines.core.subject import Making, Subject
+from pipelines.runtime.devices import free_disk_bytes
 from pipelines.runtime.draft import Draft
 from pipelines.runtime.manifest import (
     DAMAGED,
@@ -46,7 +46,7 @@ from pipelines.runtime.manifest import (
 )
 from pipelines.runtime.results import read_depth_png, read_png, subject_record
 from pipelines.runtime.settings import Settings
-from pipelines.runtime.stored import StoredResult, is_folder, load_result, pack, read_plain, size_of
+from pipelines.runtime.stored import StoredResult, is_folder, load_result, read_plain, size_of
 
 log = logging.getLogger(__name__)
 
@@ -95,13 +95,13 @@ class Archive:
         return None
 
     def free_space_ok(self) -> bool:
-        return self._free_bytes() >= self._settings.free_disk_mb * 1e6
+        return free_disk_bytes(self.root) >= self._settings.free_disk_mb * 1e6
 
     def require_space(self) -> None:
         """Refuse a run before it starts rather than lose it when it is done."""
         if not self.free_space_ok():
             raise StorageError(
-                f"The disk has only {self._free_bytes() / 1e6:.0f} MB left, and runs need "
+                f"The disk has only {free_disk_bytes(self.root) / 1e6:.0f} MB left, and runs need "
                 f"{self._settings.free_disk_mb:.0f} MB. Try again later, or delete old results or other files."
             )
 
@@ -187,18 +187,6 @@ class Archive:
             except (TurnaroundError, OSError) as problem:
                 log.warning("Result %s is left out of the list: %s", id[:12], problem)
         return tuple(found)
-
-    def zip(self, id: object, folder: Path) -> Path:
-        """All files of a result as one zip in `folder`."""
-        result = self.open(id)
-        target = folder / f"turnaround-{result.id[-8:]}.zip"
-        with (
-            disk_sentences("The download could not be made"),
-            whole_file(target) as part,
-            zipfile.ZipFile(part, "w", compresslevel=1) as packed,
-        ):
-            pack(packed, result, "turnaround")
-        return target
 
     # --- Removing -----------------------------------------------------------------------------------------------------
 
@@ -349,12 +337,6 @@ class Archive:
             return RUNNING
         except OSError:
             return NOT_FOUND
-
-    def _free_bytes(self) -> int:
-        folder = self.root.absolute()
-        while not folder.exists():
-            folder = folder.parent
-        return shutil.disk_usage(folder).free
 
 
 # --- Files ------------------------------------------------------------------------------------------------------------

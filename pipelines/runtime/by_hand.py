@@ -9,24 +9,14 @@ import json
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
 
 from pipelines.runtime.download import megabytes
+from pipelines.runtime.weight_sources import WeightFile
 
 LARGE_BYTES = 10_000_000  # from here on a file that cannot say how long it is has to have about its published size
 
 
-class Listed(Protocol):
-    @property
-    def path(self) -> str: ...
-
-    @property
-    def size_bytes(self) -> int: ...
-
-    def may_have(self, size_bytes: int) -> bool: ...
-
-
-def flaw(folder: Path, files: Iterable[Listed]) -> str | None:
+def flaw(folder: Path, files: Iterable[WeightFile]) -> str | None:
     """What is wrong with the first file that is not in order; None when all of them are here and whole."""
     for file in files:
         path = folder / file.path

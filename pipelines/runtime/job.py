@@ -6,9 +6,6 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipelines.runtime.compare import Failed, Progressed, Task
 from pipelines.runtime.method import Method
 
@@ -27,10 +24,9 @@ STOPS = frozenset((STOPPED, REST_STOPPED, METHOD_STOPPED, ABANDONED, REPLACED, R
 
 @dataclass(frozen=True, eq=False)
 class Saved:
-    """A method has finished, and what it made lies in the archive. All that is kept in memory is its first view."""
+    """A method has finished, and what it made lies in the archive."""
 
     method: str
-    first_view: NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True, eq=False)

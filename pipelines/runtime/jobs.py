@@ -153,8 +153,7 @@ class Jobs:
                 check()
             except BaseException as error:
                 return Failed(event.method, sentence_of(error), cancelled=isinstance(error, Cancelled))
-            frames = event.turnaround.frames
-            return Saved(event.method, frames[0].rgba if frames else None)
+            return Saved(event.method)
 
         try:
             compare(tasks, self.engine, self.engine.machine(self.settings.data), keep, job.stops, job.visitor)

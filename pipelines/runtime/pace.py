@@ -94,7 +94,7 @@ def units_of(method: "Method", request: "Request", machine: "Machine") -> tuple[
 # --- Keeping ----------------------------------------------------------------------------------------------------------
 
 _writing = threading.Lock()
-_read: dict[Path, tuple[tuple[int, ...], dict[str, Any]]] = {}  # by file: which one it is, and what it says
+_read: dict[Path, tuple[tuple[int, ...], list[dict[str, Any]]]] = {}  # by file: which one it is, and what it says
 
 
 def record(data: Path, machine: "Machine", method: "Method", request: "Request", made: "Turnaround") -> None:
@@ -174,8 +174,8 @@ def _entries(path: Path) -> list[dict[str, Any]]:
             if status.st_size <= MOST_BYTES:
                 document = json.loads(path.read_bytes())
                 entries = [e for e in document["paces"] if _is_entry(e)] if document["schema"] == SCHEMA else []
-        known = _read[path] = stamp, {"entries": sorted(entries, key=lambda entry: entry["at"])[-KEEP_PLACES:]}
-    return known[1]["entries"]
+        known = _read[path] = stamp, sorted(entries, key=lambda entry: entry["at"])[-KEEP_PLACES:]
+    return known[1]
 
 
 def _is_entry(entry: Any) -> bool:

@@ -48,11 +48,10 @@ def prepare(
     feather: float = 0.0,
     repair: Repair | None = None,
     depth: DepthMap | None = None,
-    found: Found | None = None,
     settings: Settings,
     report: Report | None = None,
 ) -> Subject:
-    """The cut-out that every method sees. `found`, from `find_alpha` of this photo and remover, saves looking again.
+    """The cut-out that every method sees.
 
     "auto" keeps an alpha that cuts something out, and else takes the remover that needs no download: it never fetches
     anything, and gives the same answer on every machine. "alpha" insists on the photo's own. "none" takes the whole
@@ -68,10 +67,17 @@ def prepare(
         check_repair(repair, photo.rgba.shape[1::-1])
     if depth is not None:
         check_fits(depth, photo.rgba.shape[1::-1])
-    if found is None:
-        found = find_alpha(photo, remover, settings, report)
-    framing = {"elevation_deg": elevation_deg, "fill": fill, "feather": feather, "repair": repair, "depth": depth}
-    return frame(photo, *found, **framing, report=report)
+    found = find_alpha(photo, remover, settings, report)
+    return frame(
+        photo,
+        *found,
+        elevation_deg=elevation_deg,
+        fill=fill,
+        feather=feather,
+        repair=repair,
+        depth=depth,
+        report=report,
+    )
 
 
 def find_alpha(photo: Photo, remover: str, settings: Settings, report: Report | None = None) -> Found:

@@ -141,6 +141,7 @@ REMOVERS: dict[str, Remover] = {
         ),
     )
 }
+INSTEAD = f"Meanwhile, choose the remover “{REMOVERS[OUTLINE].title}” ({OUTLINE})."
 
 
 def remove_background(
@@ -160,8 +161,8 @@ def remove_background(
         report(0.1, "Finding the object")
         return while_reporting(report, 0.3, "Finding the object", lambda: outline(rgb))
     if blockers := remover.blockers(this_machine(settings.data)):
-        raise TurnaroundError(f"{remover.title} cannot run here. {' '.join(blockers)} {_instead(removers)}")
-    session = _session(remover, settings, report, removers, patience_s)
+        raise TurnaroundError(f"{remover.title} cannot run here. {' '.join(blockers)} {INSTEAD}")
+    session = _session(remover, settings, report, patience_s)
     return while_reporting(report, 0.8, f"{remover.title} looks for the object", lambda: session.mask(rgb))
 
 
@@ -232,9 +233,7 @@ _loading = threading.Lock()
 _fetching: dict[str, threading.Lock] = {}
 
 
-def _session(
-    remover: Remover, settings: Settings, report: Report, removers: Mapping[str, Remover], patience_s: float
-) -> _Session:
+def _session(remover: Remover, settings: Settings, report: Report, patience_s: float) -> _Session:
     """The loaded model, fetched and checked if need be, once: other visitors wait for it, and may cancel."""
     path = remover.path(settings)
     assert path is not None and remover.model is not None
@@ -247,7 +246,7 @@ def _session(
         report(0.0, f"Waiting: {remover.title} is being fetched for another visitor")
     try:
         if name not in _sessions:
-            _fetch(remover, path, settings, report, removers, patience_s)
+            _fetch(remover, path, settings, report, patience_s)
     finally:
         fetching.release()
 
@@ -255,16 +254,14 @@ def _session(
         with _loading:  # held here, where the work is: a visitor who cancels does not let a second load begin
             if name not in _sessions:
                 _sessions.clear()
-                _check_room(remover, removers)
+                _check_room(remover)
                 _sessions[name] = _Session(remover.key, path)
             return _sessions[name]
 
     return while_reporting(report, 0.6, "Preparing the background remover for the first time", load)
 
 
-def _fetch(
-    remover: Remover, path: Path, settings: Settings, report: Report, removers: Mapping[str, Remover], patience_s: float
-) -> None:
+def _fetch(remover: Remover, path: Path, settings: Settings, report: Report, patience_s: float) -> None:
     model = remover.model
     assert model is not None
     if path.is_file():
@@ -278,21 +275,16 @@ def _fetch(
         model.size_bytes,
         report,
         what=f"{remover.title}'s model",
-        otherwise=_instead(removers),
+        otherwise=INSTEAD,
         patience_s=patience_s,
     )
 
 
-def _check_room(remover: Remover, removers: Mapping[str, Remover]) -> None:
+def _check_room(remover: Remover) -> None:
     """It works in the page's own process, which would not survive its memory running out."""
     free = free_memory_bytes()
     if free and free < remover.memory_bytes:
         raise TurnaroundError(
             f"{remover.title} needs about {remover.memory_bytes / 1e9:.0f} GB of memory, and only {free / 1e9:.1f} GB "
-            f"are free at the moment. Try again when less is going on. {_instead(removers)}"
+            f"are free at the moment. Try again when less is going on. {INSTEAD}"
         )
-
-
-def _instead(removers: Mapping[str, Remover]) -> str:
-    ready = next(remover for remover in removers.values() if remover.model is None)
-    return f"Meanwhile, choose the remover “{ready.title}” ({ready.key})."

@@ -37,7 +37,7 @@ from pipelines.core.export import Lens, Shot, cameras_json, colmap_text, transfo
 from pipelines.core.files import StorageError, disk_sentences, whole_file, write_whole
 from pipelines.core.mesh import glb_bytes
 from pipelines.core.subject import Subject
-from pipelines.core.video import WHITE, Colour, write_mp4
+from pipelines.core.video import FPS_RANGE, write_mp4
 from pipelines.runtime.credit import credit_files, credit_line, glb_about, sources_of
 from pipelines.runtime.manifest import (
     DAMAGED,
@@ -58,7 +58,7 @@ from pipelines.runtime.manifest import (
 from pipelines.runtime.method import Card, Request, Turnaround
 from pipelines.runtime.shown import wall_pictures
 
-ORBIT_S = 2.5  # seconds one orbit of 10 to 125 frames lasts in the video; others keep to 4 or 50 frames a second
+ORBIT_S, SLOWEST_FPS = 2.5, 4.0  # in the video: seconds an orbit lasts, where its pace allows
 DEPTH_UNIT = 1e-4  # of the world; 16 bits then reach 6.5, and the camera of distance 1 stands at about 2
 _DEPTH_STEPS = 65535
 
@@ -100,7 +100,6 @@ def write_turnaround(
     request: Request,
     card: Card,
     *,
-    background: Colour = WHITE,
     depth: bool = False,
     normals: bool = False,
     wall: bool = False,
@@ -117,10 +116,14 @@ def write_turnaround(
         folder.mkdir(parents=True, exist_ok=True)
         clear_turnaround(folder)
         try:
-            return _write(folder, turnaround, request, card, background, depth, normals, wall, check)
+            return _write(folder, turnaround, request, card, depth, normals, wall, check)
         except BaseException:
             clear_turnaround(folder)
             raise
+
+
+def video_fps(frames: int) -> float:
+    return min(float(FPS_RANGE[1]), max(SLOWEST_FPS, frames / ORBIT_S))
 
 
 def clear_turnaround(folder: Path) -> None:
@@ -138,7 +141,6 @@ def _write(
     turnaround: Turnaround,
     request: Request,
     card: Card,
-    background: Colour,
     depth: bool,
     normals: bool,
     wall: bool,
@@ -174,10 +176,9 @@ def _write(
         # 2. Video and model; the pictures are delivered even if the video cannot be
         notes = list(turnaround.notes)
         if len(frames) > 1:
-            fps = min(50.0, max(4.0, len(frames) / ORBIT_S))
             try:
                 rgba = [frame.rgba for frame in frames]
-                files.make(VIDEO, lambda path: write_mp4(rgba, path, fps, background=background, about=about))
+                files.make(VIDEO, lambda path: write_mp4(rgba, path, video_fps(len(frames)), about=about))
             except StorageError:
                 raise
             except TurnaroundError as problem:

@@ -5,10 +5,12 @@ import os
 import stat
 import zipfile
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.core.errors import TurnaroundError
+from pipelines.core.files import disk_sentences
 from pipelines.runtime.manifest import (
     DAMAGED,
     MANIFEST,
@@ -35,26 +37,6 @@ class StoredTurnaround:
     @property
     def frames(self) -> tuple[Path, ...]:
         return tuple(self.folder / frame.file for frame in self.manifest.frames)
-
-    @property
-    def pictures(self) -> tuple[Path, ...]:
-        """The frames as the wall shows them: WebP, or the PNGs themselves in results of older versions."""
-        return self._all_of("view") or self.frames
-
-    @property
-    def depths(self) -> tuple[Path, ...]:
-        """One picture a frame, or none at all."""
-        return self._all_of("depth")
-
-    @property
-    def normal_pictures(self) -> tuple[Path, ...]:
-        """One a frame, or none at all."""
-        return self._all_of("normals")
-
-    def _all_of(self, kind: str) -> tuple[Path, ...]:
-        names = [f"{kind}_{i:03d}.webp" for i in range(len(self.manifest.frames))]
-        whole = all(name in self.manifest.files for name in names)
-        return tuple(self.folder / name for name in names) if whole else ()
 
     @property
     def video(self) -> Path | None:
@@ -87,6 +69,13 @@ class StoredResult:
         for turnaround in self.turnarounds:
             yield turnaround.folder / MANIFEST
             yield from (turnaround.folder / name for name in turnaround.manifest.files)
+
+
+@contextmanager
+def packing(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A new zip to take away."""
+    with disk_sentences("The download could not be made"), zipfile.ZipFile(path, "w", compresslevel=1) as packed:
+        yield packed
 
 
 def pack(packed: zipfile.ZipFile, result: StoredResult, folder: str, keys: Collection[str] = ()) -> None:

@@ -1,6 +1,8 @@
 """SV3D's own cameras: 21 of them round the object, the last of which is the photo's.
 
-Elevations are absolute, as ours. Azimuths are relative to the photo and grow from frame to frame by 360 degrees in all.
+Elevations are absolute, as ours. Azimuths are relative to the photo and grow from frame to frame by 360 degrees in all,
+counter-clockwise seen from above in the authors' plots, as ours do. No weights were at hand to see it (specs/sv3d.md,
+1.5); TURNAROUND_SV3D_SENSE turns it round.
 """
 
 import math
@@ -12,9 +14,6 @@ import numpy as np
 from pipelines.core.cameras import View, turn_between, wrap_azimuth
 
 FRAMES = 21
-# The authors' plots let azimuth grow counter-clockwise seen from above, as ours does. No weights were at hand to see it
-# (specs/sv3d.md, 1.5); TURNAROUND_SV3D_SENSE turns it round.
-COUNTER_CLOCKWISE = 1
 SINE_DEG = 30.0  # SV3D, section 4: the orbit that 3D objects are made from
 HIGHEST_DEG = 89.0  # SV3D, appendix B: elevations are clamped there
 # Of the dynamic orbits that it was trained on: 10 degrees of amplitude, up to 4 times round in 21 frames. Steeper than
@@ -35,7 +34,7 @@ class Path:
     elevations_deg: tuple[float, ...]
 
     def views(self, clockwise: bool = False) -> tuple[View, ...]:
-        sense = -COUNTER_CLOCKWISE if clockwise else COUNTER_CLOCKWISE
+        sense = -1 if clockwise else 1
         pairs = zip(self.azimuths_deg, self.elevations_deg, strict=True)
         return tuple(View(wrap_azimuth(sense * azimuth), elevation) for azimuth, elevation in pairs)
 
@@ -90,7 +89,7 @@ def through(asked: Sequence[View], elevation_deg: float, clockwise: bool = False
 
     A single one is met exactly. Of several, the elevation is met where the way there and back is not too steep.
     """
-    sense = -COUNTER_CLOCKWISE if clockwise else COUNTER_CLOCKWISE
+    sense = -1 if clockwise else 1
     goals = sorted((sense * view.azimuth_deg % 360, view.elevation_deg) for view in asked)
     if len(set(goals)) == 1:
         return _over(*goals[0], elevation_deg, count)

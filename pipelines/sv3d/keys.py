@@ -172,7 +172,7 @@ _MID = {"q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0", "norm": "
 
 
 def _autoencoder(key: str, levels: int) -> tuple[str, Reshape]:
-    name, shaped = key, _as_it_is
+    name, shaped = key, Target.shaped
     name = name.replace("norm_out", "conv_norm_out").replace("nin_shortcut", "conv_shortcut")
     name = re.sub(r"\.mid\.block_(\d)\.", lambda m: f".mid_block.resnets.{int(m[1]) - 1}.", name)
     if found := re.search(r"\.mid\.attn_1\.(\w+)\.", name):
@@ -195,10 +195,6 @@ def _autoencoders_origin(name: str, levels: int) -> str:
     key = re.sub(r"\.down_blocks\.(\d)\.downsamplers\.0\.", r".down.\1.downsample.", key)
     key = re.sub(r"\.up_blocks\.(\d)\.resnets\.", lambda m: f".up.{levels - 1 - int(m[1])}.block.", key)
     return re.sub(r"\.up_blocks\.(\d)\.upsamplers\.0\.", lambda m: f".up.{levels - 1 - int(m[1])}.upsample.", key)
-
-
-def _as_it_is(tensor: "Tensor") -> "Tensor":
-    return tensor
 
 
 def _of_one_pixel(tensor: "Tensor") -> "Tensor":

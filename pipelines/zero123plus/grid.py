@@ -168,16 +168,8 @@ def guided(answer: "Tensor", guidance: float) -> "Tensor":
 # --- Zero123++'s own scales ------------------------------------------------------------------------------------------
 
 
-def scaled_latents(latents: N) -> N:
-    return (latents - LATENT_SHIFT) * LATENT_SCALE
-
-
 def unscaled_latents(latents: N) -> N:
     return latents / LATENT_SCALE + LATENT_SHIFT
-
-
-def scaled_image(image: N) -> N:
-    return image * IMAGE_SCALE
 
 
 def unscaled_image(image: N) -> N:

@@ -11,7 +11,6 @@ from pipelines.core.mask import (
     ADD,
     FEATHER_RANGE,
     MAX_LAYER_SIDE_PX,
-    MAX_LAYERS,
     REMOVE,
     Repair,
     check_repair,
@@ -136,7 +135,7 @@ def test_only_an_alpha_that_cuts_something_out_is_useful(alpha, useful) -> None:
     ],
 )
 def test_greenish_strokes_add_and_reddish_ones_remove(colour, adds) -> None:
-    repair = strokes_of([painted(spot(), colour)], SIZE_PX)
+    repair = strokes_of(painted(spot(), colour), SIZE_PX)
     assert repair is not None
     assert np.array_equal(repair.added if adds else repair.removed, spot())
     assert not (repair.removed if adds else repair.added).any()
@@ -144,31 +143,27 @@ def test_greenish_strokes_add_and_reddish_ones_remove(colour, adds) -> None:
 
 @pytest.mark.parametrize(("alpha", "counts"), [(255, True), (153, True), (128, True), (127, False), (3, False)])
 def test_a_stroke_counts_from_half_opacity_on(alpha, counts) -> None:
-    assert (strokes_of([painted(spot(), ADD, alpha)], SIZE_PX) is not None) is counts
+    assert (strokes_of(painted(spot(), ADD, alpha), SIZE_PX) is not None) is counts
 
 
-@pytest.mark.parametrize("layers", [[], [None], [np.zeros((200, 300, 4), np.uint8)] * 3], ids=["none", "null", "clear"])
-def test_nothing_painted_is_no_repair(layers) -> None:
-    assert strokes_of(layers, SIZE_PX) is None
+def test_nothing_painted_is_no_repair() -> None:
+    assert strokes_of(np.zeros((200, 300, 4), np.uint8), SIZE_PX) is None
 
 
-def test_later_layers_win_and_both_colours_may_share_one() -> None:
-    left, right, top = spot(x=120), spot(x=180), spot(y=60, x=120, radius=25)
-    first = painted(left, ADD)
-    first[right] = (*REMOVE, 255)
-    repair = strokes_of([first, painted(top, REMOVE)], SIZE_PX)
+def test_both_colours_may_share_a_layer() -> None:
+    left, right = spot(x=120), spot(x=180)
+    layer = painted(left, ADD)
+    layer[right] = (*REMOVE, 255)
+    repair = strokes_of(layer, SIZE_PX)
     assert repair is not None
-    assert np.array_equal(repair.added, left & ~right & ~top)
-    assert np.array_equal(repair.removed, right | top)
-    again = strokes_of([painted(top, REMOVE), painted(left, ADD)], SIZE_PX)
-    assert again is not None and np.array_equal(again.added, left) and np.array_equal(again.removed, top & ~left)
+    assert np.array_equal(repair.added, left & ~right) and np.array_equal(repair.removed, right)
 
 
 @pytest.mark.parametrize("scale", [0.25, 0.5, 2.0, 2.7, 3.0])
 def test_strokes_painted_on_a_smaller_or_larger_picture_land_in_the_same_place(scale) -> None:
     width, height = round(300 * scale), round(200 * scale)
     layer = painted(spot(width, height, 90 * scale, 120 * scale, 40 * scale), ADD)
-    repair = strokes_of([layer], SIZE_PX)
+    repair = strokes_of(layer, SIZE_PX)
     assert repair is not None
     there = spot(x=90, y=120, radius=40)
     assert (repair.added & there).sum() / (repair.added | there).sum() > 1 - 0.012 / min(scale, 1)
@@ -178,7 +173,7 @@ def test_a_stroke_enlarged_from_a_small_canvas_has_no_stairs() -> None:
     """A slanted border painted at a quarter of the size: its steps of 4 px are gone."""
     rows, columns = np.mgrid[0:120, 0:160] + 0.5
     half_plane = rows > 30 + 0.3 * columns
-    repair = strokes_of([painted(half_plane, ADD)], (640, 480))
+    repair = strokes_of(painted(half_plane, ADD), (640, 480))
     assert repair is not None
     first = repair.added.argmax(axis=0)[40:600]
     true = 120 + 0.3 * (np.arange(40, 600) + 0.5)
@@ -189,7 +184,7 @@ def test_a_stroke_enlarged_from_a_small_canvas_has_no_stairs() -> None:
 def test_a_line_as_thin_as_a_pixel_of_the_canvas_is_not_lost() -> None:
     line = np.zeros((120, 160), np.bool_)
     line[60, 20:140] = True
-    repair = strokes_of([painted(line, REMOVE)], (640, 480))
+    repair = strokes_of(painted(line, REMOVE), (640, 480))
     assert repair is not None and repair.removed[:, 100:540].any(axis=0).all()
 
 
@@ -210,16 +205,11 @@ def test_a_line_as_thin_as_a_pixel_of_the_canvas_is_not_lost() -> None:
 )
 def test_input_50_strokes_that_are_not_of_this_photo_are_refused_in_words(layer, sentence) -> None:
     with pytest.raises(TurnaroundError, match=sentence):
-        strokes_of([layer], SIZE_PX)
-
-
-def test_too_many_layers_are_refused_in_words() -> None:
-    with pytest.raises(TurnaroundError, match=f"at most {MAX_LAYERS}"):
-        strokes_of([None] * (MAX_LAYERS + 1), SIZE_PX)
+        strokes_of(layer, SIZE_PX)
 
 
 def test_layers_of_the_same_shape_but_for_rounding_are_read() -> None:
-    assert strokes_of([painted(np.ones((43, 64), np.bool_), ADD)], (2047, 1365)) is not None
+    assert strokes_of(painted(np.ones((43, 64), np.bool_), ADD), (2047, 1365)) is not None
 
 
 def test_input_50_a_repair_of_another_photo_is_refused_in_words() -> None:

@@ -169,7 +169,7 @@ def test_a_network_may_tell_the_depth_of_half_of_the_views(
 
 def test_killed_before_its_last_model_was_written_it_writes_it_when_started_again(plan: Plan):
     killed = replace(plan, out=plan.out / "unpublished", steps=2, judged=1)
-    train(killed, end=1)
+    train(replace(killed, steps=1))
     unet_file = killed.out / "model" / "unet" / "diffusion_pytorch_model.fp16.safetensors"
     of_step_1 = unet_file.read_bytes()
     train(killed)
@@ -265,7 +265,7 @@ def test_a_number_is_always_the_same_pair_and_others_are_others(plan: Plan):
     one, same, other = pairs[5], again[5], pairs[6]
     assert np.array_equal(one.truth, same.truth) and np.array_equal(one.partial.rgba, same.partial.rgba)
     assert not np.array_equal(one.truth, other.truth)
-    assert 5 <= one.turn_deg <= 180 and one.inside.any()
+    assert one.inside.any()
     small = Pairs(models_in(plan.models), 64, 0, (5.0, 10.0))[1]
     seen = small.partial.seen & small.inside
     assert seen.sum() > 0.7 * small.inside.sum(), "a small turn shows most of it"

@@ -1,6 +1,7 @@
 """Results are kept, found again by their link alone, listed, zipped, deleted, and expire."""
 
 import dataclasses
+import io
 import logging
 import os
 import re
@@ -13,6 +14,7 @@ import pytest
 from pipelines.runtime.archive import INTERRUPTED, NOT_FOUND, RUNNING, Swept
 from pipelines.runtime.draft import NOTHING_MADE
 from pipelines.runtime.manifest import DAMAGED, SUBJECT_DEPTH
+from pipelines.runtime.stored import pack
 from tests.runtime.archive_helpers import Clock, a_card, a_run, a_subject, an_archive, assert_whole, copies, said, save
 
 DAY_S = 86_400
@@ -204,7 +206,7 @@ def test_input_53_every_wrong_link_gets_one_and_the_same_sentence(tmp_path: Path
         *(".drafts", ".trash", ".lock", "٠" * 44, "x" * 10_000, None, 7, True, [id], {"id": id}, id.encode()),
     ]
     for link in links:
-        for action in (archive.open, archive.subject, archive.delete, lambda link: archive.zip(link, tmp_path)):
+        for action in (archive.open, archive.subject, archive.delete):
             assert said(lambda: action(link)) == NOT_FOUND, link  # noqa: B023
     assert_whole(archive.open(id))
 
@@ -219,7 +221,7 @@ def test_links_out_of_the_store_are_never_followed(tmp_path: Path, place: str):
     outside = tmp_path / "outside"
     inside.rename(outside)  # the very bytes it should have, but elsewhere
     inside.symlink_to(outside)
-    for action in (archive.open, archive.subject, lambda id: archive.zip(id, tmp_path)):
+    for action in (archive.open, archive.subject):
         assert said(lambda: action(saved.id)) in (DAMAGED, NOT_FOUND)  # noqa: B023
     archive = an_archive(tmp_path / "data", Clock(4e9), keep_gb=1e-9)
     archive.sweep()
@@ -236,9 +238,10 @@ def test_the_zip_holds_every_file_and_nothing_else(tmp_path: Path):
     archive = an_archive(tmp_path / "data")
     saved = save(archive, views=2)
     (saved.folder / "stray.txt").write_text("not ours")
-    packed = archive.zip(saved.id, tmp_path)
-    assert packed.parent == tmp_path and saved.id not in packed.name
-    with zipfile.ZipFile(packed) as entries:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as entries:
+        pack(entries, saved, "turnaround")
+    with zipfile.ZipFile(file) as entries:
         assert entries.testzip() is None
         names = {name.removeprefix("turnaround/"): name for name in entries.namelist()}
         assert set(names) == {path.relative_to(saved.folder).as_posix() for path in saved.paths}

@@ -47,7 +47,7 @@ def test_news_tell_what_runs_and_what_came_of_it():
     middle = job.news()
     assert middle.version > first.version and set(middle.progress) == {"flat", "ball"}
     assert middle.progress["ball"].waiting and not middle.progress["flat"].waiting
-    job._emit(Saved("flat", None))
+    job._emit(Saved("flat"))
     assert set(job.news().progress) == {"ball"}, "what has an outcome has no progress"
     job._emit(Failed("ball", "Too dark."))
     job._end("saved")
@@ -129,7 +129,7 @@ def test_a_method_that_runs_is_told_to_stop_and_says_itself_when_it_has():
 def test_f11_cancelling_what_has_finished_is_unknown_or_has_ended_changes_nothing():
     job = a_job()
     job._emit(working("flat"))
-    job._emit(Saved("flat", None))
+    job._emit(Saved("flat"))
     before = job.news()
     job.cancel("flat")
     job.cancel("no_such_method")
@@ -225,7 +225,7 @@ def test_f12_a_run_that_ends_during_the_grace_ends_as_it_is_200_rounds():
         job = a_job(0.001)
         job._begin()
         time.sleep(chance.uniform(0, 0.002))
-        job._emit(Saved("flat", None))
+        job._emit(Saved("flat"))
         job._end("saved")
         last = job.news()
         assert (last.state, last.problem) == ("saved", None)

@@ -72,9 +72,7 @@ def test_with_a_found_alpha_no_remover_is_asked_again(settings: Settings) -> Non
     """The remover named could not be asked: its model is not here and cannot be fetched."""
     photo, stages = a_photo(), Stages()
     found = Found(np.rint(disc(WIDTH, HEIGHT, 130, 120, 70) * 255).astype(np.uint8), "u2net")
-    made = prepare(
-        photo, remover="u2net", found=found, repair=strokes(NOSE), feather=0.01, settings=settings, report=stages
-    )
+    made = frame(photo, *found, repair=strokes(NOSE), feather=0.01, report=stages)
     assert made.made.remover == "u2net" and made.made.added_px > 0 and made.made.feather == 0.01
     assert stages.messages == ["Framing the object"]
     with pytest.raises(TurnaroundError, match="cannot be reached"):

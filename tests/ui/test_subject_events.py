@@ -59,7 +59,7 @@ def panel(photos: Photos) -> Page:
 def test_an_upload_becomes_a_cut_out_and_the_file_goes(panel: Page):
     upload = an_upload()
     taken = panel._see_photo(panel.events.take_photo(upload, ""))
-    assert is_gone(upload) and taken.photo is not None and taken.elevation == 0
+    assert is_gone(upload) and taken.photo is not None and taken.photo_elevation == 0
     assert "Cut out by Outline" in panel.shown
     assert panel.subject.made.remover == "outline"
     assert panel.picture.startswith("data:image/webp;base64,") and len(panel.picture) < 40_000
@@ -259,7 +259,7 @@ def test_a_results_subject_is_taken_over_pixel_for_pixel(panel: Page, studio: St
         pass
     page = Page(SubjectEvents(Photos(studio)))
     seen = page.adopt(job.id)
-    assert (seen.elevation, seen.remover, page.fill) == (17.0, AUTO, 65)
+    assert (seen.photo_elevation, seen.remover, page.fill) == (17.0, AUTO, 65)
     assert np.array_equal(page.subject.rgba, subject.rgba)
     page.paint(removed=(50, 90, 150, 110), size=(200, 200))
     assert page.subject.made.removed_px > 1000  # and goes on from there
@@ -286,7 +286,7 @@ def test_the_subject_of_a_run_that_has_nothing_yet_or_came_to_nothing_is_taken_o
         assert job.state == "ended"
     page = Page(SubjectEvents(Photos(studio)))
     page.prepared = FIRST_EXAMPLE
-    assert page.adopt(job.id).elevation == 17.0
+    assert page.adopt(job.id).photo_elevation == 17.0
     assert np.array_equal(page.subject.rgba, subject.rgba)
     job.cancel()
 

@@ -96,14 +96,6 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     # --- The mask ---
     (
-        "{count} painted layers came; at most {most} are read. Paint on one.",
-        "Es kamen {count} gemalte Ebenen; gelesen werden höchstens {most}. Male auf einer.",
-    ),
-    (
-        "There are {count} painted layers; at most {most} are read. Paint on fewer.",
-        "Es gibt {count} gemalte Ebenen; gelesen werden höchstens {most}. Male auf weniger.",
-    ),
-    (
         "The strokes cover all of the photo, so the mask is as it was. Undo the last one, or press Start over.",
         "Die Striche bedecken das ganze Foto, die Maske ist deshalb wie vorher. Nimm den letzten zurück oder "
         "drücke „Von vorn“.",

@@ -115,9 +115,8 @@ def contour_box(alpha: Plane, level: float) -> Box:
         first, last = int(reached[0]), int(reached[-1])
         rise = (profile[first] - level) / max(1e-6, profile[first] - profile[first - 1])
         fall = (profile[last] - level) / max(1e-6, profile[last] - profile[last + 1])
-        spans.append(
-            (first - 0.5 - float(rise), last - 0.5 + float(fall))
-        )  # the padding shifts centres to integers - 0.5
+        # The padding shifts centres to integers - 0.5
+        spans.append((first - 0.5 - float(rise), last - 0.5 + float(fall)))
     (left, right), (top, bottom) = spans
     return left, top, right, bottom
 

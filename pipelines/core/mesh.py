@@ -157,16 +157,6 @@ def obj_zip_bytes(mesh: Mesh) -> bytes:
     return packed.getvalue()
 
 
-def ply_bytes(mesh: Mesh) -> bytes:
-    """Binary PLY with a colour at each vertex; a texture is read at the vertices."""
-    from trimesh.exchange.ply import export_ply
-
-    checked_mesh(mesh)
-    return export_ply(
-        _to_trimesh(replace(mesh, uvs=None, texture=None, colors=colors_at_vertices(mesh))), vertex_normal=True
-    )
-
-
 def texture_repeats(uvs: NDArray[np.floating]) -> bool:
     """glTF repeats textures unless told otherwise. Where that is not needed it would only blend a photo's borders."""
     return float(uvs.min()) < -1e-4 or float(uvs.max()) > 1 + 1e-4

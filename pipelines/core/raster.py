@@ -136,9 +136,8 @@ class Renderer:
 
         inside = (slice(window.top, window.bottom), slice(window.left, window.right))
         rgba = np.zeros((*count.shape, 4), np.uint8)
-        y, x = np.divmod(
-            np.flatnonzero(covered[0]).astype(np.int32), np.int32(window.right - window.left)
-        )  # np.nonzero, but faster
+        # np.nonzero, but faster
+        y, x = np.divmod(np.flatnonzero(covered[0]).astype(np.int32), np.int32(window.right - window.left))
         colours, normals, z = self._shade(scene, numbers[0][y, x], x + window.left, y + window.top)
         rgba.view(np.uint32)[y, x, 0] = colours.view(np.uint32)[:, 0]
         frame.depth[inside][y, x] = z

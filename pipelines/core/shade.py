@@ -17,11 +17,8 @@ REMAP_COLUMNS = 1024  # cv2.remap takes pictures, of fewer than 32768 pixels a s
 # "soft" is a bright room: light from all sides, more from above, and a wide lamp over the photographer's left shoulder.
 # It stands in the world, as a real lamp would, so that one surface has one colour in all views.
 LAMP = np.array([-0.45, 0.60, 0.66], np.float32)  # towards the lamp, unit length
-AMBIENT, SKY, DIFFUSE = (
-    0.50,
-    0.15,
-    0.40,
-)  # shares of the light, in linear units; a surface facing the lamp is close to 1
+# Shares of the light, in linear units; a surface facing the lamp is close to 1
+AMBIENT, SKY, DIFFUSE = 0.50, 0.15, 0.40
 SRGB_GAMMA = 2.2
 
 

@@ -284,9 +284,8 @@ def bleed(rgb: Plane, weight: Plane) -> Plane:
     while levels:
         colour, share = levels.pop()
         filled = cv2.resize(filled, share.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(colour.shape)
-        filled = (colour + 1e-4 * filled) / (share + 1e-4)[
-            ..., None
-        ]  # where nearly nothing is known, the coarse speaks
+        # Where nearly nothing is known, the coarse speaks
+        filled = (colour + 1e-4 * filled) / (share + 1e-4)[..., None]
     return filled
 
 

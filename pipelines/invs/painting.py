@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.cameras import View, angle_between, photo_distance
+from pipelines.invs.method import WARPED_SHARE
 from pipelines.invs.partial import Partial, partials, photo_sheet, resized
 from pipelines.invs.relief import fitted_to
 from pipelines.runtime.method import Frame, Report, Request
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from pipelines.invs.loading import Inpainter
 
 WHITE = 255
-BEGUN = 0.15  # of the run's progress, once painting begins
 REMEMBERED = 4  # views on either side; those further back show little that these do not
 
 Measure = Callable[[View, NDArray[np.uint8]], NDArray[np.float32]]
@@ -154,7 +154,7 @@ class Painting:
         del painted[:-REMEMBERED]
 
     def _say(self, share: float, message: str, preview: NDArray[np.uint8]) -> None:
-        self.tell(BEGUN + (1 - BEGUN) * share, message, preview)
+        self.tell(WARPED_SHARE + (1 - WARPED_SHARE) * share, message, preview)
 
 
 def shown_whole(views: Sequence[View], seen: Sequence[Partial]) -> dict[int, Frame]:

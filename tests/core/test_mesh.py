@@ -22,7 +22,6 @@ from pipelines.core.mesh import (
     glb_bytes,
     load_mesh,
     obj_zip_bytes,
-    ply_bytes,
     vertex_normals,
 )
 from pipelines.core.raster import Renderer
@@ -163,7 +162,7 @@ def test_nothing_but_the_mesh_is_in_the_file() -> None:
     assert "trimesh" not in text and "/" not in text.replace("image/png", "").replace("https://", "")
 
 
-@pytest.mark.parametrize("write", [glb_bytes, obj_zip_bytes, ply_bytes])
+@pytest.mark.parametrize("write", [glb_bytes, obj_zip_bytes])
 def test_nan_and_empty_meshes_are_never_written(write: Any) -> None:
     shape = textured_ball()
     vertices = shape.vertices.copy()
@@ -206,23 +205,9 @@ def test_an_obj_on_disk_finds_its_material_beside_it(tmp_path: Path) -> None:
     assert_looks_alike(textured_ball(), load_mesh(tmp_path / "model.obj"))
 
 
-def test_vertex_colours_come_back_from_obj_and_ply() -> None:
+def test_vertex_colours_come_back_from_obj() -> None:
     shape = rainbow_ball()
     assert_looks_alike(shape, load_mesh(obj_zip_bytes(shape)))
-    back = load_mesh(ply_bytes(shape))
-    assert back.colors is not None and (back.colors == shape.colors).all()
-    assert np.abs(back.vertices - shape.vertices).max() < 1e-6
-
-
-def test_ply_reads_a_texture_at_the_vertices() -> None:
-    shape = replace(facing_sheet(), colors=None, texture=np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
-    back = load_mesh(ply_bytes(shape))
-    assert back.colors is not None and back.colors.tolist() == [
-        [0, 1, 2],
-        [168, 169, 170],
-        [189, 190, 191],
-        [21, 22, 23],
-    ]
 
 
 def assert_looks_alike(before: Mesh, after: Mesh) -> None:

@@ -11,6 +11,7 @@ A frame is made in two steps:
    sample where a pixel holds an outline or a crease.
 """
 
+import copy
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -63,6 +64,12 @@ class Renderer:
         self._texel_areas = self._surface.texel_areas(self._surface.attributes)
         self._charts = _charts(self._faces, len(mesh.vertices))
         self._buffers = threading.local()
+
+    def moved(self, by: NDArray[np.floating], scale: float) -> "Renderer":
+        """The same mesh elsewhere, and then scaled about the world's centre."""
+        other = copy.copy(self)
+        other._vertices = (self._vertices + by) * scale
+        return other
 
     def render(
         self, view: View, unit_distance: float, size_px: int, *, fov_deg: float = FOV_DEG, supersample: int = 2

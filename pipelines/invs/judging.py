@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.core.files import whole_file, write_whole
+from pipelines.core.files import disk_sentences, whole_file, write_whole
 from pipelines.invs.inpainting import Sampling, composed, developed, draw, on_white, shown
 from pipelines.invs.loading import Inpainter
 from pipelines.invs.pairs import Pair, Pairs
@@ -50,9 +50,10 @@ def judge(
         table.append("  ".join([f"{f'{low:g}-{high:g}':8}", f"{db:6.2f}", *(f"{other:6.3f}" for other in others)]))
     text = "\n".join(table)
     print(text, flush=True)
-    with whole_file(out / f"sheet_{step:07d}.png") as part:
-        Image.fromarray(np.vstack(rows)).save(part)
-    write_whole(table_file(out, step), (text + "\n").encode())  # last: it says that all of this step is there
+    with disk_sentences("The figures could not be kept"):
+        with whole_file(out / f"sheet_{step:07d}.png") as part:
+            Image.fromarray(np.vstack(rows)).save(part)
+        write_whole(table_file(out, step), (text + "\n").encode())  # last: it says that all of this step is there
 
 
 def _painted(parts: Inpainter, pair: Pair, seed: int) -> NDArray[np.uint8]:

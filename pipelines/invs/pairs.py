@@ -11,6 +11,7 @@ is only the distance's, as a share of the frame between two bounds.
 
 import logging
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,8 +22,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.core.cameras import View, photo_distance, wrap_azimuth
+from pipelines.core.cameras import View, intrinsics, photo_distance, world_from_camera, wrap_azimuth
 from pipelines.core.errors import TurnaroundError
+from pipelines.core.mask import contour_box
 from pipelines.core.mesh import Mesh, load_mesh
 from pipelines.core.raster import Renderer
 from pipelines.core.subject import Making, Subject
@@ -35,12 +37,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 FORMATS = (".glb", ".obj", ".ply")
-FILLS = (0.6, 0.85)  # of the frame, by the model: stands for nearer and further cameras
+FILLS = (0.6, 0.85)  # of the frame, by the object: stands for nearer and further cameras
 ELEVATIONS_DEG = (-15.0, 45.0)
 TURNS_DEG = (5.0, 180.0)  # from the one view to the other
 # specs/invs.md, sections 6 and 8: networks' depth is wrong, so that of training is wrong as well, half of the time
 WRONG_SHARE, SCALES, RELIEF_NOISE, NOISE_CELLS = 0.5, (0.9, 1.1), 0.03, 6
 KEPT_MODELS = 16
+LEAST_TO_PART = 10
+OUTLINE_PX, OUTLINE_FILL = 256, 0.4  # where it is measured: boxes from a corner are 1.6 times as long as their sides
+LEAST_OUTLINE = 0.5  # of the longest side: a rod seen from its end would reach up to the camera
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +77,7 @@ class Pairs:
         import torch
 
         chance = np.random.default_rng((self._seed, number))
-        renderer = self.some_model(chance)
+        model = self.some_model(chance)
         fill = float(chance.uniform(*FILLS))
         source = View(0, float(chance.uniform(*ELEVATIONS_DEG)))
         turn_deg = float(chance.uniform(*self.turns_deg)) * (1 if chance.random() < 0.5 else -1)
@@ -80,6 +85,7 @@ class Pairs:
         spin_deg = float(chance.uniform(-180, 180))  # which side of the model is its photo's front
         size_px, distance = self._size_px, photo_distance(fill)
 
+        renderer = _as_a_photo_shows_it(model, _spun(source, spin_deg))
         shown = renderer.render(_spun(source, spin_deg), distance, 2 * size_px, supersample=1)
         true = renderer.render(_spun(target, spin_deg), distance, size_px)
         making = Making("", (2 * size_px, 2 * size_px), "alpha", (0, 0, 2 * size_px, 2 * size_px))
@@ -100,7 +106,9 @@ class Pairs:
                 return _renderer(self._models[int(i)])
             except TurnaroundError as problem:
                 log.warning("%s is left out: %s", self._models[int(i)], problem)
-        raise TurnaroundError("None of the 3D models can be read.")
+        named = ", ".join(path.name for path in self._models[:3])
+        more = f" and {len(self._models) - 3} more" if len(self._models) > 3 else ""
+        raise TurnaroundError(f"None of these 3D models can be read: {named}{more}. Put others in their place.")
 
 
 def models_in(folder: Path) -> list[Path]:
@@ -110,10 +118,15 @@ def models_in(folder: Path) -> list[Path]:
     return models
 
 
-def parted(models: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """To learn from, and to judge by: a tenth is held out, where there are enough of them."""
-    held_out = [path for i, path in enumerate(models) if i % 10 == 9]
-    return [path for path in models if path not in held_out], held_out or list(models)
+def parted(models: Sequence[Path], folder: Path) -> tuple[list[Path], list[Path]]:
+    """To learn from, and to judge by: a tenth is held out, where there are enough of them. Which they are goes by their
+    names, so that more models make none that was learned from a held-out one.
+    """
+    held_out = [zlib.crc32(path.relative_to(folder).as_posix().encode()) % 10 == 0 for path in models]
+    if len(models) < LEAST_TO_PART or not any(held_out) or all(held_out):
+        return list(models), list(models)
+    both = list(zip(models, held_out, strict=True))
+    return [path for path, held in both if not held], [path for path, held in both if held]
 
 
 @lru_cache(maxsize=KEPT_MODELS)
@@ -122,6 +135,22 @@ def _renderer(path: Path) -> Renderer:
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
     centred = (mesh.vertices - (low + high) / 2) / max(float((high - low).max()), 1e-9)
     return Renderer(replace(mesh, vertices=centred.astype(np.float32)))
+
+
+def _as_a_photo_shows_it(model: Renderer, source: View) -> Renderer:
+    """As the world is when all there is is a photo: its centre in the middle of the outline that is seen from there,
+    whose longest side is 1.
+    """
+    distance, size_px = photo_distance(OUTLINE_FILL), OUTLINE_PX
+    alpha = model.render(source, distance, size_px, supersample=1).rgba[..., 3]
+    if not alpha.any():
+        return model
+    left, top, right, bottom = contour_box(alpha / 255, 0.5)
+    unit = distance / intrinsics(size_px)[0, 0]  # of the world, a pixel at the centre's depth
+    right_by, down_by = ((left + right - size_px) / 2 * unit, (top + bottom - size_px) / 2 * unit)
+    pose = world_from_camera(source, distance)
+    centre = pose[:3, 0] * right_by + pose[:3, 1] * down_by
+    return model.moved(-centre, 1 / max(LEAST_OUTLINE, max(right - left, bottom - top) * unit))
 
 
 def _spun(view: View, spin_deg: float) -> View:

@@ -1,8 +1,6 @@
 """LPIPS, how unlike two pictures look: by what AlexNet sees in them (Zhang et al. 2018, arXiv:1801.03924, section 3).
 
-Its weights are not ours to carry. Who has the package `lpips` writes them into a file once:
-
-    python -c "import lpips, torch; torch.save(lpips.LPIPS(net='alex').state_dict(), 'lpips.pt')"
+Its weights are not ours to carry. Who has the package `lpips` writes them into a file once, as `HOW` says.
 """
 
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.residency import Place
 from pipelines.runtime.tensors import filled, stored_in
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+HOW = """python -c "import lpips, torch; torch.save(lpips.LPIPS(net='alex').state_dict(), 'lpips.pt')\""""
 # AlexNet's convolutions as torchvision numbers them: slice, place, channels in and out, side, stride, padding
 LAYERS = (
     ("slice1", "0", 3, 64, 11, 4, 2),
@@ -56,7 +56,11 @@ class Perceptual:
 def load_perceptual(file: Path, place: Place) -> Perceptual:
     import torch
 
-    return Perceptual(filled(_network, stored_in(file), file, place.device, torch.float32), place)
+    try:
+        return Perceptual(filled(_network, stored_in(file), file, place.device, torch.float32), place)
+    except TurnaroundError as problem:
+        what_is_wrong = str(problem).partition(". ")[0]
+        raise TurnaroundError(f"{what_is_wrong}. It should hold the weights of LPIPS. To make it: {HOW}") from problem
 
 
 def _network() -> "Module":

@@ -11,24 +11,25 @@ masks are soft, and noise is drawn with a bias towards much of it, where the obj
 import argparse
 import math
 import os
-import pickle
-import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipelines.core.errors import TurnaroundError
-from pipelines.core.files import whole_file, write_whole
 from pipelines.invs.inpainting import nine_channels, shown
 from pipelines.invs.judging import judge, table_file
-from pipelines.invs.loading import DepthNetwork, Inpainter, load_depth, load_inpainter, weight_file
+from pipelines.invs.keeping import MODEL, is_published, keep, restored, save_model, sweep
+from pipelines.invs.loading import DepthNetwork, Inpainter, load_depth, load_inpainter
 from pipelines.invs.pairs import Pair, Pairs, models_in, parted
-from pipelines.invs.perceptual import load_perceptual
-from pipelines.invs.sources import DEPTH_ANYTHING, FINE_TUNED, INPAINTER, TASK, ZOEDEPTH
-from pipelines.runtime import weights
+from pipelines.invs.perceptual import HOW, load_perceptual
+from pipelines.invs.sources import DEPTH_ANYTHING, INPAINTER, ZOEDEPTH
+from pipelines.runtime import by_hand, weights
+from pipelines.runtime.engine import in_words
 from pipelines.runtime.report import Report
 from pipelines.runtime.residency import Place
 from pipelines.runtime.weights import Fetched, Weights
@@ -37,11 +38,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BINS_DEG = ((5.0, 30.0), (30.0, 60.0), (60.0, 90.0), (90.0, 180.0))
-STATE, MODEL = "state.pt", "model"
 PRECISIONS = ("no", "bf16")
 RENDERED, ZOE = "rendered", "zoedepth"
 NETWORKS = {ZOE: ZOEDEPTH, "depth-anything": DEPTH_ANYTHING}
 LONGEST_GRADIENT = 1.0
+MOST_ASTRAY = 10  # steps in a row whose numbers are none
+TOLD_S = 30.0  # between two lines
+PATIENCE = timedelta(hours=6)  # of processes for the one that judges
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Plan:
     judged: int = 2
     """Pairs of each range of turns."""
     lpips: Path | None = None
-    """The weights of LPIPS, for a column of it; `perceptual.py` says how to come by them."""
+    """The weights of LPIPS, for a column of it."""
     seed: int = 0
     workers: int = 4
     precision: str = "no"
@@ -75,27 +78,32 @@ class Plan:
 
 
 def train(plan: Plan) -> list[float]:
-    """Each step's loss, over all processes."""
+    """Each step's loss, over all processes; of those whose numbers were any."""
     import torch
-    from accelerate import Accelerator
+    from accelerate import Accelerator, InitProcessGroupKwargs
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
     from diffusers.training_utils import EMAModel
 
     # What cannot be is told before anything is fetched or loaded
     _check(plan)
-    learn_from, judge_by = parted(models_in(plan.models))
-    helper = Accelerator(mixed_precision=plan.precision)
+    learn_from, judge_by = parted(models_in(plan.models), plan.models)
+    helper = Accelerator(mixed_precision=plan.precision, kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
     rank, ranks = helper.process_index, helper.num_processes
     device = torch.device("cpu") if helper.device.type == "cpu" else helper.device  # safetensors knows no "cpu:1"
     place = Place(device, torch.float32, "training")
-    base = weights.in_folder(INPAINTER.first, plan.base) if plan.base else _fetched(INPAINTER)
+    if helper.is_main_process:
+        sweep(plan.out)
+    base = _base(plan)
     parts = load_inpainter(base, place)
     unet = parts.unet.requires_grad_(True).train()
     if place.device.type == "cuda":
         unet.enable_gradient_checkpointing()
-    average = EMAModel(unet.parameters(), decay=plan.decay, use_ema_warmup=True)
+    average = EMAModel(unet.parameters(), decay=plan.decay)  # less at first: (1 + step) / (10 + step)
     optimizer: Any = torch.optim.AdamW(unet.parameters(), lr=plan.rate)
-    begun, learned = _restored(plan.out / STATE, unet, optimizer, average, place, ranks * plan.batch)
+    begun, learned = restored(plan.out, unet, optimizer, average, place, ranks * plan.batch)
+    average.decay = plan.decay  # as it is asked for now
+    for group in optimizer.param_groups:
+        group["lr"] = plan.rate
     others = helper.gather(torch.tensor([begun], device=place.device))
     if int(others.min()) != int(others.max()):  # pyright: ignore[reportAttributeAccessIssue]
         raise TurnaroundError(f"{plan.out} is not the same folder on all machines: some have its state, some not.")
@@ -107,7 +115,8 @@ def train(plan: Plan) -> list[float]:
     network = _network(plan, place)
     pairs = Pairs(learn_from, parts.side_px, plan.seed, network=network)
     ranges = [Pairs(judge_by, parts.side_px, plan.seed + 1, turns_deg, network) for turns_deg in BINS_DEG]
-    pairs.some_model(np.random.default_rng(plan.seed))  # that there is none is told here, not by a worker
+    for each in (pairs, ranges[0]):  # that there is none is told here, not by a worker or after many steps
+        each.some_model(np.random.default_rng(plan.seed))
     whose = "models it learned from" if set(judge_by) <= set(learn_from) else "held-out models"
 
     def publish(step: int) -> None:
@@ -116,40 +125,74 @@ def train(plan: Plan) -> list[float]:
         average.copy_to(unet.parameters())
         unet.eval()
         table_file(plan.out, step).unlink(missing_ok=True)  # an earlier training's
-        _save_model(parts, base, plan.out / MODEL, step)
+        save_model(parts, base, plan.out, step)
         if plan.judged:
             judge(replace(parts, fine_tuned=True), ranges, plan.judged, whose, plan.out, step, perceptual)
         unet.train()
         average.restore(unet.parameters())
 
-    if helper.is_main_process and begun and not _is_published(plan, base, begun):
-        publish(begun)  # it was ended between keeping its state and this
-    losses = list[float]()
-    last = plan.steps
-    batches = _batches(pairs, shares(learned, last - begun, plan.batch, rank, ranks), plan)
+    tell = print if helper.is_main_process else _silent
+    tell(
+        f"{ranks} x {plan.batch} pairs a step, from step {begun} to {plan.steps}; "
+        f"{len(learn_from)} models to learn from, judged by {len(judge_by)} {whose}",
+        flush=True,
+    )
+    if helper.is_main_process and begun:
+        judged = not plan.judged or table_file(plan.out, begun).exists()
+        if not (judged and is_published(plan.out, base, begun)):
+            publish(begun)  # it was ended between keeping its state and this
+    losses, astray = list[float](), 0
+    start = told_at = time.monotonic()
+    batches = _batches(pairs, shares(learned, plan.steps - begun, plan.batch, rank, ranks), plan)
     for done, (numbers, batch) in enumerate(batches, begun + 1):
         # 1. What is there, and what should be
         told, latents = shown(parts, [pair.partial for pair in batch], soft=True), _truths(parts, batch)
         # 2. How much noise, and who learns without being shown anything
         noise, when, kept = (each.to(place.device) for each in drawn(plan, numbers, latents.shape[1:]))
         times = biased_times(when, plan.bias, scheduler.config.num_train_timesteps)
-        # 3. A step towards telling the noise
+        # 3. A step towards telling the noise, or what its kind tells instead
         beside = told.latents * kept[:, None, None, None]
         given = nine_channels(scheduler.add_noise(latents, noise, times), told.masks, beside)
         guess = learning(given, times, encoder_hidden_states=nothing.expand(len(batch), -1, -1)).sample
-        loss = torch.nn.functional.mse_loss(guess.float(), noise)
+        by_velocity = scheduler.config.prediction_type == "v_prediction"
+        right = scheduler.get_velocity(latents, noise, times) if by_velocity else noise
+        loss = torch.nn.functional.mse_loss(guess.float(), right)
         helper.backward(loss)
-        helper.clip_grad_norm_(learning.parameters(), LONGEST_GRADIENT)
-        optimizer.step()
+        length: Any = helper.clip_grad_norm_(learning.parameters(), LONGEST_GRADIENT)
+        mean = float(helper.gather(loss.detach()).mean())  # pyright: ignore[reportAttributeAccessIssue]
+        if math.isfinite(mean) and math.isfinite(float(length)):
+            optimizer.step()
+            average.step(unet.parameters())
+            losses.append(mean)
+            astray = 0
+        else:  # left out by all processes alike
+            astray += 1
+            tell(f"step {done} is left out: its numbers are not finite", flush=True)
         optimizer.zero_grad(set_to_none=True)
-        average.step(unet.parameters())
-        losses.append(float(helper.gather(loss.detach()).mean()))  # pyright: ignore[reportAttributeAccessIssue]
-        if helper.is_main_process and (done % plan.every == 0 or done == last):
-            print(f"step {done}: loss {np.mean(losses[-plan.every :]):.4f}", flush=True)
-            _keep(plan.out / STATE, done, learned + (done - begun) * ranks * plan.batch, unet, optimizer, average)
+        if astray == MOST_ASTRAY:
+            raise TurnaroundError(
+                f"The numbers of {MOST_ASTRAY} steps in a row were not finite, and nothing was learned of these. Start "
+                "it again with a lower --rate; if that does not help, its state or what it began with is damaged."
+            )
+        # 4. From time to time it is told, kept and judged
+        at_rest, now = done % plan.every == 0 or done == plan.steps, time.monotonic()
+        if losses and (at_rest or now - told_at >= TOLD_S):
+            left = in_words((now - start) / (done - begun) * (plan.steps - done))
+            tell(f"step {done}: loss {np.mean(losses[-plan.every :]):.4f} ({left} left)", flush=True)
+            told_at = now
+        if helper.is_main_process and at_rest:
+            keep(plan.out, done, learned + (done - begun) * ranks * plan.batch, unet, optimizer, average)
             publish(done)
     helper.wait_for_everyone()
+    if begun >= plan.steps:
+        tell(f"It was at step {begun} already: a greater --steps lets it learn more.", flush=True)
+    named = f"{INPAINTER.first.repository}={(plan.out / MODEL).resolve()}"
+    tell(f'The page and the command line take it with TURNAROUND_SOURCES="{named}".', flush=True)
     return losses
+
+
+def _silent(*_: object, flush: bool) -> None:
+    """One process speaks for all."""
 
 
 def drawn(plan: Plan, numbers: Sequence[int], shape: Sequence[int]) -> "tuple[Tensor, Tensor, Tensor]":
@@ -200,6 +243,15 @@ def _check(plan: Plan) -> None:
 # --- What it learns from ----------------------------------------------------------------------------------------------
 
 
+def _base(plan: Plan) -> Fetched:
+    if not plan.base:
+        return _fetched(INPAINTER)
+    base = weights.in_folder(INPAINTER.first, plan.base)
+    if flaw := by_hand.flaw(base.folder, base.source.files):
+        raise TurnaroundError(f"{plan.base} is not an inpainter's folder: {flaw}. Name another --base, or none.")
+    return base
+
+
 def _fetched(needed: Weights) -> Fetched:
     return weights.fetch(needed, Report(lambda share, message, preview: print(f"\r{message}", end="", flush=True)))
 
@@ -245,83 +297,13 @@ def _seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-# --- What is kept of it -----------------------------------------------------------------------------------------------
-
-
-def _keep(file: Path, step: int, learned: int, unet: Any, optimizer: Any, average: Any) -> None:
-    import torch
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    state = {
-        "step": step,
-        "pairs": learned,
-        "unet": unet.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "average": average.state_dict(),
-    }
-    with whole_file(file) as part:
-        torch.save(state, part)
-
-
-def _restored(file: Path, unet: Any, optimizer: Any, average: Any, place: Place, pairs_a_step: int) -> tuple[int, int]:
-    """How many steps were done before, and how many pairs were learned: by other numbers of processes, perhaps."""
-    import torch
-
-    if not file.exists():
-        average.to(place.device)
-        return 0, 0
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)  # each takes what is its own to its device
-    except OSError as problem:
-        raise TurnaroundError(f"{file} cannot be read ({problem.strerror or problem}).") from problem
-    except (EOFError, RuntimeError, pickle.UnpicklingError) as problem:
-        raise TurnaroundError(f"{file} is damaged ({problem}). Without it, training begins anew.") from problem
-    unet.load_state_dict(state["unet"])
-    optimizer.load_state_dict(state["optimizer"])
-    average.load_state_dict(state["average"])
-    average.to(place.device)
-    return int(state["step"]), int(state.get("pairs", state["step"] * pairs_a_step))
-
-
-def _is_published(plan: Plan, base: Fetched, step: int) -> bool:
-    from safetensors import SafetensorError, safe_open
-
-    file = weight_file(replace(base, folder=plan.out / MODEL), "unet")
-    if not file.exists() or (plan.judged and not table_file(plan.out, step).exists()):
-        return False
-    try:
-        with safe_open(file, "pt") as kept:
-            return (kept.metadata() or {}).get("step") == str(step)
-    except (OSError, SafetensorError):  # damaged: it is written anew
-        return False
-
-
-def _save_model(parts: Inpainter, base: Fetched, folder: Path, step: int) -> None:
-    """The UNet in half precision, and beside it what it was begun with."""
-    import json
-
-    import torch
-    from safetensors.torch import save_file
-
-    for file in base.source.files:
-        if not file.path.startswith("unet/"):
-            (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
-            if (base.folder / file.path).resolve() != (folder / file.path).resolve():
-                shutil.copyfile(base.folder / file.path, folder / file.path)
-    config = json.loads((base.folder / "unet" / "config.json").read_text("utf-8")) | {FINE_TUNED: TASK}
-    (folder / "unet").mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "unet" / "config.json", json.dumps(config, indent=2).encode())
-    tensors = {
-        name: each.detach().to("cpu", torch.float16).contiguous() for name, each in parts.unet.state_dict().items()
-    }
-    with whole_file(weight_file(replace(base, folder=folder), "unet")) as part:
-        save_file(tensors, part, metadata={"format": "pt", "step": str(step)})
+# --- The command line -------------------------------------------------------------------------------------------------
 
 
 HELP = {
     "out": "the folder for what comes of it; named again, it goes on there",
     "base": "the folder of the inpainter it begins with; if none, the method's own, fetched if need be",
-    "lpips": "the weights of LPIPS, for a column of it in the tables",
+    "lpips": "the weights of LPIPS, for a column of it in the tables; " + HOW,
     "steps": "of training",
     "batch": "pairs of views a step and process",
     "rate": "of learning",

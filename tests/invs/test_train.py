@@ -1,5 +1,7 @@
 """Training, with a tiny inpainter and two models: it learns, goes on where it was, and what it made is taken."""
 
+import itertools
+import json
 import math
 import os
 import re
@@ -13,55 +15,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from PIL import Image
-from safetensors.torch import load, load_file
+from safetensors.torch import load
 
 from pipelines.core.errors import TurnaroundError
-from pipelines.core.mesh import glb_bytes
+from pipelines.invs import train as train_module
 from pipelines.invs.inpainting import shown
 from pipelines.invs.judging import likeness
-from pipelines.invs.loading import Inpainter, load_depth, load_inpainter
+from pipelines.invs.loading import Inpainter, load_depth
 from pipelines.invs.pairs import Pairs, models_in, parted
-from pipelines.invs.sources import DEPTH_ANYTHING, INPAINTER
+from pipelines.invs.sources import DEPTH_ANYTHING
 from pipelines.invs.train import Plan, biased_times, drawn, shares, train
 from pipelines.runtime import weights
 from pipelines.runtime.residency import Place
-from tests.core.shapes import ball, painted, together
 from tests.invs import tiny
+from tests.invs.training import begun, loaded, unet
 
 ROOT = Path(__file__).parents[2]
 CPU = Place(torch.device("cpu"), torch.float32, "CPU, float32")
-
-
-@pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    folder = tmp_path_factory.mktemp("training")
-    (folder / "models").mkdir()
-    for i, colour in enumerate([(200, 60, 40), (40, 90, 200)]):
-        body, head = painted(ball(0.35, rings=24), colour), painted(ball(0.15, (0.1, 0.3, 0.2), 16), (230, 200, 60))
-        (folder / "models" / f"{i}.glb").write_bytes(glb_bytes(together(body, head)))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        tiny.inpainter(folder / "base")
-    return Plan(
-        folder / "models", folder / "out", folder / "base", 12, 2, 6e-3, drop=0.5, every=100, judged=0, workers=0
-    )
-
-
-def unet(out: Path) -> dict[str, torch.Tensor]:
-    return torch.load(out / "state.pt", weights_only=True)["unet"]
-
-
-@pytest.fixture(scope="module")
-def whole(plan: Plan) -> tuple[Plan, list[float]]:
-    """A training from its beginning to its end, and each step's loss."""
-    torch.save(tiny.lpips_state(), plan.models.parent / "lpips.pt")
-    one = replace(plan, out=plan.out / "whole", judged=1, lpips=plan.models.parent / "lpips.pt")
-    return one, train(one)
-
-
-def loaded(folder: Path) -> Inpainter:
-    return load_inpainter(weights.in_folder(INPAINTER.first, folder), CPU)
 
 
 def test_it_learns_and_the_method_takes_what_came_of_it(plan: Plan, whole: tuple[Plan, list[float]]):
@@ -107,6 +79,62 @@ def test_it_learns_to_tell_the_noise_given_each_pairs_own_mask_and_picture(plan:
         assert abs(loss(told.masks, wrong) - first) > 1e-5 * first
     for masks in (0 * told.masks, told.masks.flip(0), (told.masks > 0).float()):
         assert abs(loss(masks, right) - first) > 1e-5 * first
+
+
+def test_an_inpainter_that_tells_velocities_is_taught_velocities(plan: Plan, tmp_path: Path):
+    """v = sqrt(a) noise - sqrt(1 - a) clean (Salimans and Ho, 2022)."""
+    shutil.copytree(plan.base or "", tmp_path / "base")
+    file = tmp_path / "base" / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"prediction_type": "v_prediction"}))
+    (loss,) = train(replace(plan, base=tmp_path / "base", out=tmp_path / "out", steps=1))
+    noise, clean, guess, left = first_step(plan)
+    velocity = left.sqrt() * noise - (1 - left).sqrt() * clean
+    assert loss == pytest.approx(float((guess - velocity).square().mean()), rel=1e-5)
+
+
+def first_step(plan: Plan) -> tuple[torch.Tensor, ...]:
+    """Noise and clean latents of its pairs, what the network says, and how much of the clean ones is left."""
+    parts = loaded(plan.base or plan.out)
+    batch = [Pairs(models_in(plan.models), parts.side_px, plan.seed)[number] for number in (0, 1)]
+    told = shown(parts, [pair.partial for pair in batch], soft=True)
+    true = torch.from_numpy(np.stack([pair.truth for pair in batch])).permute(0, 3, 1, 2) / 127.5 - 1
+    with torch.no_grad():
+        clean = parts.vae.encode(true).latent_dist.mode() * parts.vae.config["scaling_factor"]
+    noise, when, kept = drawn(plan, (0, 1), clean.shape[1:])
+    times = biased_times(when, plan.bias, 1000)
+    left = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2, 0)[times].view(-1, 1, 1, 1)
+    noisy = left.sqrt() * clean + (1 - left).sqrt() * noise
+    given = torch.cat([noisy, told.masks, told.latents * kept.view(-1, 1, 1, 1)], dim=1)
+    with torch.no_grad():
+        guess = parts.unet(given, times, encoder_hidden_states=parts.told("").expand(2, -1, -1)).sample
+    return noise, clean, guess, left
+
+
+def test_in_bfloat16_it_learns_nearly_the_same(plan: Plan, whole: tuple[Plan, list[float]]):
+    AcceleratorState._reset_state(reset_partial_state=True)  # accelerate has one precision a process
+    coarse = train(replace(plan, out=plan.out / "coarse", steps=2, precision="bf16"))
+    AcceleratorState._reset_state(reset_partial_state=True)
+    assert coarse == pytest.approx(whole[1][:2], rel=0.03) and coarse != whole[1][:2]
+
+
+def test_a_step_whose_numbers_are_none_is_left_out_and_many_end_it(
+    plan: Plan, whole: tuple[Plan, list[float]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    bad, truths, count = {3}, train_module._truths, itertools.count(1)
+
+    def spoilt(parts: Inpainter, batch: Any) -> torch.Tensor:
+        return truths(parts, batch) * (math.nan if next(count) in bad else 1)
+
+    monkeypatch.setattr(train_module, "_truths", spoilt)
+    once = replace(plan, out=plan.out / "astray", steps=6)
+    losses = train(once)
+    assert len(losses) == 5 and losses[:2] == pytest.approx(whole[1][:2], rel=1e-6) and np.isfinite(losses).all()
+    assert "step 3 is left out" in capsys.readouterr().out
+    assert all(tensor.isfinite().all() for tensor in unet(once.out).values())
+    bad |= set(range(7, 60))
+    with pytest.raises(TurnaroundError, match=r"10 steps in a row were not finite.*lower --rate"):
+        train(replace(once, steps=40))
+    assert torch.load(once.out / "state.pt", weights_only=True)["step"] == 6, "what was good is still there"
 
 
 def test_as_many_pairs_as_asked_for_are_learned_without_being_shown_what_is_there(plan: Plan):
@@ -215,8 +243,21 @@ def test_what_cannot_be_is_told_in_a_sentence_before_anything_is_loaded(plan: Pl
 
 def test_a_folder_of_damaged_models_is_told_in_a_sentence_though_others_make_the_pairs(plan: Plan, tmp_path: Path):
     (tmp_path / "cut.glb").write_bytes((plan.models / "0.glb").read_bytes()[:300])
-    with pytest.raises(TurnaroundError, match=r"^None of the 3D models can be read\.$"):
+    with pytest.raises(TurnaroundError, match=r"^None of these 3D models can be read: cut\.glb\. "):
         train(replace(plan, models=tmp_path, out=tmp_path / "out", workers=1))
+
+
+def test_damaged_models_to_judge_by_are_told_before_anything_is_learned(plan: Plan, tmp_path: Path):
+    whole = (plan.models / "0.glb").read_bytes()
+    for i in range(12):
+        (tmp_path / f"{i}.glb").write_bytes(whole)
+    _, judge_by = parted(models_in(tmp_path), tmp_path)
+    assert 0 < len(judge_by) < 12
+    for file in judge_by:
+        file.write_bytes(whole[:300])
+    with pytest.raises(TurnaroundError, match=r"^None of these 3D models can be read: \d+\.glb"):
+        train(replace(plan, models=tmp_path, out=tmp_path / "out"))
+    assert not (tmp_path / "out" / "state.pt").exists()
 
 
 def test_two_processes_learn_what_one_does(plan: Plan):
@@ -248,37 +289,11 @@ def learned_by_two(plan: Plan, steps: int) -> tuple[dict[str, torch.Tensor], str
     return unet(out), ran.stdout
 
 
-def begun(plan: Plan) -> dict[str, torch.Tensor]:
-    assert plan.base
-    return load_file(plan.base / "unet" / "diffusion_pytorch_model.fp16.safetensors")
-
-
 def test_processes_share_out_the_pairs_and_go_on_where_others_were():
     alone = shares(0, steps=5, batch=2, rank=0, ranks=1)
     first, second = (shares(10, steps=2, batch=2, rank=rank, ranks=2) for rank in (0, 1))
     together = [number for each in zip(first, second, strict=True) for share in each for number in share]
     assert [number for share in alone for number in share] + together == [*range(18)]
-
-
-def test_a_number_is_always_the_same_pair_and_others_are_others(plan: Plan):
-    pairs, again = (Pairs(models_in(plan.models), 64, seed=0) for _ in range(2))
-    one, same, other = pairs[5], again[5], pairs[6]
-    assert np.array_equal(one.truth, same.truth) and np.array_equal(one.partial.rgba, same.partial.rgba)
-    assert not np.array_equal(one.truth, other.truth)
-    assert one.inside.any()
-    small = Pairs(models_in(plan.models), 64, 0, (5.0, 10.0))[1]
-    seen = small.partial.seen & small.inside
-    assert seen.sum() > 0.7 * small.inside.sum(), "a small turn shows most of it"
-    assert np.abs(small.partial.rgba[seen][:, :3].astype(int) - small.truth[seen]).mean() < 12
-
-
-def test_models_are_held_out_where_there_are_enough(tmp_path: Path):
-    files = [tmp_path / f"{i:02d}.glb" for i in range(20)]
-    learn, judge = parted(files)
-    assert len(learn) == 18 and len(judge) == 2 and not set(learn) & set(judge)
-    assert parted(files[:2]) == (files[:2], files[:2])
-    with pytest.raises(TurnaroundError, match="no 3D models"):
-        models_in(tmp_path)
 
 
 def test_the_most_noise_is_drawn_more_often_by_the_bias():

@@ -1,0 +1,70 @@
+"""What an inpainter learns from."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.core.cameras import View, photo_distance
+from pipelines.core.errors import TurnaroundError
+from pipelines.core.mask import contour_box, longest_side
+from pipelines.core.mesh import glb_bytes
+from pipelines.invs.pairs import RELIEF_NOISE, Pairs, _as_a_photo_shows_it, _noisy, _renderer, models_in, parted
+from pipelines.invs.train import Plan
+from tests.core.shapes import ball, painted, together
+
+
+def test_a_number_is_always_the_same_pair_and_others_are_others(plan: Plan):
+    pairs, again = (Pairs(models_in(plan.models), 64, seed=0) for _ in range(2))
+    one, same, other = pairs[5], again[5], pairs[6]
+    assert np.array_equal(one.truth, same.truth) and np.array_equal(one.partial.rgba, same.partial.rgba)
+    assert not np.array_equal(one.truth, other.truth)
+    assert one.inside.any()
+    small = Pairs(models_in(plan.models), 64, 0, (5.0, 10.0))[1]
+    seen = small.partial.seen & small.inside
+    assert seen.sum() > 0.7 * small.inside.sum(), "a small turn shows most of it"
+    assert np.abs(small.partial.rgba[seen][:, :3].astype(int) - small.truth[seen]).mean() < 12
+
+
+def test_a_model_is_framed_as_a_photo_of_it_would_be(tmp_path: Path):
+    """Its outline in the middle, its longest side the share of the frame that it is said to be."""
+    ends = (painted(ball(0.2, (0.0, y, z), 16), (90, 90, 90)) for y, z in ((0, -0.3), (0.1, 0), (-0.1, 0.3)))
+    (tmp_path / "long.glb").write_bytes(glb_bytes(together(*ends)))
+    model = _renderer(tmp_path / "long.glb")
+    for view in (View(0, 0), View(90, 0), View(35, 40), View(-120, -15)):
+        for fill in (0.6, 0.85):
+            shown = _as_a_photo_shows_it(model, view).render(view, photo_distance(fill), 256).rgba[..., 3] / 255
+            left, top, right, bottom = contour_box(shown, 0.5)
+            assert max(right - left, bottom - top) == pytest.approx(256 * fill, rel=0.1), (view, fill)
+            assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx((128, 128), abs=10), (view, fill)
+    alone = model.render(View(0, 0), photo_distance(0.85), 256).rgba[..., 3] / 255
+    assert longest_side(contour_box(alone, 0.5)) < 0.8 * 256 * 0.85, "as it stands in its file it is smaller from there"
+
+
+def test_noise_makes_depths_wrong_in_half_of_the_pairs_within_bounds(plan: Plan):
+    depth = np.full((64, 64), 2.0, np.float32)
+    depth[:, 32:] = 2.4
+    depth[0] = 0
+    for seed in range(5):
+        wrong = _noisy(depth, 2.0, np.random.default_rng(seed))
+        assert (wrong[0] == 0).all() and np.abs(wrong - depth).max() < 0.04 + 5 * RELIEF_NOISE
+        assert np.abs(wrong - depth)[1:].mean() > 0.003
+    pairs, exact = (Pairs(models_in(plan.models), 64, seed=0) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.invs.pairs._noisy", lambda depth, *_: depth)
+        true = [exact[number].partial.rgba for number in range(20)]
+    wrong = [not np.array_equal(pairs[number].partial.rgba, true[number]) for number in range(20)]
+    assert 4 <= sum(wrong) <= 16
+
+
+def test_a_tenth_of_the_models_is_held_out_where_there_are_enough_whatever_others_there_are(tmp_path: Path):
+    files = [tmp_path / "some" / f"{i:04d}.glb" for i in range(2000)]
+    learn, judge = parted(files, tmp_path)
+    assert sorted([*learn, *judge]) == files and len(judge) == pytest.approx(200, abs=45)
+    more_learned, more_judged = parted([tmp_path / "a.glb", *files[:1000]], tmp_path)
+    assert not set(more_learned) & set(judge) and not set(more_judged) & set(learn)
+    elsewhere = parted([Path("/models") / file.relative_to(tmp_path) for file in files], Path("/models"))
+    assert [file.name for file in elsewhere[1]] == [file.name for file in judge]
+    assert parted(files[:2], tmp_path) == (files[:2], files[:2])
+    with pytest.raises(TurnaroundError, match="no 3D models"):
+        models_in(tmp_path)

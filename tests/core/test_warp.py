@@ -159,6 +159,14 @@ def test_golden_coverage_of_a_sphere(azimuth_deg: float, visible: float, covered
         assert float((made.seen[0] & target).sum() / target.sum()) == pytest.approx(share, abs=0.006)
 
 
+def test_what_lies_a_tenth_of_the_object_behind_does_not_shine_through():
+    """With the sharpness that methods use, for subjects whose longest side is 1."""
+    both = ((1.0, 3.0), (0.0, 3.1))
+    near, far = (lifted(value * WHOLE, torch.full((SIDE, SIDE), depth), camera(0)) for value, depth in both)
+    inside = splat([near, far], [camera(0)]).values[0, 8:-8, 8:-8]
+    assert inside.min() > 0.97 and inside.max() <= 1 + 1e-6
+
+
 def test_where_a_surface_is_stretched_more_points_fill_it():
     target, sheet = ray_depth(camera(60)) > 0, lifted(WHOLE, ray_depth(camera(0)), camera(0))
     loose, fixed, needed = (
@@ -182,22 +190,21 @@ def test_golden_without_culling_the_far_side_is_painted_with_what_is_seen_from_b
 
 
 @pytest.mark.parametrize(
-    ("azimuth_deg", "mean", "centre", "off"),
-    [
-        (30, 0.2061, 0.2245, 0.034),
-        (90, 0.5619, 0.5837, 0.038),
-        (150, 0.8387, 0.8644, 0.035),
-        (180, 0.8948, 0.9928, 0.039),
-    ],
+    ("azimuth_deg", "mean", "centre"),
+    [(30, 0.2061, 0.2245), (90, 0.5619, 0.5837), (150, 0.8387, 0.8644), (180, 0.8948, 0.9928)],
 )
-def test_golden_mask_of_a_sphere(azimuth_deg: float, mean: float, centre: float, off: float):
+def test_golden_mask_of_a_sphere(azimuth_deg: float, mean: float, centre: float):
     at = camera(azimuth_deg)
     target = ray_depth(at) > 0
     (mask,) = hidden(ray_depth(camera(0)), camera(0), [at], 1.0)
     assert float(mask[target].mean()) == pytest.approx(mean, abs=0.003)
     assert float(mask[31:33, 31:33].mean()) == pytest.approx(centre, abs=0.006)
-    assert float((mask[target] > 0).float().mean()) > 0.998  # and beside the object hardly anything
-    assert float((mask[~target] > 0).float().mean()) <= off
+    assert float((mask[target] > 0).float().mean()) > 0.998
+    # The ball in which it is looked for is the sphere itself, so there is nothing beside it. The prototype had 0.034 to
+    # 0.039 there, as it took the nearest of 64 samples of a ray; a ring of one pixel is 0.107.
+    assert not mask[~target].any()
+    (wider,) = hidden(ray_depth(camera(0)), camera(0), [at], 1.0, thicker=1)
+    assert float((wider[~target] > 0).float().mean()) == pytest.approx(0.107, abs=0.005)
 
 
 @pytest.mark.parametrize("view", [View(25, 15), View(-70, -30)])

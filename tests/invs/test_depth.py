@@ -71,6 +71,21 @@ def test_a_depth_is_of_the_very_pixels_that_were_shown(is_zoe: bool):
     assert np.abs(found - (2.5 + red))[8:-8, 8:-8].max() < 0.005
 
 
+def test_zoedepth_is_shown_what_its_own_processor_makes_of_a_picture():
+    """But for the processor's default multiple of 1/32, which its repositories' files put right (specs/hub.md)."""
+    from transformers.models.zoedepth.image_processing_pil_zoedepth import ZoeDepthImageProcessorPil
+
+    rgb = np.random.default_rng(2).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    shown, network = list[torch.Tensor](), a_network(True)
+    network.module.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
+    metres(network, rgb)
+    processor = ZoeDepthImageProcessorPil(ensure_multiple_of=32)
+    expected = processor(rgb, return_tensors="pt").pixel_values
+    assert shown[0].shape[1:] == expected.shape[1:]
+    assert (shown[0][0] - expected[0]).abs().max() < 1e-4
+    assert shown[0][1].equal(shown[0][0].flip(-1)) or (shown[0][1] - shown[0][0].flip(-1)).abs().max() < 1e-4
+
+
 def test_pictures_that_two_heads_were_chosen_for_are_not_averaged():
     red = across_and_down(256)
     rgb = np.dstack([np.rint(255 * red), 0 * red, 0 * red]).astype(np.uint8)

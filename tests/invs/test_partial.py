@@ -104,6 +104,23 @@ def test_all_of_the_object_that_the_photo_hides_is_within_the_mask(azimuth_deg: 
     assert (it.partial.hidden > 0)[unseen].mean() > 0.995
 
 
+def test_the_mask_holds_all_of_a_cube_that_the_photo_shows_as_a_square():
+    """Its far corners are the farthest from the centre that an object of side 1 has: half the root of 3."""
+    rgba = np.zeros((SIZE, SIZE, 4), np.uint8)
+    rim = round(SIZE * (1 - FILL) / 2)
+    rgba[rim:-rim, rim:-rim] = 200
+    making = Making("0" * 64, (SIZE, SIZE), "alpha", (0, 0, SIZE, SIZE))
+    subject = Subject(rgba, making, 0.0, FILL)
+    depth = np.where(rgba[..., 3] > 0, DISTANCE - 0.5, 0).astype(np.float32)  # its front face
+    view = View(45, 0)
+    sheet = photo_sheet(subject, depth, SIZE, CPU)
+    (partial,) = partials([sheet], subject, depth, [view], SIZE, CPU)
+    edge = np.array([[0.46, y, -0.46] for y in np.linspace(-0.2, 0.2, 9)])  # one that only this view shows
+    pixels, _ = project(edge, view, DISTANCE, SIZE)
+    columns, rows = np.floor(pixels).astype(int).T
+    assert (partial.hidden[rows, columns] > 0).all()
+
+
 def test_the_mask_reaches_one_pixel_of_the_latent_further_than_what_is_hidden():
     """specs/invs.md, 6: an edge of the object may run anywhere in the latent's pixels that it touches."""
     view, (_, shown, _) = View(30, PHOTO.elevation_deg), photo()

@@ -54,6 +54,21 @@ def test_a_relief_that_was_stretched_is_known_by_what_was_held_back():
     assert not is_cut_off(raised(gain=2.0))
 
 
+def test_at_512_px_three_of_them_along_the_rim_are_not_believed():
+    """specs/invs.md, 3: there a network's depth is half the object's and half the backdrop's."""
+    alpha = np.zeros((512, 512), np.uint8)
+    alpha[100:400, 150:350] = 255
+    true = np.broadcast_to(3 + np.arange(512) / 5120, (512, 512)).astype(np.float32)
+    mixed = true.copy()
+    for far in range(3):
+        ring = np.zeros((512, 512), bool)
+        ring[100 + far : 400 - far, 150 + far : 350 - far] = True
+        ring[101 + far : 399 - far, 151 + far : 349 - far] = False
+        mixed[ring] = 3.4
+    right, made = (relief(metres, alpha, DISTANCE, 1.0, 0.5) for metres in (true, mixed))
+    assert np.abs(made - right).max() < 0.01
+
+
 def test_an_unknown_depth_is_that_of_the_nearest_known_or_refused():
     holed = RAMP.copy()
     holed[30:34, 30:34] = 0

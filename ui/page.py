@@ -37,7 +37,8 @@ VISITOR = """() => {
 RECONNECT = f'import(new URL("{asset("stream.js")}", document.baseURI).href);'
 TRANSLATE = f'import(new URL("{asset("phrases.js")}", document.baseURI).href);'
 FOR_EARS = f'import(new URL("{asset("ears.js")}", document.baseURI).href);'
-HEAD = f'<header><h1>Turnaround</h1><a class="skip" href="#generate">{phrase("page.skip").html}</a></header>'
+HEAD = f"""<header><h1>Turnaround</h1><a class="skip" href="#generate">{phrase("page.skip").html}</a>
+<a class="to-photo" href="#subject">{phrase("page.to_photo").html}</a></header>"""
 FIRST_LINKED = "() => (new URLSearchParams(location.search).get('r') ?? '').split(',')[0].split('.')[0]"
 # On a phone the wall lies above the controls; on a desktop beside them, and the page stays as it is.
 SHOW_WALL = """() => {

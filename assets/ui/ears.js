@@ -2,11 +2,23 @@
 
 const choices = document.getElementById("choices");
 
-// Followed as a link it would leave the page: its base is another address than its own once that names a result
-document.querySelector("a.skip")?.addEventListener("click", (event) => {
-  event.preventDefault();
+// Followed as links they would leave the page: its base is another address than its own once that names a result
+function instead(link, act) {
+  document.querySelector(link)?.addEventListener("click", (event) => {
+    event.preventDefault();
+    act();
+  });
+}
+
+instead("a.skip", () => {
   const [go, stop] = ["generate", "cancel"].map((id) => document.getElementById(id));
   (go?.checkVisibility() ? go : stop)?.focus();
+});
+
+instead("a.to-photo", () => {
+  const subject = document.getElementById("subject");
+  subject.scrollIntoView();
+  subject.querySelector("button, input")?.focus({ preventScroll: true });
 });
 
 function tell() {

@@ -102,3 +102,13 @@ def test_ears_hear_whose_options_they_are_and_whether_they_are_open_and_a_link_l
     page.keyboard.press("Enter")
     expect(page.locator("#generate")).to_be_focused()
     assert id in page.url and page.locator("#wall .tile[data-state=done]").count() == 1, "the page is still the same"
+
+
+def test_on_a_phone_one_tap_leads_to_ones_own_photo(visitor: Visitors):
+    page = visitor(width=390, height=844)
+    cutout_shown(page)
+    expect(page.locator("#subject")).not_to_be_in_viewport()
+    page.get_by_role("link", name="Your photo").click()
+    expect(page.locator("#photo")).to_be_in_viewport(ratio=1)
+    assert "#" not in page.url
+    assert not visitor().get_by_role("link", name="Your photo").is_visible(), "beside the wall it is in sight anyway"

@@ -11,6 +11,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Ein Foto hinein, das Objekt von allen Seiten heraus.",
     ),
     "page.skip": ("To the Generate button", "Zum Knopf „Erzeugen“"),
+    "page.to_photo": ("Your photo", "Dein Foto"),
     "page.methods": ("## Methods", "## Verfahren"),
     "page.options": ("Options", "Einstellungen"),
     "page.size_and_seed": ("Size and seed", "Größe und Startwert"),

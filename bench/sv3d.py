@@ -15,8 +15,10 @@ with half of the steps to 29, 31 and 40 dB. Last comes the plain loop with its w
 half precision on a GPU, as its authors have it, and without on a CPU.
 
 On a GPU (elsewhere with `--tries`) there are rows for what is not used so far: the UNet's channels last, one matrix for
-queries, keys and values, and its blocks compiled. What pays there on a real GPU belongs into the method. On a processor
-with bfloat16 compiling did not: transformers' blocks took 0.8 to 0.95 of their time, residual blocks 1.05 to 1.3 times.
+queries, keys and values, and its blocks compiled, without and with their kernels captured as graphs. What pays there
+on a real GPU belongs into the method; on a ZeroGPU Space compiled ahead of time (`spaces.aoti_compile`), which is not
+there yet, since nobody has seen it pay. On a processor with bfloat16 compiling did not: transformers' blocks took 0.8
+to 0.95 of their time, residual blocks 1.05 to 1.3 times.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -45,6 +48,7 @@ ADDED = ("conv2", "proj_out", "to_out.0", "net.2", "out_proj", "fc2")  # to a re
 PLAIN, OURS, LITTLE, SCRIPT = "plain loop", "ours", "ours in little memory", "plain loop with weights in float32"
 SOLID, QUICK = "ours with convolutions of three dimensions", "ours, quick"
 LAST, FUSED, COMPILED = "ours with channels last", "ours with queries, keys and values in one", "ours compiled"
+CAPTURED = "ours compiled and captured as graphs"
 COMPILED_BLOCKS = {"SpatioTemporalResBlock", "BasicTransformerBlock", "TemporalBasicTransformerBlock"}
 AIM_RATIO, AIM_DB, AIM_BYTES, AIM_LITTLE_BYTES = 2.0, 45.0, 12e9, 8e9
 
@@ -54,6 +58,7 @@ def networks(place: Any, full: bool) -> tuple[Any, Any]:
     import torch
     from accelerate import init_empty_weights
 
+    from pipelines.runtime.telling import audible
     from pipelines.runtime.tensors import filled
     from pipelines.sv3d import loading
     from pipelines.sv3d.network import RESIDUAL_EPS, equip
@@ -76,7 +81,7 @@ def networks(place: Any, full: bool) -> tuple[Any, Any]:
         with init_empty_weights(include_buffers=False):
             shapes = {name: value.shape for name, value in builders[part]().named_parameters()}
         drawn = ((name, lambda name=name, shape=shape: number(name, shape, dtype)) for name, shape in shapes.items())
-        return filled(builders[part], drawn, no_file, place.device, dtype)
+        return audible(filled(builders[part], drawn, no_file, place.device, dtype))
 
     unet = network(loading.UNET, place.dtype)
     same = ((name, lambda value=value: value) for name, value in unet.state_dict().items())
@@ -157,7 +162,7 @@ def fused(unet: Any) -> Iterator[None]:
 
 
 @contextmanager
-def compiled(unet: Any) -> Iterator[None]:
+def compiled(unet: Any, mode: str | None = None) -> Iterator[None]:
     """Block by block: each kind is compiled once, for minutes at the first run."""
     from torch._dynamo import config
 
@@ -165,7 +170,7 @@ def compiled(unet: Any) -> Iterator[None]:
     config.recompile_limit = max(config.recompile_limit, len(list(unet.modules())))
     blocks = [module for module in unet.modules() if type(module).__name__ in COMPILED_BLOCKS]
     for block in blocks:
-        block.compile(dynamic=False)
+        block.compile(dynamic=False, mode=mode)
     try:
         yield
     finally:
@@ -240,7 +245,8 @@ def main() -> None:
         QUICK: lambda count: ours(2, count, quick=True),
     }
     if asked.tries or on_gpu:
-        for name, way in ((LAST, channels_last), (FUSED, fused), (COMPILED, compiled)):
+        captured = partial(compiled, mode="reduce-overhead")  # on a processor there are no graphs: as compiled
+        for name, way in ((LAST, channels_last), (FUSED, fused), (COMPILED, compiled), (CAPTURED, captured)):
 
             def tried(count: int, way: Any = way) -> Any:
                 with way(parts.unet):

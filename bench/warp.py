@@ -7,8 +7,9 @@ Quality, of each model given (and of a drawn one): it is rendered with its true 
 held against the true view. "covered" is the share of the pixels seen by both cameras that the splat reaches, with their
 PSNR; "mask" is the share of the object's truly hidden pixels that the mask holds, and how much else of the frame it
 holds; "whole" is the PSNR of all of it on white, once what is hidden is filled without an inpainter, and (before).
-Then the same with the depth that Inflate guesses. `make bench` names no models, so it judges the drawn one only:
-to judge others run this with their paths, `.venv/bin/python -m bench.warp models/*.glb`.
+Then the same with the true relief, put where a method thinks that the object's middle is (a network's or a visitor's
+depth does not say), and with the depth that Inflate guesses. `make bench` names no models, so it judges the drawn one
+only: to judge others run this with their paths, `.venv/bin/python -m bench.warp models/*.glb`.
 
 Neighbours: views from 60 to 150 degrees, painted by an inpainter that keeps what it is shown and gives all else a
 colour of its own for each view: how far the colours that two neighbours invent for one place of the solid are apart,
@@ -123,6 +124,7 @@ def quality(name: str, mesh: Any) -> None:
     from pipelines.invs.depth import inflated, inflated_depth
     from pipelines.invs.inpainting import on_white
     from pipelines.invs.partial import filled, mean_colour, partials, photo_sheet
+    from pipelines.invs.relief import USUAL_PIVOT, relief
 
     renderer, distance, photo = Renderer(mesh), photo_distance(FILL), View(0, 10)
     shown = renderer.render(photo, distance, 1024)
@@ -130,7 +132,9 @@ def quality(name: str, mesh: Any) -> None:
         shown.rgba, Making("0" * 64, (1024, 1024), "alpha", (0, 0, 1024, 1024)), photo.elevation_deg, FILL
     )
     cpu, solid, colour = torch.device("cpu"), inflated(subject), mean_colour(subject)
-    for source, depth in (("true depth", shown.depth), ("Inflate's", inflated_depth(subject))):
+    placed = relief(shown.depth, shown.rgba[..., 3], distance, 1.0, USUAL_PIVOT, guessed=False)
+    depths = {"true depth": shown.depth, "true relief": placed, "Inflate's": inflated_depth(subject)}
+    for source, depth in depths.items():
         sheet, row = photo_sheet(subject, depth, SIZE, cpu), list[str]()
         for azimuth in (15, 30, 45, 60):
             view = View(azimuth, photo.elevation_deg)
@@ -247,8 +251,9 @@ def neighbours() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", type=Path, help="GLB files")
-    models = parser.parse_args().models
+    parser.add_argument("models", nargs="*", type=Path, help="GLB files, or folders of them")
+    asked = parser.parse_args().models
+    models = [model for each in asked for model in (sorted(each.glob("*.glb")) if each.is_dir() else [each])]
     from bench.raster import bumpy_ball, split
     from pipelines.core.mesh import load_mesh
 

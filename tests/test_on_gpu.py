@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,11 +45,11 @@ def nothing_is_loaded() -> Iterator[None]:
     forget_idle()
 
 
-def run(key: str) -> Turnaround:
+def run(key: str, **chosen: Any) -> Turnaround:
     method = find_method(key)
     fields = {spec.name: spec.metadata for spec in dataclasses.fields(method.Options)}
     fewest = {name: fields[name]["minimum"] for name in ("steps", "grid") if name in fields}
-    options = options_from(method.Options, fewest | {name: True for name in ("quick",) if name in fields})
+    options = options_from(method.Options, fewest | {name: True for name in ("quick",) if name in fields} | chosen)
     views = orbit(5 if key == "invs" else 3, 10)  # of iNVS, several on each side, so that neighbours are to agree
     return method(Request(a_subject(96), views, seed=7, size_px=64, options=options), Report())
 
@@ -145,6 +146,19 @@ def test_a_gpu_with_less_memory_makes_the_same_in_smaller_steps_and_says_so(key:
         made = run(key)
     assert difference(made, expected) < 0.1
     assert any(note.startswith("Memory was short") for note in made.notes)
+
+
+def test_in_low_memory_one_video_and_one_frame_go_at_a_time_from_the_start(monkeypatch: pytest.MonkeyPatch):
+    from pipelines.sv3d import sampling
+
+    expected, (peak_bytes, *_) = on_a_large_gpu("sv3d_p")
+    videos, frames, draw, decoded = set[int](), set[int](), sampling.draw, sampling.decoded
+    monkeypatch.setattr(sampling, "draw", lambda *given: videos.add(given[5]) or draw(*given))
+    monkeypatch.setattr(sampling, "decoded", lambda parts, some: frames.add(len(some)) or decoded(parts, some))
+    with pretended_gpu() as gpu:
+        made = run("sv3d_p", low_memory=True)
+        assert videos == frames == {1} and gpu.peak_bytes < peak_bytes
+    assert difference(made, expected) < 0.1 and not any("Memory was short" in note for note in made.notes)
 
 
 def test_where_there_is_no_room_for_both_a_depth_network_sees_the_photo_and_its_mirror_image_in_turn():

@@ -53,21 +53,42 @@ export function angleBetween(a, b) {
 }
 
 /**
- * The number of the view that looks most like `view`: the smallest angle, among equals the most alike distance.
+ * Degrees by which one camera is turned from the other: straight above and below, where all azimuths look the same way,
+ * that is what tells their pictures apart.
+ * @param {View} a
+ * @param {View} b
+ * @returns {number}
+ */
+export function turnBetween(a, b) {
+  const [one, other] = [a, b].map((view) => worldFromCamera(view, 1));
+  let apart = 0;
+  for (let row = 0; row < 3; row++) {
+    for (let column = 0; column < 3; column++) apart += (one[row][column] - other[row][column]) ** 2;
+  }
+  return degrees(2 * Math.asin(Math.min(1, Math.sqrt(apart / 8))));
+}
+
+/**
+ * The number of the view that looks most like `view`: the smallest angle, among equals the one that is turned least,
+ * among those the most alike distance.
  * @param {View[]} views
  * @param {View} view
  * @returns {number} -1 where there are none
  */
 export function nearest(views, view) {
-  const alike = (other) => Math.abs(Math.log((other.distance ?? 1) / (view.distance ?? 1)));
+  const unlike = (other) => [
+    angleBetween(other, view),
+    turnBetween(other, view),
+    Math.abs(Math.log((other.distance ?? 1) / (view.distance ?? 1))),
+  ];
   let best = -1;
-  let smallest = Infinity;
+  let least = [Infinity];
   views.forEach((other, i) => {
-    const angle = angleBetween(other, view);
-    const equal = Math.abs(angle - smallest) < 1e-9;
-    if (equal ? alike(other) < alike(views[best]) : angle < smallest) {
+    const here = unlike(other);
+    const differs = here.findIndex((value, k) => Math.abs(value - least[k]) >= 1e-6);
+    if (differs >= 0 && here[differs] < least[differs]) {
       best = i;
-      smallest = angle;
+      least = here;
     }
   });
   return best;

@@ -1,6 +1,6 @@
 // What one tile can show (pictures, depth, normals, what is the photo's own, the model itself) and how it is drawn for a camera.
 
-import { angleBetween, FOV_DEG, nearest } from "./camera.js";
+import { FOV_DEG, nearest, turnBetween } from "./camera.js";
 import { Frames } from "./frames.js";
 import { say } from "./words.js";
 import { ours } from "./wall-link.js";
@@ -169,7 +169,7 @@ export class Stage {
   isAt(view, moving) {
     const found = this.shown(view);
     if (!found) return false;
-    return angleBetween(found.view, view) <= (moving ? this.halfStep : 0) + 0.5;
+    return turnBetween(found.view, view) <= (moving ? this.halfStep : 0) + 0.5;
   }
 
   dispose() {

@@ -1,6 +1,6 @@
 // Questions about the tiles of a wall together: which are alike, which leads, which view comes next.
 
-import { angleBetween, wrapAzimuth } from "./camera.js";
+import { turnBetween, wrapAzimuth } from "./camera.js";
 import { date } from "./wall-about.js";
 import { angles } from "./wall-dom.js";
 import { ours } from "./wall-link.js";
@@ -99,7 +99,7 @@ export function severalElevations(stages) {
 export function restingView(stage, view) {
   if (!stage || stage.free || !stage.halfStep) return null;
   const found = stage.shown(view);
-  return found && angleBetween(found.view, view) <= stage.halfStep + 1 ? found.view : null;
+  return found && turnBetween(found.view, view) <= stage.halfStep + 1 ? found.view : null;
 }
 
 /**

@@ -114,7 +114,14 @@ def default_views(rows: Sequence[Sequence[View]]) -> tuple[View, ...]:
 
 def nearest(views: Sequence[View], asked: View) -> int | None:
     """The index of the view in the nearest direction, if one is near; among equals at the likeliest distance."""
-    away = [(round(_apart_deg(view, asked), 3), abs(view.distance - asked.distance)) for view in views]
+    away = [
+        (
+            round(_apart_deg(view, asked), 3),
+            round(_turn(view.azimuth_deg, asked.azimuth_deg), 3),  # straight above all else is equal
+            abs(view.distance - asked.distance),
+        )
+        for view in views
+    ]
     best = min(range(len(away)), key=lambda i: away[i], default=None)
     return None if best is None or away[best][0] > NEAR_DEG else best
 

@@ -13,6 +13,7 @@ from pipelines.core.cameras import View, photo_distance
 from pipelines.core.depth_map import MEDIAN_LEVEL, mean_of_known
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.subject import Subject
+from pipelines.invs.relief import USUAL_PIVOT
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,7 +66,7 @@ def own_depth(subject: Subject, *, nearer_is_larger: bool) -> NDArray[np.float32
 
 
 def told_by(
-    network: "DepthNetwork", subject: Subject, gain: float = 1.0, pivot: float = 0.5, *, at_once: int = 2
+    network: "DepthNetwork", subject: Subject, gain: float = 1.0, pivot: float = USUAL_PIVOT, *, at_once: int = 2
 ) -> NDArray[np.float32]:
     """[PX, PX] of the photo's own view, in world units; `gain` and `pivot` as `relief`, `at_once` as `metres`."""
     from pipelines.core.backdrop import on_backdrop, reframed

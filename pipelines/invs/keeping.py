@@ -14,6 +14,8 @@ from pipelines.core.files import disk_sentences, sync_to_disk, whole_file, write
 from pipelines.invs.loading import Inpainter, weight_file
 from pipelines.invs.sources import FINE_TUNED, TASK
 from pipelines.runtime.residency import Place
+from pipelines.runtime.tensors import save_tensors
+from pipelines.runtime.thrift import is_out_of_memory
 from pipelines.runtime.weights import Fetched
 
 STATE, MODEL = "state.pt", "model"
@@ -38,8 +40,11 @@ def keep(out: Path, step: int, learned: int, unet: Any, optimizer: Any, average:
         "average": average.state_dict(),
     }
     with disk_sentences("The state of the training could not be kept"), whole_file(out / STATE) as part:
-        with part.open("wb") as file:  # by its path, torch would not say what the disk said
-            torch.save(state, file)
+        try:
+            with part.open("wb") as file:
+                torch.save(state, file)
+        except RuntimeError as problem:  # what the disk said is behind what torch makes of it
+            raise (problem.__context__ if isinstance(problem.__context__, OSError) else problem) from None
         sync_to_disk(part)
 
 
@@ -60,9 +65,11 @@ def restored(out: Path, unet: Any, optimizer: Any, average: Any, place: Place, p
     try:
         unet.load_state_dict(state["unet"])
         optimizer.load_state_dict(state["optimizer"])
-        average.load_state_dict(state["average"])
+        average.load_state_dict(state["average"] | {"use_ema_warmup": False})  # as older ones had it
         step = int(state["step"])
     except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as problem:
+        if is_out_of_memory(problem):
+            raise
         raise TurnaroundError(
             f"{file} is of another training, which began with another inpainter. Name another --out, or its --base."
         ) from problem
@@ -86,7 +93,6 @@ def is_published(out: Path, base: Fetched, step: int) -> bool:
 def save_model(parts: Inpainter, base: Fetched, out: Path, step: int) -> None:
     """The UNet in half precision, and beside it what it was begun with, which stays as it is for whoever reads it."""
     import torch
-    from safetensors.torch import save_file
 
     folder = out / MODEL
     with disk_sentences("The model could not be kept"):
@@ -104,4 +110,4 @@ def save_model(parts: Inpainter, base: Fetched, out: Path, step: int) -> None:
             name: each.detach().to("cpu", torch.float16).contiguous() for name, each in parts.unet.state_dict().items()
         }
         with whole_file(weight_file(replace(base, folder=folder), "unet")) as part:
-            save_file(tensors, part, metadata={"format": "pt", "step": str(step)})
+            save_tensors(tensors, part, {"format": "pt", "step": str(step)})

@@ -114,10 +114,8 @@ def load_depth(found: Fetched, is_zoe: bool, place: Place, check: Callable[[], N
 
 
 def _pretrained(kind: Any, folder: Path, place: Place) -> Any:
-    """A network with transformers' own way of reading, which knows today's names for those in old files.
-
-    In full precision: the steps of bfloat16 would make stairs of a slope. All of its tensors, or the name of one that
-    is missing: none is ever left at random.
+    """A network with transformers' own way of reading, which knows today's names for those in old files. All of its
+    tensors, or the name of one that is missing: none is ever left at random.
     """
     import torch
     from safetensors import SafetensorError
@@ -125,7 +123,7 @@ def _pretrained(kind: Any, folder: Path, place: Place) -> Any:
     try:
         network, info = kind.from_pretrained(
             folder,
-            dtype=torch.float32,
+            dtype=torch.float32,  # the steps of bfloat16 would make stairs of a slope
             use_safetensors=True,
             local_files_only=True,
             ignore_mismatched_sizes=True,  # told below, with the tensor's name

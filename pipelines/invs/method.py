@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.core.cameras import View, angle_between, photo_distance
+from pipelines.core.cameras import View, angle_between, photo_distance, world_from_camera
+from pipelines.invs.relief import USUAL_PIVOT
 from pipelines.invs.sources import DEPTH_ANYTHING, INPAINTER, ZOEDEPTH
 from pipelines.runtime import weights
 from pipelines.runtime.memory import give_back
@@ -81,9 +82,9 @@ class Options:
         1.0, "Relief", "How strong the relief is: 0 is flat, 1 as it is told", minimum=0.0, maximum=2.0
     )
     pivot: float = option(
-        0.5,
+        USUAL_PIVOT,
         "Turning axis",
-        "Of all but the inflated outline: 0 turns it about its front, 0.5 about its middle",
+        "How deep inside it runs, but for the inflated outline: 0 turns it about its front, 0.35 suits most, 0.5 a box",
         minimum=0.0,
         maximum=1.0,
     )
@@ -193,7 +194,7 @@ class INVS(Method):
             if options.fill == PAINTED:
                 frames, notes = self._painted(request, depth, seen, tell, report)
             else:
-                frames, notes = self._filled(request, seen, tell, report)
+                frames, notes = self._filled(request, depth, seen, tell, report)
         elevation_deg = request.subject.elevation_deg
         told = f"It was told that the photo was taken from {elevation_deg:g} degrees above level."
         return Turnaround(frames, notes=(*notes, told, *_depth_notes(request, depth)))
@@ -244,7 +245,7 @@ class INVS(Method):
                 depth, _ = thriftily(look, FLIPS, report, tiling=False)
                 return depth
 
-    def _measure(self, request: Request, report: Report) -> "Measure":
+    def _measure(self, request: Request, depth: NDArray[np.float32], report: Report) -> "Measure":
         """The depth of a painted view: by the photo's network, else the inflated outline's."""
         from pipelines.core.backdrop import reframed
         from pipelines.invs.depth import PX, metres
@@ -252,7 +253,7 @@ class INVS(Method):
 
         name, subject = request.options.depth, request.subject
         if name not in NETWORKS:
-            solid, distance = _solid(request), photo_distance(subject.fill)
+            solid, distance = _solid(request, depth), photo_distance(subject.fill)
             return lambda view, rgb: solid.render(view, distance, PX, supersample=1).depth
 
         def measured(view: View, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -286,11 +287,11 @@ class INVS(Method):
         )
 
     def _filled(
-        self, request: Request, seen: "list[Partial]", tell: Telling, report: Report
+        self, request: Request, depth: NDArray[np.float32], seen: "list[Partial]", tell: Telling, report: Report
     ) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
         from pipelines.invs.partial import filled, mean_colour
 
-        solid, distance, frames = _solid(request), photo_distance(request.subject.fill), list[Frame]()
+        solid, distance, frames = _solid(request, depth), photo_distance(request.subject.fill), list[Frame]()
         colour = mean_colour(request.subject)
         for view, partial in zip(request.views, seen, strict=True):
             with report.stage("fill"):
@@ -321,7 +322,7 @@ class INVS(Method):
         tell(WARPED_SHARE, "Loading the inpainter")
         with self._inpainter(tell.still, report) as parts:
             several = request.options.neighbours and len(seen) > 1
-            measure = self._measure(request, report) if several else None
+            measure = self._measure(request, depth, report) if several else None
             painting = Painting(parts, request, depth, seen, measure, tell, report, done)
             at_once = GPU_AT_ONCE if parts.place.device.type == "cuda" else CPU_AT_ONCE
             _, thrifty = thriftily(painting.go_on, min(at_once, len(seen)), report, tiling=False)
@@ -345,11 +346,18 @@ class INVS(Method):
         return painting.frames, (said, *asked, matte, *thrifty)
 
 
-def _solid(request: Request) -> "Renderer":
-    """What the outline makes when it is blown up, as thick as the relief where that is it."""
+def _solid(request: Request, depth: NDArray[np.float32]) -> "Renderer":
+    """What the outline makes when it is blown up: as thick as the relief where that is it, else as far away."""
     from pipelines.invs.depth import inflated
 
-    return inflated(request.subject, request.options.relief if request.options.depth == INFLATED else 1.0)
+    subject, options = request.subject, request.options
+    if options.depth == INFLATED:
+        return inflated(subject, options.relief)
+    solid, distance, photo = inflated(subject), photo_distance(subject.fill), View(0, subject.elevation_deg)
+    there = solid.render(photo, distance, len(depth), supersample=1).depth
+    both = (there > 0) & (depth > 0)
+    behind = float(np.median(depth[both]) - np.median(there[both])) if both.any() else 0.0
+    return solid.moved(world_from_camera(photo, distance)[:3, 2] * behind, 1.0)
 
 
 def _depth_picture(depth: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -107,10 +107,10 @@ class Painting:
             latents = draw(parts, told, chosen, [_seed(request.seed, view) for view in views], each_step)
         with self.report.stage("decode"):
             pictures = developed(parts, latents)
-        with self.report.stage("cut out"):
-            cutouts = list(side_by_side(lambda rgb: off_backdrop(rgb, WHITE), list(pictures)))
-        for i, view, drawn, partial in zip(which, views, cutouts, given, strict=True):
+        cutouts = side_by_side(lambda rgb: off_backdrop(rgb, WHITE), list(pictures))
+        for i, view, partial in zip(which, views, given, strict=True):
             with self.report.stage("cut out"):
+                drawn = next(cutouts)
                 rgba, own = composed(self.seen[i], reframed(drawn, 1.0, request.size_px))
             if self.measure and any(j != i and self._is_right(j) == self._is_right(i) for j in self._left()):
                 with self.report.stage("depth"):

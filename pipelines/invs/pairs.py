@@ -9,9 +9,9 @@ learned in a perspective that no visitor's has. That lens never changes, so of t
 is only the distance's, as a share of the frame between two bounds.
 """
 
+import hashlib
 import logging
 import math
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -43,8 +43,8 @@ TURNS_DEG = (5.0, 180.0)  # from the one view to the other
 # specs/invs.md, sections 6 and 8: networks' depth is wrong, so that of training is wrong as well, half of the time
 WRONG_SHARE, SCALES, RELIEF_NOISE, NOISE_CELLS = 0.5, (0.9, 1.1), 0.03, 6
 KEPT_MODELS = 16
-LEAST_TO_PART = 10
-OUTLINE_PX, OUTLINE_FILL = 256, 0.4  # where it is measured: boxes from a corner are 1.6 times as long as their sides
+HELD_OUT = 10  # one in so many
+OUTLINE_PX, OUTLINE_FILL = 256, 0.4  # where it is measured at first: boxes are up to 1.7 times as long as their sides
 LEAST_OUTLINE = 0.5  # of the longest side: a rod seen from its end would reach up to the camera
 
 
@@ -85,7 +85,7 @@ class Pairs:
         spin_deg = float(chance.uniform(-180, 180))  # which side of the model is its photo's front
         size_px, distance = self._size_px, photo_distance(fill)
 
-        renderer = _as_a_photo_shows_it(model, _spun(source, spin_deg))
+        renderer = _as_a_photo_shows_it(model, _spun(source, spin_deg), fill)
         shown = renderer.render(_spun(source, spin_deg), distance, 2 * size_px, supersample=1)
         true = renderer.render(_spun(target, spin_deg), distance, size_px)
         making = Making("", (2 * size_px, 2 * size_px), "alpha", (0, 0, 2 * size_px, 2 * size_px))
@@ -119,14 +119,15 @@ def models_in(folder: Path) -> list[Path]:
 
 
 def parted(models: Sequence[Path], folder: Path) -> tuple[list[Path], list[Path]]:
-    """To learn from, and to judge by: a tenth is held out, where there are enough of them. Which they are goes by their
-    names, so that more models make none that was learned from a held-out one.
+    """To learn from, and to judge by. One in ten is held out, by its name: so more models in the folder never make one
+    held out that was learned from. Where that leaves one side empty, both are all of them.
     """
-    held_out = [zlib.crc32(path.relative_to(folder).as_posix().encode()) % 10 == 0 for path in models]
-    if len(models) < LEAST_TO_PART or not any(held_out) or all(held_out):
-        return list(models), list(models)
-    both = list(zip(models, held_out, strict=True))
-    return [path for path, held in both if not held], [path for path, held in both if held]
+    sides: tuple[list[Path], list[Path]] = [], []
+    for path in models:
+        name = path.relative_to(folder).as_posix()
+        sides[hashlib.sha256(name.encode()).digest()[0] < 256 / HELD_OUT].append(path)
+    learned, held_out = sides
+    return learned or list(models), held_out or list(models)
 
 
 @lru_cache(maxsize=KEPT_MODELS)
@@ -137,20 +138,21 @@ def _renderer(path: Path) -> Renderer:
     return Renderer(replace(mesh, vertices=centred.astype(np.float32)))
 
 
-def _as_a_photo_shows_it(model: Renderer, source: View) -> Renderer:
+def _as_a_photo_shows_it(model: Renderer, source: View, fill: float) -> Renderer:
     """As the world is when all there is is a photo: its centre in the middle of the outline that is seen from there,
-    whose longest side is 1.
+    whose longest side is 1. That changes what is seen, so it is measured again, from where the pair is seen.
     """
-    distance, size_px = photo_distance(OUTLINE_FILL), OUTLINE_PX
-    alpha = model.render(source, distance, size_px, supersample=1).rgba[..., 3]
-    if not alpha.any():
-        return model
-    left, top, right, bottom = contour_box(alpha / 255, 0.5)
-    unit = distance / intrinsics(size_px)[0, 0]  # of the world, a pixel at the centre's depth
-    right_by, down_by = ((left + right - size_px) / 2 * unit, (top + bottom - size_px) / 2 * unit)
-    pose = world_from_camera(source, distance)
-    centre = pose[:3, 0] * right_by + pose[:3, 1] * down_by
-    return model.moved(-centre, 1 / max(LEAST_OUTLINE, max(right - left, bottom - top) * unit))
+    for distance in (photo_distance(OUTLINE_FILL), *[photo_distance(fill)] * 2):
+        alpha = model.render(source, distance, OUTLINE_PX, supersample=1).rgba[..., 3]
+        if not alpha.any():
+            return model
+        left, top, right, bottom = contour_box(alpha / 255, 0.5)
+        unit = distance / intrinsics(OUTLINE_PX)[0, 0]  # of the world, a pixel at the centre's depth
+        pose = world_from_camera(source, distance)
+        across, down = ((left + right - OUTLINE_PX) / 2 * unit, (top + bottom - OUTLINE_PX) / 2 * unit)
+        longest = max(LEAST_OUTLINE, max(right - left, bottom - top) * unit)
+        model = model.moved(-(pose[:3, 0] * across + pose[:3, 1] * down), 1 / longest)
+    return model
 
 
 def _spun(view: View, spin_deg: float) -> View:

@@ -25,6 +25,7 @@ THIN_COVERAGE, FULL_COVERAGE = 0.25, 0.75  # between them, edges fade
 GAP_SHARE = 1 / 48  # of the side: what is closed without an inpainter
 SEAM_SHARE = 1 / 64  # of the side: how wide a soft edge may have become where the surface is stretched
 TRACE = 1e-6  # of a seen pixel's weight
+FEW_SHARE = 0.02  # of the object: less of it than this that is seen, specks mostly, does not colour all of the rest
 
 TINT, LEAST_TINT = (255, 140, 0), 80  # orange
 
@@ -104,6 +105,8 @@ def filled(partial: Partial, outline: NDArray[np.floating], colour: NDArray[np.f
     seen = partial.seen[..., None]
     known = np.where(seen, partial.rgba[..., :3] / np.float32(255), np.float32(colour))
     around = bleed(known, np.where(partial.seen, np.float32(1), np.float32(TRACE)))
+    trusted = min(1.0, float(partial.seen.sum()) / max(1.0, FEW_SHARE * float(solid.sum())))
+    around = trusted * around + (1 - trusted) * np.float32(colour)
     alpha = np.maximum(partial.rgba[..., 3], 255 * solid)
     # The photo's own edges stay as soft as they are, but for those that have become a seam
     gaps = (~partial.seen & (solid > 0.5)).astype(np.uint8)

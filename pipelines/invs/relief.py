@@ -16,6 +16,10 @@ Plane = NDArray[Any]  # float32; OpenCV's type stubs promise less
 
 RIM_SHARE = 3 / 512  # of the side: where a network's depth is half the object's, half the backdrop's
 OUTLIER_MADS = 3.0  # depths further from the median, in median deviations, are drawn in
+# Where the axis runs, behind the median of what the photo shows, in the object's narrower side. A ball's middle is 0.41
+# behind it, that of a box seen from the front 0.5, from a corner less: over a ball and four models from six sides, true
+# depths come out least wrong at 0.35 to 0.4, and at 0.35 more of what is moved by 60 degrees lies on the object
+USUAL_PIVOT = 0.35
 LEAST_KNOWN = 50  # pixels, by which a depth can be fitted
 MUCH = 0.1  # of the object
 MOST_RELIEF = 0.5  # world units before or behind the front: the object's longest side is 1
@@ -29,8 +33,8 @@ def relief(
     What a network has `guessed` has outliers, which are drawn in; what was measured has not.
 
     `distance` is the camera's from the object's middle. `gain` is how strong the relief is: 1 as the network tells,
-    0 flat. `pivot` is where in the object the turning axis runs: 0 in its front, 0.5 in its middle, as if it were as
-    deep as its narrower side is wide.
+    0 flat. `pivot` is how far behind the median of what is seen the turning axis runs, in widths of the object's
+    narrower side: 0.41 is a ball's middle, and 0.5 that of a box as deep as that.
     """
     inside = alpha > edge_level(alpha)
     if not inside.any():

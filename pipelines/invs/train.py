@@ -177,8 +177,9 @@ def train(plan: Plan) -> list[float]:
         # 4. From time to time it is told, kept and judged
         at_rest, now = done % plan.every == 0 or done == plan.steps, time.monotonic()
         if losses and (at_rest or now - told_at >= TOLD_S):
-            left = in_words((now - start) / (done - begun) * (plan.steps - done))
-            tell(f"step {done}: loss {np.mean(losses[-plan.every :]):.4f} ({left} left)", flush=True)
+            left_s = (now - start) / (done - begun) * (plan.steps - done)
+            left = f" ({in_words(left_s)} left)" if left_s else ""
+            tell(f"step {done}: loss {np.mean(losses[-plan.every :]):.4f}{left}", flush=True)
             told_at = now
         if helper.is_main_process and at_rest:
             keep(plan.out, done, learned + (done - begun) * ranks * plan.batch, unet, optimizer, average)

@@ -9,7 +9,10 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -331,6 +334,8 @@ def in_words(
             return Unavailable(f"{nothing} Check the network and try again.")
         case errors.OfflineModeIsEnabled():
             return TurnaroundError(f"{what} is not here, and HF_HUB_OFFLINE forbids fetching it. Unset it to fetch.")
+        case httpx.HTTPStatusError() if problem.response.status_code in (404, 410):
+            return Gone(f"what it lists is not there (HTTP {problem.response.status_code})")
         case errors.HfHubHTTPError() | httpx.HTTPStatusError():
             return _status_in_words(problem.response, what, page)
         case httpx2.ConnectError() | httpx2.ProxyError() | httpx.ConnectError() | httpx.ProxyError():
@@ -383,6 +388,8 @@ def _asked_wait_s(response: Any) -> float | None:
     asked = response.headers.get("retry-after", "")
     if asked.strip().isdigit():
         return float(asked)
+    with suppress(TypeError, ValueError):  # or a time of day (RFC 9110, section 10.2.3)
+        return max(0.0, (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds())
     limit = parse_ratelimit_headers(response.headers)
     return float(limit.reset_in_seconds) if limit and limit.remaining == 0 else None
 

@@ -259,6 +259,7 @@ class Method(ABC):
         """Everything from elsewhere that a run needs, here and verified; quick when it is here already."""
         needed = self.weights_for(self._options(request))
         weights.check_room_for(needed)
+        weights.check_gates(needed, report)
         for each in needed:
             weights.fetch(each, report)
 

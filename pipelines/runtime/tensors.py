@@ -5,6 +5,7 @@ None is left with numbers of no file: what is missing or of another size is name
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError  # only to recognise it
@@ -80,7 +81,7 @@ def filled(
 
 
 def _respelt(name: str, known: Mapping[str, Any]) -> str:
-    """A tensor's name as diffusers spells it now."""
+    """A tensor's name as the libraries spell it now."""
     if name not in known:
         for old, new in OLD_SPELLINGS.items():
             if name.replace(old, new) in known:
@@ -131,6 +132,18 @@ def as_pixels(decoded: "Tensor") -> NDArray[np.uint8]:
             "TURNAROUND_PRECISION=float32."
         )
     return ((decoded + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def save_tensors(tensors: "dict[str, Tensor]", file: Path, about: dict[str, str] | None = None) -> None:
+    """As safetensors; what the disk refuses is the `OSError` that it was."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(tensors, file, about)
+    except SafetensorError as problem:
+        number = re.search(r"os error (\d+)", str(problem))
+        raise OSError(int(number[1]) if number else 0, str(problem)) from problem
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -125,6 +125,24 @@ def notice(weights: Weights, fetched: Fetched) -> str | None:
     return None
 
 
+def check_gates(needed: Sequence[Weights], report: Report, patience: Patience | None = None) -> None:
+    """Of several to be fetched, a licence that nobody has accepted is told before a byte of the others comes."""
+    missing = [weights for weights in needed if not located(weights)]
+    if len(missing) < 2 or hub.is_offline():  # of a single one fetching asks first
+        return
+    for weights in missing:
+        source = chosen_sources(weights, read_settings())[0]
+        if source.folder:
+            continue
+        paths = [source.files[0].path]
+        try:
+            hub.look_up(source.repository, source.revision, paths, weights.name, report, patience or Patience())
+        except Gated as problem:
+            raise _at_the_gate(problem, weights, 0, source) from problem
+        except Gone:
+            pass  # perhaps a mirror has it: fetching tells
+
+
 def fetch(weights: Weights, report: Report, patience: Patience | None = None) -> Fetched:
     """The weights, downloaded if they are not here. Every failure is a sentence, nothing half-fetched is located."""
     sweep()
@@ -149,9 +167,7 @@ def fetch(weights: Weights, report: Report, patience: Patience | None = None) ->
         try:
             return _fetch_from(source, source.revision, what, settings, report, patience)
         except Gated as problem:
-            number = sources.index(source)
-            card, later = weights.sources[number], weights.sources[number + 1 :]
-            raise Gated(_at_the_gate(problem, source, card, later)) from problem
+            raise _at_the_gate(problem, weights, sources.index(source), source) from problem
         except Gone as problem:
             refusals.append(f"{source.repository} ({problem})")
             moved += [source] if problem.revision and source.fixed else []
@@ -288,16 +304,17 @@ def _refuse_offline(weights: Weights) -> None:
         )
 
 
-def _at_the_gate(problem: Gated, source: Source, card: Source, later: tuple[Source, ...]) -> str:
+def _at_the_gate(problem: Gated, weights: Weights, number: int, source: Source) -> Gated:
     """What else a person may choose, too. It is not chosen for them: only they can say that they may."""
     words = f"{problem} (The licence: {source.licence}.)"
-    for copy in later:
+    for copy in weights.sources[number + 1 :]:
         if not copy.gated and copy.repository != source.repository:
-            return (
+            card = weights.sources[number]
+            return Gated(
                 f"{words} If you have the right to use it, TURNAROUND_SOURCES={card.repository}={copy.repository} "
                 f"picks an ungated copy (its licence: {copy.licence})."
             )
-    return words
+    return Gated(words)
 
 
 # --- One source -------------------------------------------------------------------------------------------------------

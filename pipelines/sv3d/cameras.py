@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.core.cameras import View, turn_between, wrap_azimuth
+from pipelines.core.cameras import View, angle_between, turn_between, wrap_azimuth
 
 FRAMES = 21
 SINE_DEG = 30.0  # SV3D, section 4: the orbit that 3D objects are made from
@@ -103,7 +103,12 @@ def through(asked: Sequence[View], elevation_deg: float, clockwise: bool = False
 
 
 def nearest(view: View, asked: Sequence[View]) -> View:
-    return min(asked, key=lambda each: (turn_between(view, each), abs(each.distance - view.distance)))
+    """The one in the nearest direction; straight above and below the one that is turned least."""
+
+    def unlike(other: View) -> tuple[float, float, float]:
+        return round(angle_between(view, other), 6), turn_between(view, other), abs(other.distance - view.distance)
+
+    return min(asked, key=unlike)
 
 
 def _over(azimuth_deg: float, height_deg: float, elevation_deg: float, count: int) -> Path:

@@ -19,7 +19,7 @@ from pipelines.core.files import StorageError, disk_sentences, whole_file
 from pipelines.runtime.residency import Place
 from pipelines.runtime.settings import read_settings
 from pipelines.runtime.telling import audible
-from pipelines.runtime.tensors import damaged, filled, stored_in, with_channels_last
+from pipelines.runtime.tensors import damaged, filled, save_tensors, stored_in, with_channels_last
 from pipelines.runtime.weights import Fetched
 from pipelines.sv3d.cameras import FRAMES
 from pipelines.sv3d.keys import CLIP, OTHER_DECODER, OWN_DECODER, PREFIXES, UNET, VAE, is_foreign, origin, targets
@@ -252,7 +252,7 @@ def _convert(original: Path, shapes: Shapes, sizes: Sizes, folder: Path, check: 
         with disk_sentences("The model could not be kept in half precision"):
             folder.mkdir(parents=True, exist_ok=True)
             with whole_file(file) as part:
-                _save(tensors, part)
+                save_tensors(tensors, part)
     with suppress(OSError):
         _sweep(original, folder, list(files.values()))
 
@@ -263,17 +263,6 @@ def _require_room(original: Path, folder: Path) -> None:
     needed_bytes = original.stat().st_size // 2
     if shutil.disk_usage(there).free < needed_bytes:
         raise StorageError(f"the disk has no room for {needed_bytes / 1e9:.1f} GB more.")
-
-
-def _save(tensors: "dict[str, Tensor]", file: Path) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    try:
-        save_file(tensors, file)
-    except SafetensorError as problem:  # also when it is the disk that refuses
-        number = re.search(r"os error (\d+)", str(problem))
-        raise OSError(int(number[1]) if number else 0, str(problem)) from problem
 
 
 def _sweep(original: Path, folder: Path, files: list[Path]) -> None:
@@ -313,7 +302,7 @@ def _require_match(original: Path, shapes: Shapes, sizes: Sizes) -> None:
             if not fits:
                 unfit.append(key)
     if foreign := [key for key in shapes if is_foreign(key)]:
-        log.warning("%s holds more than SV3D, which is left out: %s%s", original, *_named(foreign))
+        log.warning("%s holds more than SV3D, which is left out: %s", original, ", ".join(sorted(foreign)))
     if unknown:
         named, more = _named(unknown)
         raise damaged(original, f"holds tensors that SV3D does not have: {named}{more}")
@@ -326,8 +315,9 @@ def _require_match(original: Path, shapes: Shapes, sizes: Sizes) -> None:
 
 
 def _named(keys: list[str]) -> tuple[str, str]:
-    """As many as a sentence bears, and how many more there are."""
+    """As many as a sentence bears, and how many more there are; the log has all."""
     different = sorted(set(keys))
+    log.error("Not as they should be: %s", ", ".join(different))
     more = f" and {len(different) - MOST_NAMED} more" if len(different) > MOST_NAMED else ""
     return ", ".join(different[:MOST_NAMED]), more
 

@@ -232,13 +232,12 @@ class Drawing:
 
         with self.report.stage("cut out"):
             drawn = zip(pictures, self._cameras(first, first + len(pictures)), strict=True)
-            cutouts = list(side_by_side(cut_out, list(drawn)))
-        for rgba in cutouts:
-            view = request.views[len(self.frames)]
-            self.frames.append(Frame(view, rgba, view))
-            self.report.keep(self.frames[-1], self.fov_deg)
-            share = self._share(drawn=len(self.latents))
-            self.tell(share, f"View {len(self.frames)} of {len(request.views)} is done", rgba)
+            for rgba in side_by_side(cut_out, list(drawn)):
+                view = request.views[len(self.frames)]
+                self.frames.append(Frame(view, rgba, view))
+                self.report.keep(self.frames[-1], self.fov_deg)
+                share = self._share(drawn=len(self.latents))
+                self.tell(share, f"View {len(self.frames)} of {len(request.views)} is done", rgba)
 
     def _cameras(self, start: int, stop: int) -> list[Camera]:
         elevation_deg = self.request.subject.elevation_deg

@@ -13,7 +13,7 @@ parameters"). Positive looks down from above, as ours does.
 
 from collections.abc import Sequence
 
-from pipelines.core.cameras import View, turn_between
+from pipelines.core.cameras import View, angle_between, turn_between
 
 VERSIONS = ("v1.2", "v1.1")
 AZIMUTHS_DEG = (30, 90, 150, 210, 270, 330)  # theirs, row by row in the picture
@@ -29,4 +29,4 @@ def fixed_views(version: str) -> tuple[View, ...]:
 
 def nearest(view: View, asked: Sequence[View]) -> View:
     """Which of the views asked for this one answers best."""
-    return min(asked, key=lambda other: turn_between(view, other))
+    return min(asked, key=lambda other: (round(angle_between(view, other), 6), turn_between(view, other)))

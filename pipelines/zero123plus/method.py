@@ -149,15 +149,17 @@ class Zero123Plus(Method):
 
     def _finish(self, made: Turnaround, request: Request, report: Report) -> Turnaround:
         from pipelines.core.backdrop import off_backdrop, reframed, zoomed_fov_deg
+        from pipelines.core.side_by_side import side_by_side
         from pipelines.zero123plus.grid import GREY
         from pipelines.zero123plus.tiles import zoom_to_fill
 
         # 3. Off the grey, and at the photo's scale
         version, cutouts = request.options.version, list["NDArray[np.uint8]"]()
         with report.stage("cut out"):
-            for i, frame in enumerate(made.frames):
-                cutouts.append(off_backdrop(frame.rgba[..., :3], GREY))
-                report(CUT_OUT + (1 - CUT_OUT) * i / VIEWS, f"Cutting out view {i + 1} of {VIEWS}", cutouts[-1])
+            for rgba in side_by_side(lambda frame: off_backdrop(frame.rgba[..., :3], GREY), made.frames):
+                cutouts.append(rgba)
+                share = CUT_OUT + (1 - CUT_OUT) * len(cutouts) / VIEWS
+                report(share, f"Cutting out view {len(cutouts)} of {VIEWS}", rgba)
             zoom = zoom_to_fill(version, cutouts, request.subject.fill)
             frames = tuple(
                 replace(frame, rgba=reframed(rgba, zoom, request.size_px))

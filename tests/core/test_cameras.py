@@ -24,6 +24,7 @@ from pipelines.core.cameras import (
     orbit,
     photo_distance,
     project,
+    turn_between,
     world_from_camera,
     wrap_azimuth,
 )
@@ -122,6 +123,22 @@ def test_angles_between_views_are_symmetric_and_within_a_half_turn(a: View, b: V
 def test_angles_between_views_are_exact_even_when_tiny(degrees: float) -> None:
     assert angle_between(View(10), View(10 + degrees)) == pytest.approx(degrees, abs=1e-7)
     assert angle_between(View(10, 0), View(190, 0)) == pytest.approx(180, abs=1e-7)
+
+
+@given(views, views)
+def test_turns_between_cameras_are_no_less_than_the_angles_and_as_wide_in_either_direction(a: View, b: View) -> None:
+    assert angle_between(a, b) - 1e-5 <= turn_between(a, b) <= 180
+    assert turn_between(a, b) == pytest.approx(turn_between(b, a), abs=1e-9)
+    assert turn_between(a, a) == 0
+
+
+@pytest.mark.parametrize("elevation_deg", [-90, -30, 0, 60, 90])
+def test_a_camera_that_moves_round_is_turned_as_far_as_it_moves_straight_above_too(elevation_deg: float) -> None:
+    for degrees in (1e-4, 20.0, 100.0, 180.0):
+        assert turn_between(View(10, elevation_deg), View(10 + degrees, elevation_deg)) == pytest.approx(
+            degrees, abs=1e-6
+        )
+    assert turn_between(View(0, 20), View(0, 50)) == pytest.approx(30)
 
 
 # --- The convention, sentence by sentence -----------------------------------------------------------------------------

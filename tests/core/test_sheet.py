@@ -184,6 +184,10 @@ def test_frames_are_fitted_whole_and_on_white():
 # --- Which views ------------------------------------------------------------------------------------------------------
 
 
+def test_straight_above_the_nearest_is_the_one_that_is_turned_least() -> None:
+    assert [nearest(orbit(4, 90), View(azimuth, 90)) for azimuth in (0, 80, 170, -100)] == [0, 1, 2, 3]
+
+
 def angles(views: Sequence[View]) -> list[tuple[float, float]]:
     return [(round(view.azimuth_deg, 1), round(view.elevation_deg, 1)) for view in views]
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipelines.invs.inpainting import Sampling, Told, draw, shown
+from pipelines.core.errors import TurnaroundError
+from pipelines.invs.inpainting import Sampling, Told, developed, draw, shown
 from pipelines.invs.loading import Inpainter
 from pipelines.invs.partial import Partial
 from tests.invs import tiny
@@ -139,3 +140,10 @@ def test_guidance_goes_from_what_is_told_nothing_beyond_what_is_told_all(
     assert [call.time for call in calls] == times_by_hand()
     assert {len(call.given) for call in calls} == {len(SEEDS) * (1 if guidance == 1 else 2)}
     assert close(drawn, drawn_by_hand(parts, told, "ab", guidance))
+
+
+def test_numbers_that_are_no_picture_are_a_sentence(parts: Inpainter):
+    latents = torch.zeros(2, 4, LATENT, LATENT)
+    latents[1, 0, 3, 3] = torch.nan
+    with pytest.raises(TurnaroundError, match="numbers that are no picture"):
+        developed(parts, latents)

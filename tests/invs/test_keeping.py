@@ -1,18 +1,19 @@
 """What a training keeps, goes on with and says."""
 
-import errno
-import os
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from pipelines.core.errors import TurnaroundError
+from pipelines.invs.keeping import keep, restored
 from pipelines.invs.sources import INPAINTER
 from pipelines.invs.train import Plan, train
-from tests.invs.training import begun
+from tests.invs.training import CPU, begun
 
 
 def test_gone_on_with_it_learns_as_it_is_asked_to_now(plan: Plan):
@@ -53,19 +54,42 @@ def test_a_folder_that_is_no_inpainters_and_a_file_that_is_not_lpips_are_told(pl
         train(replace(plan, lpips=tmp_path / "lpips.pt", out=tmp_path / "out"))
 
 
-def test_a_full_disk_is_told_and_the_state_before_stays(plan: Plan, monkeypatch: pytest.MonkeyPatch):
-    full = replace(plan, out=plan.out / "full", steps=1)
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot limit how long files become")
+@pytest.mark.parametrize(("share", "what"), [(0.5, "The state of the training"), (0.0, "The model")])
+def test_a_full_disk_is_told_and_the_state_before_stays(
+    plan: Plan, share: float, what: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Files may not become longer than half of the state; or, once that is kept, than nearly nothing."""
+    import resource
+
+    full = replace(plan, out=plan.out / f"full {share}", steps=1)
     train(full)
-    before = (full.out / "state.pt").read_bytes()
+    before, limits = (full.out / "state.pt").read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def no_room(handle: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def keep_within(*given: Any) -> None:
+        if share:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * len(before)), limits[1]))
+        keep(*given)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
 
-    monkeypatch.setattr(os, "fsync", no_room)
-    with pytest.raises(TurnaroundError, match="The state of the training could not be kept: the disk is full"):
-        train(replace(full, steps=2))
-    assert (full.out / "state.pt").read_bytes() == before
-    assert not [*full.out.glob(".*")]
+    monkeypatch.setattr("pipelines.invs.train.keep", keep_within)
+    try:
+        with pytest.raises(TurnaroundError, match=f"{what} could not be kept: the disk is full"):
+            train(replace(full, steps=2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert ((full.out / "state.pt").read_bytes() == before) == bool(share)
+    assert not [*full.out.rglob(".*")]
+
+
+def test_a_gpu_without_room_for_the_state_is_not_taken_for_another_training(plan: Plan, tmp_path: Path):
+    class Small(torch.nn.Module):
+        def load_state_dict(self, *_: Any, **__: Any) -> Any:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    torch.save({"unet": {}}, tmp_path / "state.pt")
+    with pytest.raises(torch.OutOfMemoryError):
+        restored(tmp_path, Small(), None, None, CPU, 1)
 
 
 def test_what_a_killed_process_left_half_written_goes_and_nothing_else(plan: Plan, tmp_path: Path):
@@ -89,11 +113,12 @@ def test_what_it_was_begun_with_is_written_once(plan: Plan):
 
 
 def test_it_says_how_far_it_is_and_where_what_it_made_is_taken(plan: Plan, capsys: pytest.CaptureFixture[str]):
-    short = replace(plan, out=plan.out / "told", steps=2)
+    short = replace(plan, out=plan.out / "told", steps=2, every=1)
     train(short)
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("1 x 2 pairs a step, from step 0 to 2; 2 models to learn from")
-    assert re.fullmatch(r"step 2: loss \d\.\d{4} \(a few seconds left\)", told[1])
+    assert re.fullmatch(r"step 1: loss \d\.\d{4} \(a few seconds left\)", told[1])
+    assert re.fullmatch(r"step 2: loss \d\.\d{4}", told[2])
     named = f'TURNAROUND_SOURCES="{INPAINTER.first.repository}={(short.out / "model").resolve()}"'
     assert told[-1].endswith(f"{named}.")
     assert train(short) == [] and "It was at step 2 already" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """What an inpainter learns from."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from pipelines.core.cameras import View, photo_distance
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.mask import contour_box, longest_side
 from pipelines.core.mesh import glb_bytes
+from pipelines.core.subject import Subject
 from pipelines.invs.pairs import RELIEF_NOISE, Pairs, _as_a_photo_shows_it, _noisy, _renderer, models_in, parted
+from pipelines.invs.partial import photo_sheet
 from pipelines.invs.train import Plan
 from tests.core.shapes import ball, painted, together
 
@@ -33,12 +36,36 @@ def test_a_model_is_framed_as_a_photo_of_it_would_be(tmp_path: Path):
     model = _renderer(tmp_path / "long.glb")
     for view in (View(0, 0), View(90, 0), View(35, 40), View(-120, -15)):
         for fill in (0.6, 0.85):
-            shown = _as_a_photo_shows_it(model, view).render(view, photo_distance(fill), 256).rgba[..., 3] / 255
+            shown = _as_a_photo_shows_it(model, view, fill).render(view, photo_distance(fill), 256).rgba[..., 3] / 255
             left, top, right, bottom = contour_box(shown, 0.5)
-            assert max(right - left, bottom - top) == pytest.approx(256 * fill, rel=0.1), (view, fill)
-            assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx((128, 128), abs=10), (view, fill)
+            assert max(right - left, bottom - top) == pytest.approx(256 * fill, rel=0.03), (view, fill)
+            assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx((128, 128), abs=3), (view, fill)
     alone = model.render(View(0, 0), photo_distance(0.85), 256).rgba[..., 3] / 255
     assert longest_side(contour_box(alone, 0.5)) < 0.8 * 256 * 0.85, "as it stands in its file it is smaller from there"
+
+
+def test_pairs_are_framed_so_and_a_rod_does_not_reach_the_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rod = together(*(painted(ball(0.07, (0.0, 0.0, z), 16), (90, 90, 90)) for z in np.linspace(-0.43, 0.43, 15)))
+    (tmp_path / "rod.glb").write_bytes(glb_bytes(rod))
+    shown = list[Subject]()
+
+    def watched(subject: Subject, *rest: Any) -> Any:
+        shown.append(subject)
+        return photo_sheet(subject, *rest)
+
+    monkeypatch.setattr("pipelines.invs.pairs.photo_sheet", watched)
+    pairs = Pairs([tmp_path / "rod.glb"], 128, seed=0)
+    for number in range(12):
+        assert pairs[number].inside.any()
+    for subject in shown:
+        left, top, right, bottom = contour_box(subject.rgba[..., 3] / 255, 0.5)
+        assert min(left, top) > 0 and max(right, bottom) < 256, "all of it is in the frame"
+        assert (left + right) / 2 == pytest.approx(128, abs=8) and (top + bottom) / 2 == pytest.approx(128, abs=8)
+        assert max(right - left, bottom - top) <= 256 * subject.fill * 1.05
+    assert sum(longest_side(contour_box(s.rgba[..., 3] / 255, 0.5)) > 250 * s.fill for s in shown) >= 8
+    end = _as_a_photo_shows_it(_renderer(tmp_path / "rod.glb"), View(0, 0), 0.6)
+    depth = end.render(View(0, 0), photo_distance(0.6), 128).depth
+    assert depth[depth > 0].min() > 0.3 * photo_distance(0.6)
 
 
 def test_noise_makes_depths_wrong_in_half_of_the_pairs_within_bounds(plan: Plan):
@@ -57,14 +84,23 @@ def test_noise_makes_depths_wrong_in_half_of_the_pairs_within_bounds(plan: Plan)
     assert 4 <= sum(wrong) <= 16
 
 
-def test_a_tenth_of_the_models_is_held_out_where_there_are_enough_whatever_others_there_are(tmp_path: Path):
+def test_a_tenth_of_the_models_is_held_out_whatever_others_there_are(tmp_path: Path):
     files = [tmp_path / "some" / f"{i:04d}.glb" for i in range(2000)]
     learn, judge = parted(files, tmp_path)
     assert sorted([*learn, *judge]) == files and len(judge) == pytest.approx(200, abs=45)
-    more_learned, more_judged = parted([tmp_path / "a.glb", *files[:1000]], tmp_path)
-    assert not set(more_learned) & set(judge) and not set(more_judged) & set(learn)
+    for few in (5, 9, 10, 30, 1000):
+        before, _ = parted(files[: few // 2], tmp_path)
+        _, judged = parted([tmp_path / "a.glb", *files[:few]], tmp_path)
+        held_out = set(judged) - set(before)
+        assert held_out == set(judged) or len(judged) == few + 1, "none that it has learned from, or all of them"
     elsewhere = parted([Path("/models") / file.relative_to(tmp_path) for file in files], Path("/models"))
     assert [file.name for file in elsewhere[1]] == [file.name for file in judge]
-    assert parted(files[:2], tmp_path) == (files[:2], files[:2])
+
+
+def test_where_one_side_would_be_empty_both_are_all_of_them(tmp_path: Path):
+    files = [tmp_path / f"{i}.glb" for i in range(200)]
+    learn, judge = parted(files, tmp_path)
+    for alike in (learn[:2], judge[:1], judge):
+        assert parted(alike, tmp_path) == (alike, alike)
     with pytest.raises(TurnaroundError, match="no 3D models"):
         models_in(tmp_path)

@@ -1,10 +1,14 @@
 """From a network's metres to a relief where the object stands."""
 
+import math
+
+import cv2
 import numpy as np
 import pytest
 
+from pipelines.core.cameras import intrinsics, photo_distance
 from pipelines.core.errors import TurnaroundError
-from pipelines.invs.relief import MOST_RELIEF, is_cut_off, relief
+from pipelines.invs.relief import MOST_RELIEF, USUAL_PIVOT, is_cut_off, relief
 
 SIDE, DISTANCE = 64, 2.0
 Y, X = np.mgrid[0:SIDE, 0:SIDE] + 0.5 - SIDE / 2
@@ -83,3 +87,30 @@ def test_the_rim_takes_its_depth_from_within_and_around_it_is_nothing():
     mixed[20] = 6  # the uppermost row of the object
     assert np.abs(raised(mixed) - raised()).max() < 0.02
     assert (raised()[ALPHA == 0] == 0).all() and (raised()[ALPHA > 0] > 0).all()
+
+
+@pytest.mark.parametrize("scale", [0.2, 1.0, 30.0])
+def test_a_ball_is_as_large_as_it_is_and_turns_about_its_middle(scale: float):
+    """specs/invs.md, 11.11: whatever the network's unit, and nearly: that it is a ball, nobody tells."""
+    side, radius, fill = 256, 0.5, 0.8
+    distance = photo_distance(fill)
+    focal = intrinsics(side)[0, 0]
+    x, y = (np.stack(np.meshgrid(*[np.arange(side) + 0.5 - side / 2] * 2)) / focal).astype(np.float64)
+    along = distance / (1 + x**2 + y**2)
+    inside = radius**2 - (distance**2 - along * distance)
+    depth = np.where(inside > 0, along - np.sqrt(np.maximum(inside, 0) / (1 + x**2 + y**2)), 0)
+    alpha = np.where(depth > 0, 255, 0).astype(np.uint8)
+    made = relief((scale * depth).astype(np.float32), alpha, distance, 1.0, USUAL_PIVOT)
+    sure = cv2.erode(alpha, np.ones((7, 7), np.uint8)) > 0
+    points = np.stack([x * made, y * made, made], -1)[sure]  # of the camera
+    # The ball through them: |p|^2 = 2 p c + (r^2 - |c|^2)
+    solved, *_ = np.linalg.lstsq(np.column_stack([2 * points, np.ones(len(points))]), (points**2).sum(1), rcond=None)
+    centre = solved[:3]
+    assert math.sqrt(solved[3] + centre @ centre) == pytest.approx(radius, rel=0.05)
+    assert centre == pytest.approx((0, 0, distance), abs=0.08)
+
+
+def test_a_box_turns_nearly_about_its_middle_too():
+    wall = np.full((SIDE, SIDE), 3.0, np.float32)
+    front = np.median(relief(wall, ALPHA, DISTANCE, 1.0, USUAL_PIVOT)[ALPHA > 0])
+    assert front == pytest.approx(DISTANCE - 0.25, abs=0.1), "as deep as its narrower side, half of the longer"

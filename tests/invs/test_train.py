@@ -137,6 +137,25 @@ def test_a_step_whose_numbers_are_none_is_left_out_and_many_end_it(
     assert torch.load(once.out / "state.pt", weights_only=True)["step"] == 6, "what was good is still there"
 
 
+def test_gradients_that_overflow_are_left_out_too_and_only_many_in_a_row_end_it(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+):
+    load, count = train_module.load_inpainter, itertools.count(1)
+    bad = {*range(2, 11), *range(12, 21)}  # nine, a good one, and nine more
+
+    def overflowing(*given: Any) -> Inpainter:
+        parts = load(*given)
+        weight = parts.unet.conv_in.weight.requires_grad_(True)
+        weight.register_hook(lambda gradient: gradient * (math.inf if next(count) in bad else 1))
+        return parts
+
+    monkeypatch.setattr(train_module, "load_inpainter", overflowing)
+    over = replace(plan, out=plan.out / "overflowing", steps=21)
+    losses = train(over)
+    assert len(losses) == 3 and np.isfinite(losses).all()
+    assert all(tensor.isfinite().all() for tensor in unet(over.out).values())
+
+
 def test_as_many_pairs_as_asked_for_are_learned_without_being_shown_what_is_there(plan: Plan):
     for share in (0.0, 0.1, 1.0):
         kept = drawn(replace(plan, drop=share), range(2000), (1,))[2]

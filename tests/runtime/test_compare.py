@@ -87,6 +87,12 @@ def frame(view: View) -> Frame:
     return Frame(view, np.zeros((8, 8, 4), np.uint8), view)
 
 
+def test_straight_above_a_frame_is_exact_only_if_it_is_turned_as_asked():
+    made = frame(View(30, 90))
+    assert made.exact and not dataclasses.replace(made, asked=View(120, 90)).exact
+    assert not dataclasses.replace(made, asked=View(30, 89)).exact
+
+
 @pytest.mark.parametrize(
     "made",
     [

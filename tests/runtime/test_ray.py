@@ -198,6 +198,22 @@ def test_a_run_whose_worker_dies_is_made_by_another_and_told_so(cluster: Cluster
     assert made.notes == (f"Worked in {cluster.awaiting.pids(1)[1]}.",) and len(made.frames) == 2
 
 
+def test_of_many_runs_of_several_methods_none_is_lost_when_a_worker_is_killed_in_their_middle(cluster: Cluster):
+    methods = (Inflate(), TinyLearned(), cluster.awaiting)
+    here = {seed: methods[seed % 2](dataclasses.replace(REQUEST, seed=seed), Report()) for seed in range(50, 58)}
+    held = Running(cluster.engine, cluster.awaiting, seed=49)
+    wait_until(lambda: held.says("Working"))
+    running = {seed: Running(cluster.engine, methods[seed % 2], seed) for seed in here}
+    kill(cluster.awaiting.pids(49)[0])
+    wait_until(lambda: len(cluster.awaiting.pids(49)) == 2)
+    cluster.awaiting.go(49)
+    assert len(held.end.result(60).frames) == 2 and held.says("died")
+    for seed, each in running.items():
+        there = each.end.result(60)
+        for one, other in zip(there.frames, here[seed].frames, strict=True):
+            assert np.array_equal(one.rgba, other.rgba)
+
+
 def test_a_run_that_kills_its_worker_twice_is_not_tried_a_third_time_and_the_queue_goes_on(cluster: Cluster):
     running = Running(cluster.engine, cluster.awaiting, seed=2)
     for death in (1, 2):

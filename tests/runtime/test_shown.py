@@ -90,7 +90,7 @@ def test_geometry_that_some_frames_lack_is_not_shown_at_all(tmp_path: Path):
     assert not list(tmp_path.glob("depth_*"))
 
 
-def test_f39_a_result_from_before_there_were_such_pictures_shows_its_frames(tmp_path: Path):
+def test_whoever_wants_no_wall_gets_none_of_its_pictures(tmp_path: Path):
     made, request = rendered(orbit(2))
     stored = StoredTurnaround(tmp_path, write_turnaround(tmp_path, made, request, Ball.card).manifest)
     assert pictures(stored) == pictures(stored, "depth") == pictures(stored, "normals") == ()

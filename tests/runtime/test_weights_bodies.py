@@ -83,6 +83,16 @@ def test_f22_cancel_is_heard_while_it_trickles_or_stalls_and_the_next_try_goes_o
     assert arrives() and hub.gets(LARGE)[-1].range == (f"bytes={kept}-" if kept else None)
 
 
+@pytest.mark.parametrize("status", ["404", "410"])
+def test_a_body_that_is_not_there_though_it_was_listed_is_fetched_from_the_mirror(hub: Hub, status: str) -> None:
+    hub.faults += [Fault(status, "GET", path=LARGE)]
+    assert f"lab/thing (what it lists is not there (HTTP {status}))" in refusal()
+    hub.add("open/copy", FILES, "d" * 40)
+    hub.faults[:] = [Fault(status, "GET", path=LARGE, times=1)]
+    weights = weights_of(a_source(), a_source("open/copy", "d" * 40))
+    assert fetch(weights, Report(), QUICK).source.repository == "open/copy"
+
+
 def test_f23_a_body_cut_off_is_continued(hub: Hub) -> None:
     hub.faults += [Fault("cut", path=LARGE, times=3, after_bytes=60_000)]
     assert arrives()

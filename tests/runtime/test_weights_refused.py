@@ -3,12 +3,16 @@
 import subprocess
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
+from pipelines.core.cameras import View
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.runtime.hub import Patience
+from pipelines.runtime.method import Request
 from pipelines.runtime.report import Report
 from pipelines.runtime.weights import Weights, fetch, located, notice
 from tests.hub.certificate import CERTIFICATE, as_server
@@ -28,6 +32,7 @@ from tests.hub.client import (
     weights_of,
 )
 from tests.hub.server import TOKEN, Fault, Hub
+from tests.toy_methods import Flat, a_card, a_subject
 
 
 @pytest.fixture
@@ -92,6 +97,22 @@ def test_f20_a_gated_mirror_of_what_is_gone_stops_too(hub: Hub) -> None:
     words = refusal(weights_of(a_source("lab/removed"), a_source(gated=True), a_source("open/copy")))
     assert f"{hub.url}/lab/thing" in words and "TURNAROUND_SOURCES=lab/thing=open/copy picks" in words
     assert hub.gets() == [] and "open/copy" not in {asked.repository for asked in hub.asked}
+
+
+def test_f20_a_gate_before_one_of_several_is_told_before_a_byte_of_the_others_comes(hub: Hub, monkeypatch) -> None:
+    hub.add("gated/too", FILES, "d" * 40)
+    hub.gated.add("gated/too")
+    open_, gated = weights_of(), weights_of(a_source("gated/too", "d" * 40, gated=True))
+
+    class Both(Flat):
+        card = a_card("both", weights=(open_, gated))
+
+    with pytest.raises(TurnaroundError, match=r"licence that must be accepted once, at .*gated/too"):
+        Both().fetch(Request(a_subject(), (View(),)), Report())
+    assert hub.gets() == []
+    hub.gated.clear()
+    Both().fetch(Request(a_subject(), (View(),)), Report())
+    assert located(open_) and located(gated)
 
 
 def test_f20_a_token_that_is_none_is_told_apart_from_a_gate(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,6 +194,14 @@ def test_f21_429_with_a_huge_wait_is_told_at_once_and_not_slept_through(hub: Hub
     hub.faults += [Fault("429", method, LARGE, headers=headers)]
     assert "Try again in 60 minutes, as it asks" in refusal()
     assert sum(asked.method == method and asked.path == LARGE for asked in hub.asked) <= 2
+
+
+def test_f21_429_with_a_time_of_day_to_wait_for_is_told_at_once(hub: Hub) -> None:
+    in_an_hour = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    hub.faults += [Fault("429", "GET", LARGE, headers={"Retry-After": in_an_hour})]
+    assert "Try again in 60 minutes, as it asks" in refusal()
+    hub.faults[:] = [Fault("429", "GET", LARGE, times=1, headers={"Retry-After": "Tue, 01 Dec 2020 00:00:00 GMT"})]
+    assert fetch(weights_of(), Report(), QUICK).revision == COMMIT, "that is past"
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])

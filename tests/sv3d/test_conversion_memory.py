@@ -31,7 +31,7 @@ def test_one_tensor_of_the_original_is_in_memory_at_a_time_and_one_part_of_what_
     numbers = {name: torch.zeros(shape) for name, shape in tiny.TINY.items()}  # in float32, as it was published
     save_file(numbers, file, metadata={"format": "pt", loading.ABOUT: json.dumps(tiny.TELLS)})
     read_ones, halves = list[ReferenceType[Tensor]](), list[ReferenceType[Tensor]]()
-    stored_in, save = loading.stored_in, loading._save
+    stored_in, save = loading.stored_in, loading.save_tensors
 
     def watched(file: Path) -> Iterator[tuple[str, Callable[[], Tensor]]]:
         def noted(read: Callable[[], Tensor]) -> Tensor:
@@ -50,7 +50,7 @@ def test_one_tensor_of_the_original_is_in_memory_at_a_time_and_one_part_of_what_
         save(tensors, file)
 
     monkeypatch.setattr(loading, "stored_in", watched)
-    monkeypatch.setattr(loading, "_save", saved)
+    monkeypatch.setattr(loading, "save_tensors", saved)
     assert loading.keep(fetched(file), tmp_path / "kept")
     needed = [target for key in tiny.TINY for target in targets(key, VAE_LEVELS) or []]
     assert len(read_ones) == len(halves) == len(needed)

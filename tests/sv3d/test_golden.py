@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipelines.core.errors import TurnaroundError
 from pipelines.sv3d import network, sampling
 from pipelines.sv3d.cameras import Path, evenly, level
 from pipelines.sv3d.loading import Parts
@@ -272,3 +273,10 @@ def test_latents_become_the_same_pictures_however_many_together(parts: Parts, go
     for made in (together, alone):
         assert made.dtype == np.uint8 and made.shape == expected.shape
         assert np.abs(made - expected).max() < 0.51, "rounded, and no more"
+
+
+def test_numbers_that_are_no_picture_are_a_sentence(golden: dict[str, Tensor], parts: Parts):
+    latents = golden["latents"].clone()
+    latents[1, 0, 3, 3] = torch.nan
+    with pytest.raises(TurnaroundError, match="numbers that are no picture"):
+        decoded(parts, latents)

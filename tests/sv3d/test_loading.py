@@ -340,11 +340,14 @@ def test_without_what_tells_a_size_that_one_is_named(needed: str, original: Path
     assert f" lacks the tensor {needed}. " in refusal(original)
 
 
-def test_of_many_missing_or_unknown_tensors_five_are_named_and_the_rest_counted(original: Path):
+def test_of_many_missing_or_unknown_tensors_five_are_named_and_the_rest_counted(
+    original: Path, caplog: pytest.LogCaptureFixture
+):
     tensors = load_file(original)
     gone = sorted(name for name in tensors if name.startswith(f"{DIFFUSION}middle_block."))
     rewrite(original, {name: each for name, each in tensors.items() if name not in gone})
     assert f" has: {', '.join(gone[:5])} and {len(gone) - 5} more. " in refusal(original)
+    assert ", ".join(gone) in caplog.text
     more = {f"{DIFFUSION}other.{i}": torch.zeros(1) for i in range(7)}
     rewrite(original, tensors | more)
     assert f" does not have: {', '.join(list(more)[:5])} and 2 more. " in refusal(original)

@@ -9,7 +9,15 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from pipelines.core import cameras
-from pipelines.core.cameras import View, angle_between, photo_distance, world_from_camera, wrap_azimuth
+from pipelines.core.cameras import (
+    View,
+    angle_between,
+    orbit,
+    photo_distance,
+    turn_between,
+    world_from_camera,
+    wrap_azimuth,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -89,6 +97,10 @@ def test_angles_between_views_are_alike(page: Page):
     )
     expected = [angle_between(a, b) for a, b in zip(VIEWS, others, strict=True)]
     np.testing.assert_allclose(angles, expected, atol=1e-7)
+    turns = page.evaluate(
+        "([a, b]) => a.map((view, i) => camera.turnBetween(view, b[i]))", [as_json(VIEWS), as_json(others)]
+    )
+    np.testing.assert_allclose(turns, [turn_between(a, b) for a, b in zip(VIEWS, others, strict=True)], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", cameras.KINDS)
@@ -114,4 +126,6 @@ def test_the_nearest_view_is_the_one_at_the_smallest_angle(page: Page):
         assert angles[number] == pytest.approx(min(angles), abs=1e-7)
     twice = as_json([View(0, 0, 2), View(0, 0, 1.1), View(0, 0, 0.4)])
     assert page.evaluate("([views, view]) => camera.nearest(views, view)", [twice, as_json([View(1, 0, 1)])[0]]) == 1
+    above, at = as_json(orbit(4, 90)), "([views, wanted]) => wanted.map((view) => camera.nearest(views, view))"
+    assert page.evaluate(at, [above, as_json([View(a, 90) for a in (0, 80, 170, -100)])]) == [0, 1, 2, 3]
     assert page.evaluate("camera.nearest([], { azimuth_deg: 0, elevation_deg: 0 })") == -1

@@ -223,7 +223,12 @@ def test_guidance_leads_away_from_what_the_other_half_says(parts: Parts, photo: 
 
 def test_the_noise_is_the_authors_whatever_a_converter_wrote(parts: Parts, photo: Photo):
     right = drawn(parts, photo)
-    for told in ({}, {"beta_start": 0.02, "beta_end": 0.085, "beta_schedule": "linear", "num_train_timesteps": 500}):
+    rescaled = {"rescale_betas_zero_snr": True, "thresholding": True, "trained_betas": [0.01] * 1000}
+    for told in (
+        {},
+        rescaled,
+        {"beta_start": 0.02, "beta_end": 0.085, "beta_schedule": "linear", "num_train_timesteps": 500},
+    ):
         assert torch.equal(drawn(replace(parts, scheduler=told), photo), right)
 
 

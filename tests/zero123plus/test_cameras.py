@@ -43,3 +43,8 @@ def test_each_answers_the_nearest_that_was_asked() -> None:
     assert [nearest(view, orbit(6, start_deg=30)).azimuth_deg for view in fixed_views("v1.1")] == [
         azimuth for azimuth, _ in TABLE["v1.1"]
     ]
+
+
+def test_of_views_straight_above_the_one_that_is_turned_least_is_answered() -> None:
+    asked = orbit(4, 90)
+    assert [nearest(view, asked).azimuth_deg for view in fixed_views("v1.2")] == [0, 90, 180, 180, -90, 0]

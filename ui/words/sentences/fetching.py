@@ -89,6 +89,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("the revision is gone", "die Revision ist weg"),
     ("it has no {file}", "es hat kein {file}"),
     ("a file is missing there", "dort fehlt eine Datei"),
+    ("what it lists is not there (HTTP {status})", "was es aufführt, ist nicht da (HTTP {status})"),
     ("that is no name of a repository; check TURNAROUND_SOURCES", "so heißt kein Repository; prüfe TURNAROUND_SOURCES"),
     ("it answers with another revision than was asked for", "es antwortet mit einer anderen Revision als verlangt"),
     ("its {file} is not the published one", "{file} ist dort nicht das veröffentlichte"),

@@ -39,8 +39,9 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("How strong the relief is: 0 is flat, 1 as it is told", "Wie stark das Relief ist: 0 ist flach, 1 wie angegeben"),
     ("Turning axis", "Drehachse"),
     (
-        "Of all but the inflated outline: 0 turns it about its front, 0.5 about its middle",
-        "Bei allen außer dem aufgeblasenen Umriss: 0 dreht um die Vorderseite, 0.5 um die Mitte",
+        "How deep inside it runs, but for the inflated outline: 0 turns it about its front, 0.35 suits most, 0.5 a box",
+        "Wie tief im Inneren sie verläuft, außer beim aufgeblasenen Umriss: 0 dreht um die Vorderseite, 0.35 passt "
+        "meist, 0.5 zu einem Kasten",
     ),
     ("Neighbours agree", "Nachbarn stimmen überein"),
     (

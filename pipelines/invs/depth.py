@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.core.cameras import View, photo_distance
+from pipelines.core.cameras import View, photo_distance, world_from_camera
 from pipelines.core.depth_map import MEDIAN_LEVEL, mean_of_known
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.subject import Subject
-from pipelines.invs.relief import USUAL_PIVOT
+from pipelines.invs.relief import USUAL_PIVOT, from_nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +41,26 @@ def inflated(subject: Subject, gain: float = 1.0) -> "Renderer":
     silhouette = trace(subject.rgba[..., 3])
     vertices, faces = solid(silhouette, inflate(silhouette), subject, gain)
     return Renderer(Mesh(vertices=vertices.astype(np.float32), faces=faces.astype(np.int32)), cull_backfaces=True)
+
+
+def backed(subject: Subject, depth: NDArray[np.float32]) -> "Renderer":
+    """The solid whose front is this relief [D, D]: everywhere as thick as the outline is when it is blown up."""
+    from pipelines.core.inflation import inflate
+    from pipelines.core.mesh import Mesh
+    from pipelines.core.raster import Renderer
+    from pipelines.core.silhouette import trace
+    from pipelines.core.solid import solid
+
+    silhouette = trace(subject.rgba[..., 3])
+    vertices, faces = solid(silhouette, inflate(silhouette), subject)
+    pose = world_from_camera(View(0, subject.elevation_deg), photo_distance(subject.fill))
+    front, back = np.split((vertices - pose[:3, 3]) @ pose[:3, :3], 2)  # [V, 3] of the camera, on the same rays
+    column, row = np.floor(silhouette.points * len(depth) / subject.rgba.shape[0]).astype(int).clip(0, len(depth) - 1).T
+    there = from_nearest(depth, depth > 0)[row, column, None]
+    behind = there + back[:, 2:] - front[:, 2:]
+    in_camera = np.concatenate([front / front[:, 2:] * there, back / back[:, 2:] * behind])
+    moved = in_camera @ pose[:3, :3].T + pose[:3, 3]
+    return Renderer(Mesh(vertices=moved.astype(np.float32), faces=faces.astype(np.int32)), cull_backfaces=True)
 
 
 def inflated_depth(subject: Subject, gain: float = 1.0) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.core.cameras import View, angle_between, photo_distance, world_from_camera
+from pipelines.core.cameras import View, angle_between, photo_distance
 from pipelines.invs.relief import USUAL_PIVOT
 from pipelines.invs.sources import DEPTH_ANYTHING, INPAINTER, ZOEDEPTH
 from pipelines.runtime import weights
@@ -347,17 +347,11 @@ class INVS(Method):
 
 
 def _solid(request: Request, depth: NDArray[np.float32]) -> "Renderer":
-    """What the outline makes when it is blown up: as thick as the relief where that is it, else as far away."""
-    from pipelines.invs.depth import inflated
+    """What the object is taken for where the photo does not show it."""
+    from pipelines.invs.depth import backed, inflated
 
-    subject, options = request.subject, request.options
-    if options.depth == INFLATED:
-        return inflated(subject, options.relief)
-    solid, distance, photo = inflated(subject), photo_distance(subject.fill), View(0, subject.elevation_deg)
-    there = solid.render(photo, distance, len(depth), supersample=1).depth
-    both = (there > 0) & (depth > 0)
-    behind = float(np.median(depth[both]) - np.median(there[both])) if both.any() else 0.0
-    return solid.moved(world_from_camera(photo, distance)[:3, 2] * behind, 1.0)
+    options, subject = request.options, request.subject
+    return inflated(subject, options.relief) if options.depth == INFLATED else backed(subject, depth)
 
 
 def _depth_picture(depth: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -156,6 +156,23 @@ def test_ones_own_depth_moves_the_photo_as_that_depth_does(own_depth: Any, depth
         assert (one & other).sum() / (one | other).sum() > (0.98 if view == PHOTO else 0.85)
 
 
+@pytest.mark.parametrize("strength", [0.3, 1.0])
+def test_what_is_hidden_is_filled_behind_ones_own_depth_and_not_beside_it(own_depth: Any, strength: float):
+    """One object, however flat its relief: its solid has the relief for its front, and the photo's outline."""
+    from pipelines.invs.depth import backed
+
+    known = own_depth > 0
+    flat = np.where(known, 2 + strength * (own_depth - 2), 0).astype(np.float32)
+    solid = backed(SUBJECT, flat).render(PHOTO, photo_distance(SUBJECT.fill), 256, supersample=1)
+    shape = solid.depth > 0
+    assert (shape & known).sum() / (shape | known).sum() > 0.97
+    assert np.abs(solid.depth - flat)[shape & known].mean() < 0.01
+    for frame in by_own(flat, View(45, 10), View(90, 10), View(135, 0), pivot=0.35).frames:
+        count, parts = cv2.connectedComponents((frame.rgba[..., 3] > 127).astype(np.uint8))
+        areas = np.bincount(np.asarray(parts).ravel(), minlength=count)[1:]
+        assert areas.max() > 0.98 * areas.sum(), frame.view
+
+
 def test_nearer_and_farther_are_not_mixed_up(own_depth: Any):
     """A wall whose right end is far is seen more from the front when one walks to the right, and else edge-on."""
     ramp = np.where(own_depth > 0, np.linspace(1.6, 2.4, 256, dtype=np.float32), 0)

@@ -16,7 +16,7 @@ from pipelines.core.depth_map import DepthMap, framed_depth
 from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.invs import INVS
 from pipelines.invs.loading import Inpainter
-from pipelines.invs.method import ANYTHING, INFLATED, OWN, OWN_NEAR, PAINTED, WARPED, ZOE
+from pipelines.invs.method import ANYTHING, INFLATED, OWN, OWN_NEAR, PAINTED, WARPED, ZOE, _solid
 from pipelines.invs.partial import Partial
 from pipelines.runtime import residency
 from pipelines.runtime.credit import credit_files, credit_line
@@ -159,11 +159,10 @@ def test_ones_own_depth_moves_the_photo_as_that_depth_does(own_depth: Any, depth
 @pytest.mark.parametrize("strength", [0.3, 1.0])
 def test_what_is_hidden_is_filled_behind_ones_own_depth_and_not_beside_it(own_depth: Any, strength: float):
     """One object, however flat its relief: its solid has the relief for its front, and the photo's outline."""
-    from pipelines.invs.depth import backed
-
     known = own_depth > 0
     flat = np.where(known, 2 + strength * (own_depth - 2), 0).astype(np.float32)
-    solid = backed(SUBJECT, flat).render(PHOTO, photo_distance(SUBJECT.fill), 256, supersample=1)
+    request = Request(with_depth(flat), (PHOTO,), 0, INVS.Options(fill=WARPED, depth=OWN))
+    solid = _solid(request, flat).render(PHOTO, photo_distance(SUBJECT.fill), 256, supersample=1)
     shape = solid.depth > 0
     assert (shape & known).sum() / (shape | known).sum() > 0.97
     assert np.abs(solid.depth - flat)[shape & known].mean() < 0.01

@@ -181,9 +181,8 @@ def _softened(painted: NDArray[np.bool_]) -> Plane:
     """How much of each pixel was painted over. Blurring straightens the steps of a slanted border."""
     import cv2
 
-    blurred = cv2.GaussianBlur(
-        painted.astype(np.float32), (0, 0), STROKE_SOFT_PX, borderType=cv2.BORDER_REPLICATE
-    )  # a stroke that reaches the photo's edge goes on beyond it
+    # A stroke that reaches the photo's edge goes on beyond it
+    blurred = cv2.GaussianBlur(painted.astype(np.float32), (0, 0), STROKE_SOFT_PX, borderType=cv2.BORDER_REPLICATE)
     return np.clip((blurred - 0.5) * STROKE_STEEPNESS + 0.5, 0, 1)
 
 

@@ -238,7 +238,8 @@ class _Bridge:
             pass
         finally:
             self.gone = True
-            self._pipe.close()
+            with self._sending:  # who is in the middle of it must not find it closed: Python says `TypeError` then
+                self._pipe.close()
             self.answered.set()
             with self._lock:
                 lines = list(self._lines.values())
@@ -248,9 +249,8 @@ class _Bridge:
 
 def _environment(setup: Setup) -> dict[str, str]:
     ours = os.environ | {
-        "PYTHONPATH": os.pathsep.join(
-            path or os.getcwd() for path in sys.path
-        ),  # workers on this machine import what we can
+        # Workers on this machine import what we can
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
         "RAY_SERVE_LOG_TO_STDERR": "0",
         "RAY_gcs_rpc_server_reconnect_timeout_s": "20",

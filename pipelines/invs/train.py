@@ -145,18 +145,8 @@ def train(plan: Plan) -> list[float]:
     start = told_at = time.monotonic()
     batches = _batches(pairs, shares(learned, plan.steps - begun, plan.batch, rank, ranks), plan)
     for done, (numbers, batch) in enumerate(batches, begun + 1):
-        # 1. What is there, and what should be
-        told, latents = shown(parts, [pair.partial for pair in batch], soft=True), _truths(parts, batch)
-        # 2. How much noise, and who learns without being shown anything
-        noise, when, kept = (each.to(place.device) for each in drawn(plan, numbers, latents.shape[1:]))
-        times = biased_times(when, plan.bias, scheduler.config.num_train_timesteps)
-        # 3. A step towards telling the noise, or what its kind tells instead
-        beside = told.latents * kept[:, None, None, None]
-        given = nine_channels(scheduler.add_noise(latents, noise, times), told.masks, beside)
-        guess = learning(given, times, encoder_hidden_states=nothing.expand(len(batch), -1, -1)).sample
-        by_velocity = scheduler.config.prediction_type == "v_prediction"
-        right = scheduler.get_velocity(latents, noise, times) if by_velocity else noise
-        loss = torch.nn.functional.mse_loss(guess.float(), right)
+        # 1. A step towards the truth
+        loss = _loss(learning, parts, scheduler, nothing, plan, numbers, batch)
         helper.backward(loss)
         length: Any = helper.clip_grad_norm_(learning.parameters(), LONGEST_GRADIENT)
         mean = float(helper.gather(loss.detach()).mean())  # pyright: ignore[reportAttributeAccessIssue]
@@ -174,7 +164,7 @@ def train(plan: Plan) -> list[float]:
                 f"The numbers of {MOST_ASTRAY} steps in a row were not finite, and nothing was learned of these. Start "
                 "it again with a lower --rate; if that does not help, its state or what it began with is damaged."
             )
-        # 4. From time to time it is told, kept and judged
+        # 2. From time to time it is told, kept and judged
         at_rest, now = done % plan.every == 0 or done == plan.steps, time.monotonic()
         if losses and (at_rest or now - told_at >= TOLD_S):
             left_s = (now - start) / (done - begun) * (plan.steps - done)
@@ -190,6 +180,26 @@ def train(plan: Plan) -> list[float]:
     named = f"{INPAINTER.first.repository}={(plan.out / MODEL).resolve()}"
     tell(f'The page and the command line take it with TURNAROUND_SOURCES="{named}".', flush=True)
     return losses
+
+
+def _loss(
+    learning: Any, parts: Inpainter, scheduler: Any, nothing: "Tensor", plan: Plan, numbers: range, batch: list[Pair]
+) -> "Tensor":
+    """How far the network is from telling the noise of these pairs, or what its kind tells instead."""
+    import torch
+
+    # 1. What is there, and what should be
+    told, latents = shown(parts, [pair.partial for pair in batch], soft=True), _truths(parts, batch)
+    # 2. How much noise, and who learns without being shown anything
+    noise, when, kept = (each.to(latents.device) for each in drawn(plan, numbers, latents.shape[1:]))
+    times = biased_times(when, plan.bias, scheduler.config.num_train_timesteps)
+    # 3. What it says, and what is right
+    beside = told.latents * kept[:, None, None, None]
+    given = nine_channels(scheduler.add_noise(latents, noise, times), told.masks, beside)
+    guess = learning(given, times, encoder_hidden_states=nothing.expand(len(batch), -1, -1)).sample
+    by_velocity = scheduler.config.prediction_type == "v_prediction"
+    right = scheduler.get_velocity(latents, noise, times) if by_velocity else noise
+    return torch.nn.functional.mse_loss(guess.float(), right)
 
 
 def _silent(*_: object, flush: bool) -> None:

@@ -32,35 +32,37 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def inflated(subject: Subject, gain: float = 1.0) -> "Renderer":
     """The solid that the outline makes when it is blown up: `gain` times as thick as it is round, 0 flat."""
-    from pipelines.core.inflation import inflate
-    from pipelines.core.mesh import Mesh
-    from pipelines.core.raster import Renderer
-    from pipelines.core.silhouette import trace
-    from pipelines.core.solid import solid
-
-    silhouette = trace(subject.rgba[..., 3])
-    vertices, faces = solid(silhouette, inflate(silhouette), subject, gain)
-    return Renderer(Mesh(vertices=vertices.astype(np.float32), faces=faces.astype(np.int32)), cull_backfaces=True)
+    _, vertices, faces = _blown_up(subject, gain)
+    return _drawn(vertices, faces)
 
 
 def backed(subject: Subject, depth: NDArray[np.float32]) -> "Renderer":
     """The solid whose front is this relief [D, D]: everywhere as thick as the outline is when it is blown up."""
+    points, vertices, faces = _blown_up(subject)
+    pose = world_from_camera(View(0, subject.elevation_deg), photo_distance(subject.fill))
+    front, back = np.split((vertices - pose[:3, 3]) @ pose[:3, :3], 2)  # [V, 3] of the camera, on the same rays
+    column, row = np.floor(points * len(depth) / subject.rgba.shape[0]).astype(int).clip(0, len(depth) - 1).T
+    there = from_nearest(depth, depth > 0)[row, column, None]
+    behind = there + back[:, 2:] - front[:, 2:]
+    in_camera = np.concatenate([front / front[:, 2:] * there, back / back[:, 2:] * behind])
+    return _drawn(in_camera @ pose[:3, :3].T + pose[:3, 3], faces)
+
+
+def _blown_up(subject: Subject, gain: float = 1.0) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Points of the photo [V, 2]; where they are in the world, in front and behind [2 V, 3]; and the faces between."""
     from pipelines.core.inflation import inflate
-    from pipelines.core.mesh import Mesh
-    from pipelines.core.raster import Renderer
     from pipelines.core.silhouette import trace
     from pipelines.core.solid import solid
 
     silhouette = trace(subject.rgba[..., 3])
-    vertices, faces = solid(silhouette, inflate(silhouette), subject)
-    pose = world_from_camera(View(0, subject.elevation_deg), photo_distance(subject.fill))
-    front, back = np.split((vertices - pose[:3, 3]) @ pose[:3, :3], 2)  # [V, 3] of the camera, on the same rays
-    column, row = np.floor(silhouette.points * len(depth) / subject.rgba.shape[0]).astype(int).clip(0, len(depth) - 1).T
-    there = from_nearest(depth, depth > 0)[row, column, None]
-    behind = there + back[:, 2:] - front[:, 2:]
-    in_camera = np.concatenate([front / front[:, 2:] * there, back / back[:, 2:] * behind])
-    moved = in_camera @ pose[:3, :3].T + pose[:3, 3]
-    return Renderer(Mesh(vertices=moved.astype(np.float32), faces=faces.astype(np.int32)), cull_backfaces=True)
+    return silhouette.points, *solid(silhouette, inflate(silhouette), subject, gain)
+
+
+def _drawn(vertices: NDArray[Any], faces: NDArray[Any]) -> "Renderer":
+    from pipelines.core.mesh import Mesh
+    from pipelines.core.raster import Renderer
+
+    return Renderer(Mesh(vertices=vertices.astype(np.float32), faces=faces.astype(np.int32)), cull_backfaces=True)
 
 
 def inflated_depth(subject: Subject, gain: float = 1.0) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.core.backdrop import opaque
 from pipelines.core.files import disk_sentences, whole_file, write_whole
 from pipelines.invs.inpainting import Sampling, composed, developed, draw, on_white, shown
 from pipelines.invs.loading import Inpainter
@@ -61,7 +62,7 @@ def _painted(parts: Inpainter, pair: Pair, seed: int) -> NDArray[np.uint8]:
     told = shown(parts, [pair.partial], soft=True)
     latents = draw(parts, told, Sampling(STEPS, GUIDANCE, "", soft=True), [seed])
     (rgb,) = developed(parts, latents)
-    rgba, _ = composed(pair.partial, np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)]))
+    rgba, _ = composed(pair.partial, opaque(rgb))
     return on_white(rgba)
 
 

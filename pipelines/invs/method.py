@@ -246,8 +246,8 @@ class INVS(Method):
                 return depth
 
     def _measure(self, request: Request, depth: NDArray[np.float32], report: Report) -> "Measure":
-        """The depth of a painted view: by the photo's network, else the inflated outline's."""
-        from pipelines.core.backdrop import reframed
+        """The depth of a painted view: by the photo's network, else that of the solid."""
+        from pipelines.core.backdrop import opaque, reframed
         from pipelines.invs.depth import PX, metres
         from pipelines.invs.partial import resized
 
@@ -258,8 +258,7 @@ class INVS(Method):
 
         def measured(view: View, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
             with self._network(name, report) as network:
-                opaque = np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
-                picture = reframed(opaque, 1.0, PX)[..., :3]
+                picture = reframed(opaque(rgb), 1.0, PX)[..., :3]
                 there, _ = thriftily(
                     lambda thrift: metres(network, picture, thrift.at_once), FLIPS, report, tiling=False
                 )

@@ -159,28 +159,23 @@ export class Frames {
   }
 
   async _fetch(index) {
-    try {
-      const answer = await fetch(this.urls[index], { signal: this._over.signal }).catch(() => null);
-      const blob = answer?.ok ? await answer.blob().catch(() => null) : null;
-      if (this._over.signal.aborted) return;
-      this._asked.delete(index);
-      if (blob) {
-        this._lacking.delete(index);
-        if (!this._lacking.size) this._tries = 0;
-        this._blobs[index] = blob;
-        await this._decode(index, blob);
-      } else if (!answer || answer.ok || answer.status >= 500 || answer.status === 429) {
-        this._lacks(index);
-      } else throw new Error("no such file");
-    } catch {
-      if (this._over.signal.aborted) return;
+    const answer = await fetch(this.urls[index], { signal: this._over.signal }).catch(() => null);
+    const blob = answer?.ok ? await answer.blob().catch(() => null) : null;
+    if (this._over.signal.aborted) return;
+    this._asked.delete(index);
+    if (blob) {
+      this._blobs[index] = blob;
+      await this._decode(index, blob);
+    } else if (!answer || answer.ok || answer.status >= 500 || answer.status === 429) {
+      this._lacks(index);
+    } else {
       this._lacking.delete(index);
-      this._lost += 1;
+      this._lost += 1; // no such file
       this._changed();
     }
   }
 
-  /** The connection or the server failed, as on a train: others may have failed with it, and are asked for together. */
+  /** The connection, the server or memory failed: others may have failed with it, and are asked for together. */
   _lacks(index) {
     this._lacking.add(index);
     if (!this._timer && this._tries < WAITS_MS.length) {
@@ -192,15 +187,17 @@ export class Frames {
 
   async _decode(index, blob) {
     const round = this._round;
-    const image = await decode(blob, this._px);
+    const image = await decode(blob, this._px).catch(() => null);
     if (this._over.signal.aborted || round !== this._round) {
       close(image);
-      return;
-    }
-    if (!this._images[index]) this.loaded += 1;
-    close(this._images[index]);
-    this._images[index] = image;
-    this._changed();
+    } else if (image) {
+      if (!this._images[index]) this.loaded += 1;
+      close(this._images[index]);
+      this._images[index] = image;
+      this._lacking.delete(index);
+      if (!this._lacking.size) this._tries = 0;
+      this._changed();
+    } else if (!this._images[index]) this._lacks(index); // otherwise it stays as large as it was
   }
 }
 

@@ -2,6 +2,7 @@
 
 import colorsys
 import re
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,6 +99,14 @@ def swipe(page: Page, x: float, y: float, dx: float, dy: float) -> None:
         kind, at = "touchMove" if part else "touchStart", {"x": x + dx * part / 8, "y": y + dy * part / 8}
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [at]})
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def comes_to(page: Page, script: str, wanted: Any) -> None:
+    """Unlike Playwright's own, it says what there was instead, and needs no frames that a busy browser may not draw."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while (now := page.evaluate(script)) != wanted:
+        assert time.monotonic() < deadline, f"{script} came to {now}, not {wanted}"
+        page.wait_for_timeout(20)
 
 
 def drawn(page: Page) -> None:

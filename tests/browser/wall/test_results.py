@@ -140,6 +140,26 @@ def test_pictures_missed_in_an_outage_come_once_it_is_over(visit: Visit, two: st
     shows_its_claim(page, 0)
 
 
+def test_pictures_that_there_was_no_memory_for_come_later(visit: Visit, two: str):
+    page = visit("?r=")
+    page.evaluate(
+        """() => {
+            const decode = createImageBitmap;
+            window.full = true;
+            window.createImageBitmap = (...given) => (full ? Promise.reject(new Error("no memory")) : decode(...given));
+            HTMLImageElement.prototype.decode = () => Promise.reject(new Error("no memory"));
+        }"""
+    )
+    set_spec(page, f"{two}.dial")
+    note = tile(page, 0).locator(".tile-note")
+    expect(note).to_have_text("21 of 21 pictures could not be loaded.")
+    page.evaluate("full = false")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    all_drawn(page, 1)
+    expect(note).to_be_hidden()
+    shows_its_claim(page, 0)
+
+
 def test_pictures_that_come_late_are_asked_for_again_without_a_word_of_it(visit: Visit, two: str):
     page = visit("?r=")
     refused: list[str] = []

@@ -14,6 +14,7 @@ from tests.browser.wall.parts import (
     camera,
     canvas,
     claim,
+    comes_to,
     drag,
     drawn,
     hears,
@@ -179,8 +180,8 @@ def test_a_phone_keeps_pictures_small_says_where_they_had_to_shrink_and_shares_t
         }"""
     )
     set_spec(page, id)
-    small = "[...held].filter((each) => each.width === 384).length === 4"
-    page.wait_for_function(small)
+    small = "[...held].filter((each) => each.width === 384).length"
+    comes_to(page, small, 4)
     note = tile(page, 0).locator(".tile-note")
     expect(note).to_be_hidden()
 
@@ -197,9 +198,9 @@ def test_a_phone_keeps_pictures_small_says_where_they_had_to_shrink_and_shares_t
     )
     expect(note).to_have_text(re.compile(r"^Shown at 249 px"))
     held_mib = "[...held].reduce((sum, each) => sum + 4 * each.width * each.height, 0) / 2 ** 20"
-    page.wait_for_function(f"more.loaded === 400 && {held_mib} <= 96")
+    comes_to(page, f"[more.loaded, more.failed, {held_mib} <= 96]", [400, 0, True])
     page.evaluate("more.dispose()")
-    page.wait_for_function(small)
+    comes_to(page, small, 4)
     expect(note).to_be_hidden()
 
 

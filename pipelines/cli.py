@@ -20,6 +20,7 @@ from pipelines.core.depth_map import DepthMap
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.mask import FEATHER_RANGE, check_feather
 from pipelines.core.subject import ANY_SUBJECT, check_fill
+from pipelines.core.ways import along, read_way
 from pipelines.registry import METHODS, find_method
 from pipelines.runtime import pace
 from pipelines.runtime.archive import Archive
@@ -66,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--elevation", type=float, metavar="DEG", help="default: the photo's; positive looks down")
     render.add_argument("--distance", type=float, default=1.0, metavar="TIMES", help="the photo's; default 1")
     render.add_argument("--path", choices=KINDS[1:], help="several views; a swing goes to both sides of --azimuth")
+    render.add_argument(
+        "--through",
+        metavar="CAMERAS",
+        help="instead of all these, cameras of your own: azimuth, elevation and, where it is not 1, distance, such as "
+        '--through="-30,10 0,20,1.5 30,10"; with --views, so many evenly along the way through them',
+    )
     render.add_argument("--views", type=int, metavar="N", help=f"how many along the path; default {DEFAULT_VIEWS}")
     render.add_argument("--orbit", type=int, metavar="N", help="short for --path orbit --views N")
     render.add_argument("--photo-elevation", type=float, default=0.0, metavar="DEG", help="of the photo; default 0")
@@ -163,6 +170,12 @@ def _render(chosen: argparse.Namespace, settings: Settings) -> int:
 
 def _views(chosen: argparse.Namespace) -> tuple[View, ...]:
     """One view where only --azimuth is given, else a path; an orbit unless it is named."""
+    if chosen.through is not None:
+        others = chosen.azimuth, chosen.elevation, chosen.path, chosen.orbit, None if chosen.distance == 1 else 1
+        if any(other is not None for other in others):
+            raise TurnaroundError("--through says all of a camera: with it goes --views alone.")
+        way = read_way([_numbers(camera) for camera in chosen.through.split()])
+        return along(way, chosen.views if chosen.views is not None else len(way))
     one = chosen.azimuth is not None and chosen.path is None
     if chosen.orbit is not None and (chosen.path is not None or chosen.views is not None):
         raise TurnaroundError("--orbit N is short for --path orbit --views N. Give one of the two, not both.")
@@ -176,6 +189,13 @@ def _views(chosen: argparse.Namespace) -> tuple[View, ...]:
     elevation = chosen.photo_elevation if chosen.elevation is None else chosen.elevation
     view = View(chosen.azimuth or 0.0, elevation, chosen.distance)
     return path("one view" if one else chosen.path or "orbit", count, view)
+
+
+def _numbers(camera: str) -> list[float]:
+    try:
+        return [float(number) for number in camera.split(",")]
+    except ValueError:
+        raise TurnaroundError(f"--through wants cameras such as 30,10 or 30,10,1.5, not {camera!r}.") from None
 
 
 def _options(methods: Sequence[Method], given: Sequence[str]) -> dict[str, Any]:

@@ -188,6 +188,11 @@ def test_paths_and_distance_are_those_of_the_page():
     assert np.allclose(spiral, [(0, -15, 1), (90, 10, 1), (180, 35, 1), (-90, 10, 1)])
 
 
+def test_cameras_of_ones_own_are_those_or_a_way_through_them():
+    assert views_of("--through=-30,10 0,20,1.5") == [(-30, 10, 1), (0, 20, 1.5)]
+    assert np.allclose(views_of("--through", "0,10 60,10", "--views", "4"), [(20 * i, 10, 1) for i in range(4)])
+
+
 def test_a_swing_from_farther_away_with_a_soft_edge_is_rendered_and_recorded(tmp_path: Path):
     from pipelines.cli import main
 
@@ -211,6 +216,11 @@ def test_a_swing_from_farther_away_with_a_soft_edge_is_rendered_and_recorded(tmp
         (("--views", "4", "--orbit", "4"), "not both"),
         (("--azimuth", "10", "--views", "4"), "one view"),
         (("--path", "spiral", "--azimuth", "10"), "all the way round"),
+        (("--through=0,10 x",), "such as 30,10 or 30,10,1.5, not 'x'"),
+        (("--through=0,95",), "the elevation must lie"),
+        (("--through=",), "between 1 and 360 cameras"),
+        (("--through=0,10", "--elevation", "5"), "says all of a camera"),
+        (("--through=0,10", "--distance", "2"), "says all of a camera"),
         (("--path", "spiral", "--views", "0"), "a spiral has between 1 and"),
         (("--distance", "0.1"), "the distance must"),
         (("--distance", "nan"), "finite"),

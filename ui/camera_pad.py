@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.core.cameras import DISTANCE_RANGE, KINDS, PRESETS, View
+from pipelines.core.ways import DRAWN
 from ui.assets import asset
 from ui.events import PRIVATE
 from ui.sliders import Slider
@@ -19,13 +20,16 @@ FIRST = {"azimuth": 35, "elevation": 10, "distance": 1, "kind": ORBIT, "count": 
 VIEW_PRESETS = ("front", "right", "back", "left", "above", "three-quarter")
 PATH_PRESETS = (ORBIT, SPIRAL, SWING)
 
-# What the scripts below take and give, in this order: the pad's value, kind, azimuth, elevation, distance, count.
-_ALL = "(pad, kind, azimuth, elevation, distance, count)"
-_GIVE = "[value, value.kind, value.azimuth, value.elevation, value.distance, value.count]"
+# What the scripts below take and give, in this order: kind, azimuth, elevation, distance, count, the pad's value.
+_ALL = "(kind, azimuth, elevation, distance, count, pad)"
+_GIVE = "[value.kind, value.azimuth, value.elevation, value.distance, value.count, value]"
+# A way is drawn from where the photo was taken
+_START_OVER = "(pad) => ({...pad, way: [], azimuth: 0, elevation: Math.round(pad.photo_elevation), distance: 1})"
 _FROM_PAD = "(pad) => [pad.azimuth, pad.elevation, pad.distance]"
 # What is typed may lie beyond the ends, until the field corrects it
 _TO_PAD = f"""{_ALL} => {{
     const within = (low, value, high) => Math.min(high, Math.max(low, Number(value) || 0));
+    if (kind === "{DRAWN}" && pad.kind !== kind) return {{...(pad.way.length ? pad : ({_START_OVER})(pad)), kind}};
     return {{
         ...pad,
         kind,
@@ -36,9 +40,12 @@ _TO_PAD = f"""{_ALL} => {{
     }};
 }}"""
 _SHOWN = f"""(kind) => [
-    {{__type__: "update", visible: kind === "{ONE_VIEW}" || kind === "{SWING}"}},
-    {{__type__: "update", visible: kind !== "{ONE_VIEW}"}},
-]"""
+    kind === "{ONE_VIEW}" || kind === "{SWING}", // azimuth
+    kind !== "{DRAWN}", // elevation
+    kind !== "{DRAWN}", // distance
+    kind !== "{ONE_VIEW}", // count
+    kind === "{DRAWN}", // starting over
+].map((visible) => ({{__type__: "update", visible}}))"""
 _PHOTO_ELEVATION = "(pad, photo_elevation) => ({...pad, photo_elevation})"
 _PICTURE = "(pad, picture) => ({...pad, picture})"
 # The first wall on the page says on its element where its shared camera stands.
@@ -53,15 +60,15 @@ _WALLS_VIEW = f"""{_ALL} => {{
 
 
 class CameraPad(gr.HTML):
-    """The draggable camera. Its value: azimuth, elevation, distance, kind, count, photo_elevation, and picture, the
-    address of the subject's cut-out or None.
+    """The draggable camera. Its value: azimuth, elevation, distance, kind, count; way, the stops of a drawn path;
+    photo_elevation; and picture, the address of the subject's cut-out or None.
 
     "input" tells that the visitor moves it, "release" that they have.
     """
 
     def __init__(self, value: dict[str, Any] | None = None, **given: Any) -> None:
         super().__init__(
-            {**FIRST, "photo_elevation": 0, "picture": None} | (value or {}),
+            {**FIRST, "way": [], "photo_elevation": 0, "picture": None} | (value or {}),
             html_template='<div class="camera-pad"></div>',
             js_on_load=f"""
                 import(new URL("{asset("pad.js")}", document.baseURI))
@@ -91,12 +98,11 @@ class CameraPanel:
     @property
     def inputs(self) -> list[Any]:
         """What says which cameras are wanted."""
-        return [self.kind, self.azimuth, self.elevation, self.distance, self.count]
+        return [self.kind, self.azimuth, self.elevation, self.distance, self.count, self.pad]
 
     def match_on(self, event: Any) -> Any:
         """Set one view, the wall's present one, on this event (`wall.view`); `.then(generate)` runs it."""
-        controls = [self.pad, *self.inputs]
-        return event(None, controls, controls, js=_WALLS_VIEW, **PRIVATE)
+        return event(None, self.inputs, self.inputs, js=_WALLS_VIEW, **PRIVATE)
 
     def follow_photo(self, elevation: gr.Slider) -> None:
         """Show the photo's camera at the elevation that this slider says."""
@@ -113,7 +119,7 @@ def draw_camera_panel(photo_elevation: float = 0.0, picture: str | None = None) 
         presets = [_chip(name) for name in VIEW_PRESETS + PATH_PRESETS]
         match = _chip("match")
     kind = gr.Radio(
-        [(T(f"camera.kind.{kind.replace(' ', '_')}"), kind) for kind in KINDS],
+        [(T(f"camera.kind.{kind.replace(' ', '_')}"), kind) for kind in (*KINDS, DRAWN)],
         value=FIRST["kind"],
         show_label=False,
         label=T("camera.kind"),
@@ -123,13 +129,15 @@ def draw_camera_panel(photo_elevation: float = 0.0, picture: str | None = None) 
     elevation = _slider(-90, 90, "elevation")
     distance = _slider(*DISTANCE_RANGE, "distance", step=0.05)
     count = _slider(FEWEST, MOST, "count")
-    controls = [pad, kind, azimuth, elevation, distance, count]
+    start_over = gr.Button(T("camera.start_over"), size="sm", visible=False)
+    controls = [kind, azimuth, elevation, distance, count, pad]
 
     # Only what a visitor does is heard ("input", not "change"), so nothing echoes.
     pad.input(None, pad, [azimuth, elevation, distance], js=_FROM_PAD, **PRIVATE)
     sliders = [azimuth.input, elevation.input, distance.input, count.input, kind.input]
     gr.on(sliders, None, controls, pad, js=_TO_PAD, **PRIVATE)
-    kind.change(None, kind, [azimuth, count], js=_SHOWN, **PRIVATE)
+    start_over.click(None, pad, pad, js=_START_OVER, **PRIVATE)
+    kind.change(None, kind, [azimuth, elevation, distance, count, start_over], js=_SHOWN, **PRIVATE)
     chosen = [
         button.click(None, controls, controls, js=_preset(name), **PRIVATE)
         for button, name in zip(presets, VIEW_PRESETS + PATH_PRESETS, strict=True)

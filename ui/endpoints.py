@@ -18,6 +18,7 @@ from pipelines.core.cameras import DEFAULT_FILL, View
 from pipelines.core.errors import TurnaroundError
 from pipelines.core.files import disk_sentences, write_whole
 from pipelines.core.subject import ANY_SUBJECT, Subject, check_elevation, check_fill
+from pipelines.core.ways import along, read_way
 from pipelines.runtime.compare import Failed, Progressed
 from pipelines.runtime.devices import Machine
 from pipelines.runtime.jobs import Job
@@ -118,6 +119,7 @@ class Endpoints:
         photo_elevation_deg: float = 0.0,
         fill: float = DEFAULT_FILL,
         depth: dict | None = None,
+        cameras: list[list[float]] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Render views of a photo, or of a subject from /prepare. Streams progress; the last answer is the result.
 
@@ -139,11 +141,13 @@ class Endpoints:
             photo_elevation_deg: as elevation_deg of /prepare
             fill: as for /prepare
             depth: as for /prepare
+            cameras: instead of azimuth_deg to path: [[azimuth, elevation], [azimuth, elevation, distance], ...]. Just
+                those; or, with "count", as many evenly along the way through them
         Returns:
             "state" "working" with "id", "method", "fraction", "message", "remaining_s"; at last what /reopen gives, and
             "delete_key" for /delete
         """
-        camera = _Camera(azimuth_deg, elevation_deg, distance, path, count)
+        camera = _Camera(azimuth_deg, elevation_deg, distance, path, count, cameras)
         asked = _Asked(photo, depth, subject, remover, photo_elevation_deg, fill, camera, seed, size_px)
         yield from self._run(asked, lambda: self._chosen(methods, options), request, self._follow)
 
@@ -165,6 +169,7 @@ class Endpoints:
         photo_elevation_deg: float = 0.0,
         fill: float = DEFAULT_FILL,
         depth: dict | None = None,
+        cameras: list[list[float]] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Several methods, one subject, the same cameras: every method that is ready here, unless some are named.
 
@@ -186,11 +191,12 @@ class Endpoints:
             photo_elevation_deg: as elevation_deg of /prepare
             fill: as for /prepare
             depth: as for /prepare
+            cameras: as for /render
         Returns:
             "state" "working" with "id" and "methods", for each of them its "state" (waiting, working, done or failed),
             "fraction", "message", "remaining_s"; at last what /reopen gives, and "delete_key"
         """
-        camera = _Camera(azimuth_deg, elevation_deg, distance, path, count)
+        camera = _Camera(azimuth_deg, elevation_deg, distance, path, count, cameras)
         asked = _Asked(photo, depth, subject, remover, photo_elevation_deg, fill, camera, seed, size_px)
         yield from self._run(asked, lambda: self._chosen(methods, options, everything=True), request, self._follow_all)
 
@@ -349,8 +355,14 @@ class _Camera:
     distance: Any
     path: Any
     count: Any
+    cameras: Any
 
     def views(self, photo_elevation_deg: float) -> tuple[View, ...]:
+        if self.cameras is not None:
+            if (self.azimuth_deg, self.elevation_deg, self.distance, self.path) != (None, None, 1, None):
+                raise TurnaroundError('"cameras" say all: give no azimuth_deg, elevation_deg, distance or path.')
+            way = read_way(self.cameras)
+            return along(way, len(way) if self.count is None else self.count)
         elevation = photo_elevation_deg if self.elevation_deg is None else self.elevation_deg
         kind = self.path if self.path is not None else "orbit" if self.azimuth_deg is None else "one view"
         if kind == "one view" and self.count not in (None, 1):

@@ -141,7 +141,7 @@ def build_page(studio: Studio) -> gr.Blocks:
             None, None, None, js=SHOW_WALL, **PRIVATE
         )
         controls = [source, *camera.inputs, seed, size, *methods.inputs, status]
-        adopted = wall.adopt(safe(runs.adopt), None, controls, **PRIVATE)
+        adopted = wall.adopt(safe(runs.adopt), camera.pad, controls, **PRIVATE)
         subject.adopt(adopted, source)
 
         add_endpoints(photos)

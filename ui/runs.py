@@ -9,16 +9,17 @@ from weakref import WeakKeyDictionary
 
 import gradio as gr
 
-from pipelines.core.cameras import View, path
+from pipelines.core.cameras import SWING_DEG, View, path
 from pipelines.core.errors import TurnaroundError
-from pipelines.runtime.camera_kind import kind_of
+from pipelines.core.ways import DRAWN, along, read_way
+from pipelines.runtime.camera_kind import Asked, kind_of
 from pipelines.runtime.compare import Task, sentence_of
 from pipelines.runtime.job import Job
 from pipelines.runtime.method import Request, options_from
 from pipelines.runtime.settings import SIZES_PX
 from pipelines.runtime.shelf import GONE
 from ui import status
-from ui.camera_pad import FEWEST, MOST, ONE_VIEW
+from ui.camera_pad import FEWEST, MOST, ONE_VIEW, ORBIT
 from ui.markup import problem
 from ui.method_cards import chosen_options, estimates, facts, read_method_cards, total, values_for
 from ui.photos import NO_PHOTO, NOT_CUT_OUT, Photos
@@ -27,6 +28,7 @@ from ui.visitors import address_of
 from ui.wall_data import Shown, parse_spec, shown, spec_text
 
 NO_SUCH_TILE = "This result is no longer here, so it cannot be run again. Start a new run from the photo."
+NOTHING_DRAWN = "No path is drawn yet. Drag the camera on the pad: the way it goes is the path."
 NO_SUCH_CAMERA = "This result has cameras that the controls cannot express. It can be run again exactly, though."
 STILL_MADE = "This result is still being made. Cancel it first, or delete it once it is done."
 NOT_YOURS = "Only the browser that made a result can delete it, and this one did not, or has forgotten it."
@@ -58,6 +60,7 @@ class Runs:
         elevation_deg: float,
         distance: float,
         count: float,
+        pad: Any,
         seed: float,
         size_px: float,
         visitor: str,
@@ -72,7 +75,7 @@ class Runs:
             if pressed_ms < last.at_ms and not beside:
                 return gr.skip(), gr.skip()  # the later press has taken its place already
             on_wall = ids_in(spec)
-            views = chosen_views(kind, azimuth_deg, elevation_deg, distance, count)
+            views = chosen_views(kind, azimuth_deg, elevation_deg, distance, count, pad)
             chosen = read_method_cards(self.studio.methods, method_values)
             subject = self.photos.subject(prepared_id, photo_elevation_deg, on_wall)  # it may have to be cut out
             tasks = [(method, Request(subject, views, seed, options, size_px)) for method, options in chosen]  # type: ignore[arg-type] - Request checks
@@ -139,26 +142,31 @@ class Runs:
         except BaseException as error:
             return gr.skip(), problem(sentence_of(error)), gr.skip()
 
-    def adopt(self, event: gr.EventData) -> tuple[Any, ...]:
+    def adopt(self, event: gr.EventData, pad: Any) -> tuple[Any, ...]:
         """The settings a tile was made with, for the controls: its result's id, kind, azimuth, elevation, distance,
-        count, seed, size, the methods' values, and what to say.
+        count, the camera pad's value, seed, size, the methods' values, and what to say.
         """
         try:
             asked = said(event)
             source = shown(self.studio, asked.get("id"))
             method, request = self._task(source, str(asked.get("key")))
             camera = kind_of(request.views)
-            if camera is None or (camera.kind != ONE_VIEW and not FEWEST <= camera.count <= MOST):
+            if camera is None or not math.isclose(camera.swing_deg, SWING_DEG):
+                camera = Asked(DRAWN, len(request.views), request.views[-1])
+            if camera.kind != ONE_VIEW and not FEWEST <= camera.count <= MOST:
                 raise TurnaroundError(NO_SUCH_CAMERA)
+            azimuth_deg, elevation_deg, distance = dataclasses.astuple(camera.view)
+            at = {"kind": camera.kind, "azimuth": azimuth_deg, "elevation": elevation_deg, "distance": distance}
+            several = {} if camera.kind == ONE_VIEW else {"count": camera.count}
+            way = [dataclasses.astuple(view) for view in request.views] if camera.kind == DRAWN else []
+            pad = {**pad, **at, **several, "way": way}
             options = dataclasses.asdict(request.options or method.Options())
             values = values_for(self.studio.methods, {method.card.key: options})
-            view = camera.view
-            count = gr.skip() if camera.kind == ONE_VIEW else camera.count
             size_px = min(max(request.size_px, SIZES_PX[0]), SIZES_PX[1])
-            where = camera.kind, view.azimuth_deg, view.elevation_deg, view.distance, count
+            where = *at.values(), several.get("count", gr.skip()), pad
             return source.id, *where, request.seed, size_px, *values, status.said(phrase("run.adopted"))
         except BaseException as error:
-            unchanged = 8 + len(values_for(self.studio.methods, {}))
+            unchanged = 9 + len(values_for(self.studio.methods, {}))
             return *(gr.skip() for _ in range(unchanged)), problem(sentence_of(error))
 
     def prices(
@@ -167,6 +175,7 @@ class Runs:
         """What each method would take here and now, for its card; and what Generate would take with the chosen ones."""
         machine = self.studio.machine()
         try:
+            kind = ORBIT if kind == DRAWN else kind  # as many views, drawn yet or not
             views = chosen_views(kind, 0, elevation_deg, distance, count)
             borrowed_s = self.studio.jobs.engine.borrowed_s
             priced = estimates(self.studio.methods, method_values, views, int(size_px), machine, borrowed_s)
@@ -219,9 +228,14 @@ class Runs:
 
 
 def chosen_views(
-    kind: str, azimuth_deg: float, elevation_deg: float, distance: float, count: float
+    kind: str, azimuth_deg: float, elevation_deg: float, distance: float, count: float, pad: Any = None
 ) -> tuple[View, ...]:
     whole = math.floor(count + 0.5) if count == count and abs(count) < 1e6 else 0  # as the browser rounds
+    if kind == DRAWN:
+        way = pad.get("way") if isinstance(pad, Mapping) else None
+        if not way:
+            raise TurnaroundError(NOTHING_DRAWN)
+        return along(read_way(way), whole)
     return path(kind, whole, View(azimuth_deg, elevation_deg, distance))
 
 

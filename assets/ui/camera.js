@@ -9,6 +9,9 @@
 export const FOV_DEG = 33.8; // vertical
 export const DISTANCE_RANGE = [0.3, 5];
 export const KINDS = ["one view", "orbit", "spiral", "swing"];
+export const DRAWN = "drawn"; // beside them: a way of the visitor's own
+const SAME_DEG = 1e-6;
+const NEARER_DEG = 60; // so many degrees of turning last as long as coming e times nearer
 const SPIRAL_DEG = 25; // by how much a spiral goes below and above its view
 const STEEPEST_DEG = 85; // a spiral stays clear of the poles
 
@@ -113,6 +116,42 @@ export function path(kind, count, view, swingDeg = 30) {
     }
     const elevation = kind === "spiral" ? spiralElevation(elevation_deg, turned) : elevation_deg;
     return { azimuth_deg: wrapAzimuth(turned), elevation_deg: elevation, distance };
+  });
+}
+
+/**
+ * `count` views evenly along a way, straight from each of its cameras to the next; a way of just so many is those. Of one
+ * that comes back to where it began, the last is the first again, and left out. As pipelines/core/ways.py.
+ * @param {View[]} way
+ * @param {number} count
+ * @returns {{ azimuth_deg: number, elevation_deg: number, distance: number }[]}
+ */
+export function along(way, count) {
+  const stops = way.map(({ azimuth_deg, elevation_deg, distance = 1 }) => ({ azimuth_deg, elevation_deg, distance }));
+  if (stops.length === count || !stops.length) return stops;
+  const passed = [0];
+  for (let i = 1; i < stops.length; i++) {
+    const [here, there] = [stops[i - 1], stops[i]];
+    const turned = wrapAzimuth(there.azimuth_deg - here.azimuth_deg);
+    there.azimuth_deg = here.azimuth_deg + turned; // beyond a whole turn
+    const nearer = NEARER_DEG * Math.log(there.distance / here.distance);
+    passed.push(passed[i - 1] + Math.hypot(turned, there.elevation_deg - here.elevation_deg, nearer));
+  }
+  const last = stops.length - 1;
+  const apart = turnBetween(stops[0], stops[last]);
+  const closed = last > 1 && apart < SAME_DEG && stops[0].distance === stops[last].distance;
+  let piece = 0;
+  return Array.from({ length: count }, (_, i) => {
+    const at = (passed[last] * i) / Math.max(1, closed ? count : count - 1);
+    while (piece < last - 1 && passed[piece + 1] < at) piece += 1;
+    const [here, there] = [stops[piece], stops[piece + 1] ?? stops[piece]];
+    const share = clamp((at - passed[piece]) / (passed[piece + 1] - passed[piece]) || 0, 0, 1);
+    const between = (name) => here[name] + share * (there[name] - here[name]);
+    return {
+      azimuth_deg: wrapAzimuth(between("azimuth_deg")),
+      elevation_deg: clamp(between("elevation_deg"), -90, 90),
+      distance: clamp(between("distance"), ...DISTANCE_RANGE),
+    };
   });
 }
 

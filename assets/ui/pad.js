@@ -1,11 +1,13 @@
 // The draggable camera: a small scene with the subject, the photo's camera and the chosen one. Nothing is drawn while
 // nothing changes.
 //
+// Where the path is to be drawn, it goes wherever the visitor moves the camera; back near its beginning, it closes.
+//
 // Touch: a finger on the camera drags it freely; elsewhere a finger that sets out sideways turns it and one that sets out
 // up or down scrolls the page, so that a phone's page can be scrolled past the pad. Two fingers change the distance. The
 // wheel does only while the pad has the focus, for the same reason.
 
-import { DISTANCE_RANGE, wrapAzimuth } from "./camera.js";
+import { DISTANCE_RANGE, DRAWN, turnBetween, wrapAzimuth } from "./camera.js";
 import { onContext, webglMissing } from "./gl.js";
 import { paintFlat } from "./pad_flat.js";
 import { pictureOf } from "./pad_picture.js";
@@ -24,6 +26,9 @@ const KEY_DISTANCE = 0.1;
 const LABEL_GAP_PX = 30;
 const WHEEL_PER_PX = 0.0012; // of the distance's logarithm; a notch of a wheel is about 100 px
 const SIDEWAYS_PX = 8; // after which a finger means the camera, not the page
+const STRIDE_DEG = 3; // from stop to stop of a way that is drawn, at least
+const CLOSES_DEG = 6; // so near to its beginning a way ends there
+const MOST_STOPS = 300; // after which every second is let go
 const GRAB_PX = 30; // as far from the camera a finger still means it
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -92,7 +97,8 @@ class Pad {
     const distance = clamp(Number((steps * DISTANCE_STEP).toFixed(2)), ...DISTANCE_RANGE);
     const wanted = { azimuth, elevation, distance };
     if (Object.keys(wanted).some((name) => wanted[name] !== this.value[name])) {
-      this.value = { ...this.value, ...wanted };
+      const way = this.value.kind === DRAWN ? wayTo(this.value, wanted) : this.value.way;
+      this.value = { ...this.value, ...wanted, way };
       this.untold = true;
       this.hint.remove(); // it has been understood
       this.changed();
@@ -290,7 +296,7 @@ class Pad {
     else {
       this.drag = null;
       this.stage.classList.remove("dragging");
-      this.move({}, true);
+      this.move(closing(this.value), true);
     }
   }
 
@@ -326,6 +332,28 @@ class Pad {
     event.preventDefault();
     this.move(changes, true);
   }
+}
+
+/** The way that is drawn, going on to where the camera is moved. */
+function wayTo({ way, azimuth, elevation, distance }, to) {
+  const stops = way.length ? way : [[azimuth, elevation, distance]];
+  const stop = [to.azimuth, to.elevation, to.distance];
+  const [before, last] = stops.slice(-2);
+  const kept = last && apart(before, last) < STRIDE_DEG && before[2] === last[2] ? stops.slice(0, -1) : stops;
+  return (kept.length < MOST_STOPS ? kept : kept.filter((_, i) => i % 2 === 0)).concat([stop]);
+}
+
+/** Back to the beginning of a way that has come near it. */
+function closing({ kind, way }) {
+  const [first, last] = [way[0], way[way.length - 1]];
+  const comesBack = kind === DRAWN && way.some((stop) => apart(stop, first) > 5 * CLOSES_DEG);
+  if (!comesBack || apart(first, last) > CLOSES_DEG) return {};
+  return { azimuth: first[0], elevation: first[1], distance: first[2] };
+}
+
+function apart(some, others) {
+  const [a, b] = [some, others].map(([azimuth_deg, elevation_deg]) => ({ azimuth_deg, elevation_deg }));
+  return turnBetween(a, b);
 }
 
 function made(tag, properties = {}) {

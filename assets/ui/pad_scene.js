@@ -1,7 +1,17 @@
 // What the draggable camera's small scene holds, as plain lines, surfaces and labels in the world of camera.js. Two
 // painters show it alike: pad_three.js in WebGL, and pad_flat.js until that is there, or for good where it is not.
 
-import { DISTANCE_RANGE, FOV_DEG, KINDS, path, spiralElevation, worldFromCamera, wrapAzimuth } from "./camera.js";
+import {
+  along,
+  DISTANCE_RANGE,
+  DRAWN,
+  FOV_DEG,
+  KINDS,
+  path,
+  spiralElevation,
+  worldFromCamera,
+  wrapAzimuth,
+} from "./camera.js";
 
 /** @typedef {[number, number, number]} Point */
 /**
@@ -9,8 +19,9 @@ import { DISTANCE_RANGE, FOV_DEG, KINDS, path, spiralElevation, worldFromCamera,
  * @property {number} azimuth
  * @property {number} elevation
  * @property {number} distance
- * @property {"one view" | "orbit" | "spiral" | "swing"} kind
+ * @property {"one view" | "orbit" | "spiral" | "swing" | "drawn"} kind
  * @property {number} count
+ * @property {[number, number, number][]} way that is drawn: azimuths, elevations and distances
  * @property {number} photo_elevation
  * @property {string | null} picture
  */
@@ -22,6 +33,7 @@ const LENS = Math.tan((FOV_DEG / 2) * (Math.PI / 180)) * 1.3; // drawn a little 
 const DOT = 0.034;
 const DENSEST = 0.25; // of the way from dot to dot that half a dot may take
 const DASH = 0.05;
+const SMOOTH = 120; // cameras that a path is drawn through
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
@@ -57,11 +69,30 @@ export function checkedValue(given) {
     azimuth: wrapAzimuth(number("azimuth", 0, -360, 360)),
     elevation: number("elevation", 0, -90, 90),
     distance: number("distance", 1, ...DISTANCE_RANGE),
-    kind: KINDS.includes(given?.kind) ? given.kind : "one view",
+    kind: [...KINDS, DRAWN].includes(given?.kind) ? given.kind : "one view",
     count: Math.round(number("count", 21, 1, 360)),
+    way: Array.isArray(given?.way) && given.way.every(isStop) ? given.way : [],
     photo_elevation: number("photo_elevation", 0, -90, 90),
     picture: typeof given?.picture === "string" ? given.picture : null,
   };
+}
+
+function isStop(stop) {
+  const [low, high] = DISTANCE_RANGE;
+  const [azimuth, elevation, distance] = Array.isArray(stop) ? stop : [];
+  return Number.isFinite(azimuth) && Math.abs(elevation) <= 90 && low <= distance && distance <= high;
+}
+
+/**
+ * The cameras of a value, or of a path as finely as `count` says.
+ * @param {PadValue} value
+ * @param {number} [count]
+ */
+export function viewsOf(value, count = value.count) {
+  const { kind, way, azimuth, elevation, distance } = value;
+  if (kind !== DRAWN) return path(kind, count, { azimuth_deg: wrapAzimuth(azimuth), elevation_deg: elevation, distance });
+  const stops = way.map(([azimuth_deg, elevation_deg, distance]) => ({ azimuth_deg, elevation_deg, distance }));
+  return along(stops, count);
 }
 
 /**
@@ -92,7 +123,7 @@ export function padScene(value, subject, aspect) {
   const floor = -Math.max(subject.height / 2, 0.12);
   const eye = on(view);
   const photo = { azimuth_deg: 0, elevation_deg: value.photo_elevation, distance: 1 };
-  const smooth = value.kind === "one view" ? [] : path(value.kind, 120, view0(value)).map((other) => on(other));
+  const smooth = value.kind === "one view" ? [] : viewsOf(value, SMOOTH).map((other) => on(other));
   const labels = ["front", "right", "back", "left"].map((name, i) => ({
     text: `pad.${name}`,
     at: around(90 * i, LABELS_AT, floor),
@@ -113,11 +144,12 @@ export function padScene(value, subject, aspect) {
   }
 
   // The path and its views
-  if (value.kind !== "one view") {
+  if (smooth.length) {
     // A swing goes to and fro: from its far left, at three quarters of it, to its far right
-    lines.track.push(value.kind === "swing" ? [...smooth.slice(90), ...smooth.slice(0, 31)] : closed(smooth));
+    if (value.kind === "swing") lines.track.push([...smooth.slice(90), ...smooth.slice(0, 31)]);
+    else lines.track.push(value.kind === DRAWN ? [...smooth, eye] : closed(smooth));
     const size = Math.min(DOT, (DENSEST * lengthOf(lines.track[0])) / value.count);
-    for (const other of path(value.kind, value.count, view0(value))) surfaces.dots.push(dot(on(other), size, observer));
+    for (const other of viewsOf(value)) surfaces.dots.push(dot(on(other), size, observer));
   }
 
   // The photo's camera, and the chosen one with its plumb line
@@ -132,13 +164,6 @@ export function padScene(value, subject, aspect) {
   return { lines, surfaces, labels, observer, eye, subject: { ...subject, bottom: floor } };
 }
 
-/** The value as the view that `path` takes. */
-const view0 = ({ azimuth, elevation, distance }) => ({
-  azimuth_deg: wrapAzimuth(azimuth),
-  elevation_deg: elevation,
-  distance,
-});
-
 /** As near as it sees all labels and cameras. */
 function observing(labels, cameras, aspect) {
   const axes = worldFromCamera(OBSERVER, 1);
@@ -149,8 +174,8 @@ function observing(labels, cameras, aspect) {
     // How large things look depends on how near we stand, and the other way round
     const [sides, heights] = [[], []];
     const add = (point, side, height) => {
-      const larger = away === Infinity ? 1 : away / (away + along(forward, point));
-      const [x, y] = [along(right, point) * larger, -along(down, point) * larger];
+      const larger = away === Infinity ? 1 : away / (away + part(forward, point));
+      const [x, y] = [part(right, point) * larger, -part(down, point) * larger];
       sides.push(Math.abs(x) + side);
       heights.push(y - height, y + height);
     };
@@ -166,7 +191,7 @@ function observing(labels, cameras, aspect) {
   return { pose, away, right, down, forward, half };
 }
 
-const along = (axis, point) => point.reduce((sum, value, k) => sum + value * axis[k], 0);
+const part = (axis, point) => point.reduce((sum, value, k) => sum + value * axis[k], 0);
 
 /**
  * A point on the canvas of `width` by `height`.

@@ -1,7 +1,6 @@
 // Where the chosen camera stands, in words.
 
-import { path } from "./camera.js";
-import { chosenView } from "./pad_scene.js";
+import { chosenView, viewsOf } from "./pad_scene.js";
 import { say } from "./words.js";
 
 const SIDES = ["front", "front_right", "right", "back_right", "back", "back_left", "left", "front_left"];
@@ -13,8 +12,8 @@ const LEVEL_DEG = 5; // lower is neither from above nor from below
  */
 export function inWords(value) {
   const { kind, count, azimuth, elevation, distance } = value;
-  const start = { azimuth_deg: azimuth, elevation_deg: elevation, distance };
-  const heights = path(kind, count, start).map((view) => Math.round(view.elevation_deg));
+  const views = viewsOf(value);
+  const heights = views.map((view) => Math.round(view.elevation_deg));
   const here = Math.round(chosenView(value).elevation_deg);
   const height = here > LEVEL_DEG ? "above" : here < -LEVEL_DEG ? "below" : "level";
   const numbers = {
@@ -27,7 +26,8 @@ export function inWords(value) {
     side: say(`pad.side.${SIDES[Math.round((azimuth + 360) / 45) % 8]}`),
     height: say(`pad.height.${height}`),
   };
-  const brief = say(`pad.readout.${kind.replace(" ", "_")}`, numbers).replaceAll("-", "\u2212");
+  const name = views.length ? kind.replace(" ", "_") : "to_draw";
+  const brief = say(`pad.readout.${name}`, numbers).replaceAll("-", "\u2212");
   const spoken = say("pad.said", numbers);
   return { brief, spoken: kind === "one view" ? spoken : `${brief}. ${spoken}` };
 }

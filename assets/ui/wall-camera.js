@@ -1,6 +1,6 @@
 // The one camera that all tiles share, and the turntable that moves it. Draws only when something has changed.
 
-import { DISTANCE_RANGE, nearest, wrapAzimuth } from "./camera.js";
+import { DISTANCE_RANGE, nearest, turnBetween, wrapAzimuth } from "./camera.js";
 
 /** @typedef {{ azimuth_deg: number, elevation_deg: number, distance: number }} View */
 
@@ -8,6 +8,7 @@ const SECONDS_A_VIEW = 0.3;
 const TURN_S = [5, 12]; // shortest and longest time once round
 const LONGEST_STEP_S = 0.1; // after a pause of the browser's own, go on where it was
 const CIRCLE = 24;
+const LEAP = 3; // times its longest step: from its end to its beginning a way that is open would leap
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
@@ -28,6 +29,7 @@ export class SharedCamera {
     this._before = 0;
     /** @type {View[]} */
     this._route = [];
+    this._nears = false; // or farther
     this._at = 0;
   }
 
@@ -95,12 +97,13 @@ export class SharedCamera {
     const route = this.route();
     const { elevation_deg, distance } = this.view;
     this._route = route.length
-      ? route
+      ? thereAndBack(route)
       : Array.from({ length: CIRCLE }, (_, i) => ({
           azimuth_deg: wrapAzimuth((360 * i) / CIRCLE),
           elevation_deg,
           distance,
         }));
+    this._nears = this._route.some((view) => view.distance !== this._route[0].distance);
     this._at = Math.max(0, nearest(this._route, this.view));
     this._before = 0;
   }
@@ -124,15 +127,23 @@ export class SharedCamera {
     const there = this._route[(Math.floor(this._at) + 1) % count];
     const part = this._at % 1;
     this.view = {
-      ...this.view,
       azimuth_deg: wrapAzimuth(here.azimuth_deg + part * wrapAzimuth(there.azimuth_deg - here.azimuth_deg)),
       elevation_deg: here.elevation_deg + part * (there.elevation_deg - here.elevation_deg),
+      // As far as the visitor has it, unless it is what changes on the way
+      distance: this._nears ? here.distance + part * (there.distance - here.distance) : this.view.distance,
     };
   }
 
   _tell() {
     for (const watcher of this._watchers) watcher();
   }
+}
+
+/** A way that does not end where it began is gone back, too. @param {View[]} way @returns {View[]} */
+function thereAndBack(way) {
+  const steps = way.slice(1).map((view, i) => turnBetween(view, way[i]));
+  const leaps = turnBetween(way[way.length - 1], way[0]) > LEAP * Math.max(0, ...steps);
+  return leaps ? [...way, ...way.slice(1, -1).reverse()] : way;
 }
 
 /**

@@ -85,7 +85,7 @@ def wrap_azimuth(azimuth_deg: float) -> float:
 
 def orbit(count: int, elevation_deg: float = 0.0, *, start_deg: float = 0.0, distance: float = 1.0) -> tuple[View, ...]:
     """`count` views evenly round the subject, starting at `start_deg` and moving to the camera's right."""
-    _check_count("An orbit", count)
+    check_count("An orbit", count)
     start = wrap_azimuth(checked_number("The orbit's start", start_deg, "degrees"))
     return tuple(View(wrap_azimuth(start + 360.0 * i / count), elevation_deg, distance) for i in range(count))
 
@@ -107,7 +107,7 @@ def path(kind: str, count: int, view: View, swing_deg: float = SWING_DEG) -> tup
         return (view,)
     if kind == "orbit":
         return orbit(count, view.elevation_deg, distance=view.distance)
-    _check_count(f"A {kind}", count)
+    check_count(f"A {kind}", count)
     round_deg = [360.0 * i / count for i in range(count)]
     if kind == "spiral":
         low, high = SPIRAL_RANGE_DEG
@@ -127,7 +127,7 @@ def check_swing(swing_deg: object) -> float:
     return number
 
 
-def _check_count(what: str, count: object) -> None:
+def check_count(what: str, count: object) -> None:
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 1 <= count <= MAX_VIEWS:
         asked = repr(count)[:40]
         raise TurnaroundError(f"{what} has between 1 and {MAX_VIEWS} views, as a whole number; {asked} was asked.")

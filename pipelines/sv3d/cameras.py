@@ -20,6 +20,7 @@ HIGHEST_DEG = 89.0  # SV3D, appendix B: elevations are clamped there
 # that from frame to frame it has not seen much.
 STEEPEST_DEG = 12.0
 # SV3D, appendix B, and the authors' demo: 84 cameras, of which each 4th is kept
+WIDEST_TIMES = 2.0  # appendix B: azimuths there go on by up to twice the even step
 FINE, LEAST_SWING_DEG, MOST_SWING_DEG, MOST_PERIODS, SMOOTHED = 84, 0.5, 10.0, 4, 5
 TRIES = 20
 PATHS = ("as asked", "level orbit", "sine", "dynamic")
@@ -87,12 +88,15 @@ def dynamic(elevation_deg: float, seed: int, count: int = FRAMES) -> Path:
 def through(asked: Sequence[View], elevation_deg: float, clockwise: bool = False, count: int = FRAMES) -> Path:
     """As near to the cameras asked for as it can come, beginning and ending with the photo.
 
-    A single one is met exactly. Of several, the elevation is met where the way there and back is not too steep.
+    A single one is met exactly, and so is a flight once round that begins or ends with the photo and has just so many.
+    Of others, the elevation is met where the way there and back is not too steep.
     """
     sense = -1 if clockwise else 1
     goals = sorted((sense * view.azimuth_deg % 360, view.elevation_deg) for view in asked)
     if len(set(goals)) == 1:
         return _over(*goals[0], elevation_deg, count)
+    if len(goals) == count and goals[0] == (0, elevation_deg) and _is_smooth(goals):
+        return Path(*zip(*goals[1:], goals[0], strict=True))
     azimuths = np.array([azimuth for azimuth, _ in goals])
     wanted = np.interp(evenly(count), azimuths, np.array([height for _, height in goals]), period=360)
     elevations = []
@@ -100,6 +104,13 @@ def through(asked: Sequence[View], elevation_deg: float, clockwise: bool = False
         reach = STEEPEST_DEG * min(i + 1, count - 1 - i)
         elevations.append(min(max(height, elevation_deg - reach), elevation_deg + reach))
     return Path(evenly(count), tuple(elevations))
+
+
+def _is_smooth(goals: Sequence[tuple[float, float]]) -> bool:
+    """Once round in steps no larger than those that it was trained on."""
+    around = np.array([*goals, (360, goals[0][1])])  # [cameras + 1, 2]
+    turns, climbs = np.abs(np.diff(around, axis=0)).T
+    return bool(turns.max() <= WIDEST_TIMES * 360 / len(goals) and climbs.max() <= STEEPEST_DEG)
 
 
 def nearest(view: View, asked: Sequence[View]) -> View:

@@ -100,9 +100,10 @@ class OptionsP(OptionsU):
     camera_path: str = option(
         "as asked",
         "Path",
-        "as asked: through the cameras above, always once all the way round: of several it takes the elevations, so a "
-        "swing to and fro becomes a whole flight round, too; level orbit: at the photo's elevation; sine: 30 degrees "
-        "up and down once, as for 3D reconstruction; dynamic: uneven, drawn from the seed, as it was trained",
+        "as asked: through the cameras above, always once all the way round: a path drawn from the photo round and "
+        "back in 21 views is flown as it is; of others it takes the elevations, so a swing to and fro becomes a whole "
+        "flight round, too; level orbit: at the photo's elevation; sine: 30 degrees up and down once, as for 3D "
+        "reconstruction; dynamic: uneven, drawn from the seed, as it was trained",
         choices=PATHS,
         was="path",
     )

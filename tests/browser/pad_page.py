@@ -42,7 +42,7 @@ def _panel(wall: str) -> CameraPanel:
     gr.HTML(wall)
     panel.follow_photo(photo)
     for chosen in panel.chosen:
-        chosen.then(lambda *values: repr(values), panel.inputs, ran)
+        chosen.then(lambda *values: repr(values[:-1]), panel.inputs, ran)  # the last is the pad's own
     return panel
 
 

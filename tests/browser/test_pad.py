@@ -184,6 +184,41 @@ def test_each_kind_shows_its_sliders_and_its_path(page: Page):
         assert len(hits) == count and sum(hit > 0.5 for hit in hits) >= count - 2  # the subject may hide one
 
 
+def test_where_the_camera_is_moved_the_path_is_drawn_and_near_its_beginning_it_closes(page: Page):
+    page.get_by_label("Draw").first.check()
+    readout = page.locator(".camera-pad-readout").first
+    expect(readout).to_have_text("Drag the camera: the way it goes is the path")
+    assert value(page)["way"] == []
+    before = on_path(drawn(page)).sum()
+    expect(page.get_by_label("number input for Elevation")).to_have_count(1)  # the other panel's
+
+    start, far = (30, 30), 85
+    for right, down in ((far, -20), (far, 20), (far, 20), (far, -20)):
+        drag(page, start, right, down)
+    half = value(page)
+    assert half["way"][0] == [0, 10, 1] and half["way"][-1] == [half["azimuth"], half["elevation"], 1]
+    turned = np.unwrap(np.radians([stop[0] for stop in half["way"]]))
+    assert np.degrees(turned[-1]) > 120 and (np.diff(turned) > 0).all()
+    assert {stop[1] for stop in half["way"]} > {10, 15} and on_path(drawn(page)).sum() > before + 300
+    expect(readout).to_contain_text("21 views along your path")
+    enter(page, "Views", 12)
+    assert value(page)["way"] == half["way"]
+
+    while abs(at := value(page)["azimuth"]) > 4:  # the rest of the way round, and not quite to its beginning
+        drag(page, start, min(far, ((-at % 360) - 3) * 2.1), 0)
+    assert [value(page)[name] for name in ("azimuth", "elevation", "way")][:2] == [0, 10]
+    assert value(page)["way"][-1] == value(page)["way"][0] == [0, 10, 1]
+
+    stage(page).focus()
+    page.keyboard.press("ArrowRight")
+    assert value(page)["way"][-1] == [5, 10, 1]  # the keyboard draws, too
+    page.get_by_label("Spiral").first.check()
+    page.get_by_label("Draw").first.check()
+    assert len(value(page)["way"]) > 40  # it was kept meanwhile
+    page.get_by_role("button", name="Draw anew").first.click()
+    expect(readout).to_have_text("Drag the camera: the way it goes is the path")
+
+
 # --- Keyboard, wheel, fingers -----------------------------------------------------------------------------------------
 
 
@@ -364,5 +399,6 @@ def test_on_a_phone_nothing_is_cut_off_and_all_is_large_enough_for_a_finger(open
             box = target.bounding_box()
             assert box and box["height"] >= 44 and box["width"] >= 44
             assert target.evaluate("(node) => node.scrollWidth <= node.clientWidth + 1")
+        assert page.locator(".camera-kind .wrap").first.evaluate("(node) => node.scrollWidth <= node.clientWidth")
         for word in words:
             expect(page.get_by_text(word).first).to_be_visible()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.cameras import View, orbit, path, turn_between
+from pipelines.core.ways import along
 from pipelines.sv3d.cameras import (
     FRAMES,
     SINE_DEG,
@@ -51,6 +52,30 @@ def test_one_setting_turns_the_sense_round():
     ]
     for clockwise in (False, True):
         assert exact(through([View(50, 20)], 0, clockwise), View(50, 20), clockwise)
+
+
+@pytest.mark.parametrize("clockwise", [False, True])
+def test_a_path_drawn_from_the_photo_round_and_back_is_flown_as_it_is(clockwise: bool):
+    drawn = [View(0, 10), View(90, 30), View(170, -5), View(-100, 12), View(0, 10)]
+    asked = along(drawn[::-1] if clockwise else drawn, FRAMES)
+    there = through(asked, 10, clockwise)
+    assert all(exact(there, view, clockwise) for view in asked)
+    assert there.azimuths_deg[-1] == 0 and all(np.diff([0, *there.azimuths_deg[:-1], 360]) > 0)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        along([View(0, 10), View(60, 80), View(180, 80), View(-60, 80), View(0, 10)], FRAMES),  # too steep
+        path("swing", FRAMES, View(0, 10)),  # over the back in one step
+        along([View(0, 12), View(120, 12), View(-120, 12), View(0, 12)], FRAMES),  # not from the photo
+        along([View(0, 10), View(120, 30), View(-120, 30), View(0, 10)], 30),  # not as many
+    ],
+)
+def test_what_cannot_be_flown_as_it_is_drawn_is_come_near_to(asked: tuple[View, ...]):
+    there = through(asked, 10)
+    assert there.azimuths_deg == evenly() and there.elevations_deg[-1] == 10
+    assert np.abs(np.diff([10, *there.elevations_deg])).max() <= STEEPEST_DEG + 20
 
 
 PATHS = {

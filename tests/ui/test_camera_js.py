@@ -18,6 +18,7 @@ from pipelines.core.cameras import (
     world_from_camera,
     wrap_azimuth,
 )
+from pipelines.core.ways import DRAWN, along
 
 pytestmark = pytest.mark.browser
 
@@ -68,6 +69,7 @@ def test_the_constants_are_the_same(page: Page):
     assert page.evaluate("camera.FOV_DEG") == cameras.FOV_DEG
     assert tuple(page.evaluate("camera.DISTANCE_RANGE")) == cameras.DISTANCE_RANGE
     assert tuple(page.evaluate("camera.KINDS")) == cameras.KINDS
+    assert page.evaluate("camera.DRAWN") == DRAWN
 
 
 def test_angles_wrap_alike(page: Page):
@@ -110,6 +112,20 @@ def test_paths_are_alike(page: Page, kind: str):
     walked = page.evaluate("(asked) => asked.map((given) => camera.path(...given))", asked)
     for (view, count, swing_deg), path in zip(cases, walked, strict=True):
         here, expected = numbers(path), numbers(as_json(cameras.path(kind, count, view, swing_deg)))
+        assert here.shape == expected.shape
+        turned = np.abs(here[:, 0] - expected[:, 0])
+        assert np.minimum(turned, 360 - turned).max() < CLOSE
+        np.testing.assert_allclose(here[:, 1:], expected[:, 1:], atol=CLOSE)
+
+
+def test_ways_are_alike(page: Page):
+    stops = [VIEWS[i : i + size] for size in (1, 2, 5, 21) for i in range(0, 200, 23)]
+    cases = [(way, count) for way in [*stops, *([*way, way[0]] for way in stops)] for count in (1, 5, 21, 40)]
+    walked = page.evaluate(
+        "(cases) => cases.map((given) => camera.along(...given))", [(as_json(w), n) for w, n in cases]
+    )
+    for (way, count), there in zip(cases, walked, strict=True):
+        here, expected = numbers(there), numbers(as_json(along(way, count)))
         assert here.shape == expected.shape
         turned = np.abs(here[:, 0] - expected[:, 0])
         assert np.minimum(turned, 360 - turned).max() < CLOSE

@@ -20,7 +20,7 @@ from tests.ui.house import CAMERA_NAME, ORANGE, a_photo
 PUBLIC = {"/methods", "/prepare", "/render", "/compare", "/reopen", "/delete"}
 RENDER = (  # in the order of the endpoint's parameters
     *("photo", "subject", "methods", "azimuth_deg", "elevation_deg", "distance", "path", "count", "seed", "size_px"),
-    *("options", "remover", "photo_elevation_deg", "fill", "depth"),
+    *("options", "remover", "photo_elevation_deg", "fill", "depth", "cameras"),
 )
 
 
@@ -180,6 +180,20 @@ def test_compare_takes_every_method_that_can_run_here(client: Client, prepared: 
     first: Any = next(iter(job))
     job.cancel()
     assert set(first["methods"]) == {"inflate", "slow", "rude", "raises"}
+
+
+def test_cameras_of_ones_own_are_rendered_as_they_are_or_evenly_along_them(client: Client, prepared: dict[str, Any]):
+    def asked(**camera: Any) -> list[tuple[float, ...]]:
+        made = client.predict(subject=prepared["subject"], size_px=64, api_name="/render", **camera)
+        return [tuple(frame["view"].values()) for frame in made["turnarounds"]["inflate"]["frames"]]
+
+    own = [[20, 10], [-40, 5, 1.5]]
+    assert asked(cameras=own) == [(20, 10, 1), (-40, 5, 1.5)]
+    assert np.allclose(asked(cameras=[[0, 0], [60, 30]], count=3), [(0, 0, 1), (30, 15, 1), (60, 30, 1)])
+    with pytest.raises(AppError, match="say all"):
+        asked(cameras=own, path="orbit")
+    with pytest.raises(AppError, match="list of cameras"):
+        asked(cameras=[20, 10])
 
 
 def test_a_swing_looks_to_both_sides_and_from_afar(client: Client, prepared: dict[str, Any]):

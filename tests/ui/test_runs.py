@@ -1,6 +1,5 @@
 """What the page's buttons do to runs, called as Gradio calls them."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,23 +10,19 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from pipelines.core.cameras import View
 from pipelines.core.images import Photo
 from pipelines.runtime.devices import Machine
 from pipelines.runtime.intake import Intake
-from pipelines.runtime.job import REPLACED, Job, Saved
+from pipelines.runtime.job import REPLACED, Saved
 from pipelines.runtime.method import Estimate, Request
-from pipelines.runtime.settings import Settings
 from pipelines.runtime.shelf import mark_of
-from tests.toy_methods import Flat, Raises, Slow, a_card
+from tests.toy_methods import Flat, Raises, a_card
+from tests.ui.runs_parts import KEY, NEVER, VISITOR, a_studio, end_of, event, generate, job_of, sentences, shared
 from ui.photos import FIRST_EXAMPLE, Photos
-from ui.runs import LastPress, Runs, chosen_views, without
+from ui.runs import LastPress, Runs, without
 from ui.studio import Studio, open_studio
 
 EXITS = [SystemExit("out"), KeyboardInterrupt(), MemoryError(), RuntimeError("secret /etc/path"), StopIteration()]
-VISITOR: Any = SimpleNamespace(session_hash="one", headers={}, client=None)
-KEY = "a" * 32
-NEVER = "f" * 44
 
 
 class Costs(Flat):
@@ -53,20 +48,8 @@ class Exits(Intake):
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    """One for all: its intake is a process of its own, and no test fills its queue."""
-    settings = Settings(data=tmp_path_factory.mktemp("runs") / "data", max_queue=100, max_queue_per_visitor=100)
-    studio = open_studio(settings, (Flat(), Slow()))
-    yield studio
-    studio.jobs.drain(0)
-    studio.intake.close()
-
-
-_SHARED: dict[int, Photos] = {}
-
-
-def shared(studio: Studio) -> Photos:
-    """One for all who need no fresh one: it has the example cut out."""
-    return _SHARED.setdefault(id(studio), Photos(studio))
+    with a_studio(tmp_path_factory.mktemp("runs") / "data") as studio:
+        yield studio
 
 
 def photos_of(other: Studio, studio: Studio) -> Photos:
@@ -74,49 +57,6 @@ def photos_of(other: Studio, studio: Studio) -> Photos:
     photos = Photos(other)
     photos._examples[FIRST_EXAMPLE] = photos.shelf.put(shared(studio).entry(FIRST_EXAMPLE))
     return photos
-
-
-def generate(runs: Runs, *chosen: Any, **changes: Any) -> tuple[Any, str]:
-    given = {
-        "pressed_ms": 0,
-        "last": LastPress(),
-        "prepared_id": FIRST_EXAMPLE,
-        "photo_elevation_deg": 0,
-        "kind": "one view",
-        "azimuth_deg": 0,
-        "elevation_deg": 0,
-        "distance": 1,
-        "count": 4,
-        "seed": 0,
-        "size_px": 64,
-        "visitor": KEY,
-        "spec": "",
-        "beside": False,
-        "price": "",
-        "request": VISITOR,
-    } | changes
-    return runs.generate(*given.values(), *(chosen or (True, False, 50)))
-
-
-def event(**said: Any) -> gr.EventData:
-    return gr.EventData(None, said)
-
-
-def end_of(studio: Studio, spec: str) -> Job:
-    job = studio.jobs.find(spec.split(",")[-1])
-    assert job
-    list(job.follow())
-    return job
-
-
-def job_of(studio: Studio, spec: str) -> Job:
-    job = studio.jobs.find(spec.split(",")[-1])
-    assert job
-    return job
-
-
-def sentences(shown: str) -> str:
-    return " ".join(re.findall(r'class="problem[^"]*"[^>]*>([^<]*)<', shown))
 
 
 def test_a_run_goes_on_the_wall_at_once_and_ends_in_the_archive(studio: Studio):
@@ -382,37 +322,9 @@ def test_a_result_of_a_browser_without_a_key_has_no_owner(studio: Studio):
     assert left == gr.skip() and sentences(said)
 
 
-def test_change_one_thing_puts_a_results_settings_into_the_controls(studio: Studio):
-    runs = Runs(shared(studio))
-    spec, _ = generate(
-        runs, False, True, 2, kind="swing", azimuth_deg=20, elevation_deg=5, distance=1.5, count=8, seed=4, size_px=160
-    )
-    end_of(studio, spec)
-    source, kind, azimuth, elevation, distance, count, seed, size, *values, said = runs.adopt(
-        event(id=spec, key="slow")
-    )
-    assert source == spec
-    assert (kind, azimuth, elevation, distance, count, seed, size) == ("swing", 20, 5, 1.5, 8, 4, 160)
-    assert values == [False, True, 2] and not sentences(said)
-    one, _ = generate(runs, size_px=64)  # smaller than the page offers; and one view has no count
-    end_of(studio, one)
-    _, kind, *_, count, _, size, _, _, _, _ = runs.adopt(event(id=one, key="flat"))
-    assert (kind, count, size) == ("one view", gr.skip(), 128)
-    few, _ = generate(runs, kind="orbit", count=2)
-    end_of(studio, few)
-    assert "cannot express" in runs.adopt(event(id=few, key="flat"))[-1]
-    *unchanged, said = runs.adopt(event(id=NEVER, key="slow"))
-    assert unchanged == [gr.skip()] * 11 and sentences(said)
-
-
 def test_prices_are_one_a_card_and_a_total(studio: Studio):
     flat, slow, total = Runs(shared(studio)).prices("orbit", 0, 1, 4, 64, True, True, 50)
     assert "about a second here" in flat and "about 5 seconds here" in slow and "about 5 seconds" in total
-
-
-def test_views_are_as_chosen():
-    assert chosen_views("one view", 35, 10, 1, 21) == (View(35, 10),)
-    assert len(chosen_views("orbit", 35, 10, 1, 21)) == 21 and chosen_views("orbit", 35, 10, 1, 21)[0] == View(0, 10)
 
 
 def test_a_deleted_result_leaves_the_wall():

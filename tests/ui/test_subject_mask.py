@@ -118,7 +118,7 @@ def test_a_saved_result_says_how_its_subject_was_set(panel: Page, photos: Photos
     panel.upload()
     panel.wish(remover="outline", fill=50, feather=3)  # "auto" took the photo's own transparency
     panel.paint(removed=(90, 110, 240, 130), added=(4, 4, 60, 40))
-    camera = ("one view", 0, 0, 1, 1)
+    camera = ("one view", 0, 0, 1, 1, {})
     visitor: Any = SimpleNamespace(session_hash="one", headers={}, client=None)
     press = (0, LastPress())
     id, _ = Runs(photos).generate(*press, panel.prepared, 25, *camera, 0, 64, "", "", False, "", visitor, True)

@@ -23,6 +23,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "{count} views about {azimuth}° · elevation {elevation}° · {distance}×",
         "{count} Ansichten um {azimuth}° · Höhe {elevation}° · {distance}×",
     ),
+    "pad.readout.drawn": (
+        "{count} views along your path · elevation {low}° to {high}°",
+        "{count} Ansichten auf deinem Weg · Höhe {low}° bis {high}°",
+    ),
+    "pad.readout.to_draw": (
+        "Drag the camera: the way it goes is the path",
+        "Zieh die Kamera: Wo sie entlanggeht, ist der Weg",
+    ),
     "pad.said": (
         "{side}, {azimuth} degrees; {height}, {elevation} degrees; {distance} times the photo's distance",
         "{side}, {azimuth} Grad; {height}, {elevation} Grad; {distance}facher Abstand des Fotos",
@@ -49,6 +57,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "camera.kind.orbit": ("Orbit", "Rundum"),
     "camera.kind.spiral": ("Spiral", "Spirale"),
     "camera.kind.swing": ("Swing", "Schwenk"),
+    "camera.kind.drawn": ("Draw", "Frei"),
+    "camera.start_over": ("Draw anew", "Neu zeichnen"),
     "camera.azimuth": ("Azimuth (°)", "Azimut (°)"),
     "camera.elevation": ("Elevation (°)", "Höhe (°)"),
     "camera.distance": ("Distance", "Abstand"),

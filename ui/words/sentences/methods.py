@@ -103,13 +103,14 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     ("Path", "Weg"),
     (
-        "as asked: through the cameras above, always once all the way round: of several it takes the elevations, so a "
-        "swing to and fro becomes a whole flight round, too; level orbit: at the photo's elevation; sine: 30 degrees "
-        "up and down once, as for 3D reconstruction; dynamic: uneven, drawn from the seed, as it was trained",
-        "wie verlangt: durch die Kameras oben, immer einmal ganz herum: Von mehreren nimmt es die Höhen, sodass auch "
-        "aus einem Schwenk hin und her ein ganzer Rundflug wird; ebener Rundgang: in der Höhe des Fotos; Sinus: einmal "
-        "30 Grad auf und ab, wie zur 3D-Rekonstruktion; bewegt: ungleichmäßig, aus dem Startwert gezogen, wie es "
-        "trainiert wurde",
+        "as asked: through the cameras above, always once all the way round: a path drawn from the photo round and "
+        "back in 21 views is flown as it is; of others it takes the elevations, so a swing to and fro becomes a whole "
+        "flight round, too; level orbit: at the photo's elevation; sine: 30 degrees up and down once, as for 3D "
+        "reconstruction; dynamic: uneven, drawn from the seed, as it was trained",
+        "wie verlangt: durch die Kameras oben, immer einmal ganz herum: Ein Weg, der in 21 Ansichten vom Foto herum "
+        "und zurück gezeichnet ist, wird so geflogen; von anderen nimmt es die Höhen, sodass auch aus einem Schwenk "
+        "hin und her ein ganzer Rundflug wird; ebener Rundgang: in der Höhe des Fotos; Sinus: einmal 30 Grad auf und "
+        "ab, wie zur 3D-Rekonstruktion; bewegt: ungleichmäßig, aus dem Startwert gezogen, wie es trainiert wurde",
     ),
     ("as asked", "wie verlangt"),
     ("level orbit", "ebener Rundgang"),

@@ -35,6 +35,16 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "{what} has between 1 and {most} views, as a whole number; {asked} was asked.",
         "{what} hat zwischen 1 und {most} Ansichten, als ganze Zahl; verlangt war {asked}.",
     ),
+    ("A way", "Ein Weg"),
+    (
+        "A way is a list of cameras: azimuth and elevation in degrees, and the distance where it is not 1.",
+        "Ein Weg ist eine Liste von Kameras: Azimut und Höhenwinkel in Grad, und der Abstand, wo er nicht 1 ist.",
+    ),
+    ("A way has between 1 and {most} cameras.", "Ein Weg hat zwischen 1 und {most} Kameras."),
+    (
+        "No path is drawn yet. Drag the camera on the pad: the way it goes is the path.",
+        "Es ist noch kein Weg gezeichnet. Zieh die Kamera: Wo sie entlanggeht, ist der Weg.",
+    ),
     ("An orbit", "Ein Rundgang"),
     ("The orbit's start", "Der Anfang des Rundgangs"),
     ("A {kind}", "Ein Weg „{kind}“"),

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -11,7 +11,7 @@ import gradio as gr
 
 from pipelines.core.cameras import SWING_DEG, View, path
 from pipelines.core.errors import TurnaroundError
-from pipelines.core.ways import DRAWN, along, read_way
+from pipelines.core.ways import DRAWN, along, comes_back, read_way
 from pipelines.runtime.camera_kind import Asked, kind_of
 from pipelines.runtime.compare import Task, sentence_of
 from pipelines.runtime.job import Job
@@ -150,11 +150,7 @@ class Runs:
             asked = said(event)
             source = shown(self.studio, asked.get("id"))
             method, request = self._task(source, str(asked.get("key")))
-            camera = kind_of(request.views)
-            if camera is None or not math.isclose(camera.swing_deg, SWING_DEG):
-                camera = Asked(DRAWN, len(request.views), request.views[-1])
-            if camera.kind != ONE_VIEW and not FEWEST <= camera.count <= MOST:
-                raise TurnaroundError(NO_SUCH_CAMERA)
+            camera = camera_of(request.views)
             azimuth_deg, elevation_deg, distance = dataclasses.astuple(camera.view)
             at = {"kind": camera.kind, "azimuth": azimuth_deg, "elevation": elevation_deg, "distance": distance}
             several = {} if camera.kind == ONE_VIEW else {"count": camera.count}
@@ -237,6 +233,17 @@ def chosen_views(
             raise TurnaroundError(NOTHING_DRAWN)
         return along(read_way(way), whole)
     return path(kind, whole, View(azimuth_deg, elevation_deg, distance))
+
+
+def camera_of(views: Sequence[View]) -> Asked:
+    """What the controls say for these views: a path that is drawn, where they have no other."""
+    asked = kind_of(views)
+    if asked is None or not math.isclose(asked.swing_deg, SWING_DEG):
+        asked = Asked(DRAWN, len(views), views[-1])
+    as_many = asked.kind == ONE_VIEW or FEWEST <= asked.count <= MOST
+    if not as_many or (asked.kind == DRAWN and comes_back(views)):
+        raise TurnaroundError(NO_SUCH_CAMERA)
+    return asked
 
 
 def said(event: gr.EventData) -> Mapping[str, Any]:

@@ -120,15 +120,19 @@ export function path(kind, count, view, swingDeg = 30) {
 }
 
 /**
- * `count` views evenly along a way, straight from each of its cameras to the next; a way of just so many is those. Of one
- * that comes back to where it began, the last is the first again, and left out. As pipelines/core/ways.py.
+ * `count` views evenly along a way, straight from each of its cameras to the next. Of one that comes back to where it
+ * began, the last is the first again, and left out; any other of just so many is those. As pipelines/core/ways.py.
  * @param {View[]} way
  * @param {number} count
  * @returns {{ azimuth_deg: number, elevation_deg: number, distance: number }[]}
  */
 export function along(way, count) {
   const stops = way.map(({ azimuth_deg, elevation_deg, distance = 1 }) => ({ azimuth_deg, elevation_deg, distance }));
-  if (stops.length === count || !stops.length) return stops;
+  if (!stops.length) return [];
+  const last = stops.length - 1;
+  const apart = turnBetween(stops[0], stops[last]);
+  const closed = last > 1 && apart < SAME_DEG && stops[0].distance === stops[last].distance;
+  if (stops.length === count && !closed) return stops;
   const passed = [0];
   for (let i = 1; i < stops.length; i++) {
     const [here, there] = [stops[i - 1], stops[i]];
@@ -137,9 +141,6 @@ export function along(way, count) {
     const nearer = NEARER_DEG * Math.log(there.distance / here.distance);
     passed.push(passed[i - 1] + Math.hypot(turned, there.elevation_deg - here.elevation_deg, nearer));
   }
-  const last = stops.length - 1;
-  const apart = turnBetween(stops[0], stops[last]);
-  const closed = last > 1 && apart < SAME_DEG && stops[0].distance === stops[last].distance;
   let piece = 0;
   return Array.from({ length: count }, (_, i) => {
     const at = (passed[last] * i) / Math.max(1, closed ? count : count - 1);

@@ -19,22 +19,26 @@ NO_WAY = f"A way has between 1 and {MAX_VIEWS} cameras."
 def along(way: Sequence[View], count: int) -> tuple[View, ...]:
     """`count` views evenly along the way, straight from each of its cameras to the next.
 
-    From the first to the last; of a way that comes back to where it began, the last is the first again, and left out.
-    A way of just so many cameras is those. `assets/ui/camera.js` has the same formulas.
+    From the first to the last; of one that `comes_back`, the last is the first again, and left out. Any other of just
+    so many cameras is those. `assets/ui/camera.js` has the same formulas.
     """
     check_count("A way", count)
-    if len(way) == count:
+    if len(way) == count and not comes_back(way):
         return tuple(way)
     azimuths, elevations, distances = (np.array(part) for part in zip(*map(astuple, way), strict=True))
     azimuths = azimuths[0] + np.cumsum([0, *map(wrap_azimuth, np.diff(azimuths))])  # beyond a whole turn
     steps = np.diff([azimuths, elevations, NEARER_DEG * np.log(distances)])  # [3, cameras - 1]
     passed = np.cumsum([0, *np.linalg.norm(steps, axis=0)])
-    closed = len(way) > 2 and turn_between(way[0], way[-1]) < SAME_DEG and way[0].distance == way[-1].distance
-    at = np.linspace(0, passed[-1], count, endpoint=not closed)
+    at = np.linspace(0, passed[-1], count, endpoint=not comes_back(way))
     turned = map(wrap_azimuth, np.interp(at, passed, azimuths))
     risen = np.clip(np.interp(at, passed, elevations), -90, 90)  # rounding passes a pole
     away = np.clip(np.interp(at, passed, distances), *DISTANCE_RANGE)
     return tuple(map(View, turned, risen, away))
+
+
+def comes_back(way: Sequence[View]) -> bool:
+    first, last = way[0], way[-1]
+    return len(way) > 2 and turn_between(first, last) < SAME_DEG and first.distance == last.distance
 
 
 def read_way(given: object) -> tuple[View, ...]:

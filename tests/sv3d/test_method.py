@@ -17,6 +17,7 @@ from torch import Tensor
 from pipelines.core.backdrop import off_backdrop, reframed
 from pipelines.core.cameras import View, angle_between, orbit
 from pipelines.core.errors import Cancelled, TurnaroundError
+from pipelines.core.ways import along
 from pipelines.runtime import residency
 from pipelines.runtime.devices import this_machine
 from pipelines.runtime.method import Frame, Report, Request, Turnaround, options_from
@@ -206,6 +207,13 @@ def test_a_single_view_is_met_by_p_and_nearly_by_u():
     assert met.exact
     (near,) = run(SV3DU(), asked).frames
     assert near.view == View(72, 10) and near.asked == asked
+
+
+def test_a_path_drawn_round_the_object_and_back_to_the_photo_is_flown_by_p_as_it_is():
+    drawn = [View(0, 10), View(90, 18), View(180, 5), View(-90, 2), View(0, 10)]
+    made = run(SV3DP(), *along(drawn, FRAMES))
+    assert all(frame.exact for frame in made.frames) and len({frame.asked for frame in made.frames}) == FRAMES
+    assert not any("as near to the cameras" in note for note in made.notes)
 
 
 def test_the_photos_own_view_is_the_photo_and_nothing_is_drawn_for_it(monkeypatch: pytest.MonkeyPatch):

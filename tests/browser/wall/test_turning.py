@@ -1,7 +1,9 @@
 """The wall in a real Chromium: what its canvases show is read from their pixels, and compared with what they claim."""
 
 import re
+from dataclasses import asdict
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
@@ -202,6 +204,39 @@ def test_a_phone_keeps_pictures_small_says_where_they_had_to_shrink_and_shares_t
     page.evaluate("more.dispose()")
     comes_to(page, small, 4)
     expect(note).to_be_hidden()
+
+
+def test_a_way_that_does_not_end_where_it_began_is_gone_back_and_comes_nearer_where_it_does(visit: Visit, two: str):
+    page = visit.shown(f"?r={two}", 2)
+
+    def seen(way: list[View]) -> list[list[float]]:
+        """Azimuths and distances, ten a second by a clock of its own."""
+        return page.evaluate(
+            """async ([script, way]) => {
+                const { SharedCamera } = await import(new URL(script, document.baseURI));
+                const [real, seen] = [requestAnimationFrame, []];
+                let due;
+                window.requestAnimationFrame = (draw) => (due = draw) && 1;
+                const camera = new SharedCamera();
+                camera.route = () => way;
+                camera.play();
+                for (let now = 100; now < 15_000; now += 100) {
+                    due(now);
+                    seen.push([camera.view.azimuth_deg, camera.view.distance]);
+                }
+                window.requestAnimationFrame = real;
+                return seen;
+            }""",
+            [asset("wall-camera.js"), [asdict(view) for view in way]],
+        )
+
+    there = seen([View(10 * i, 5, 1 + 0.1 * i) for i in range(9)])
+    azimuths, distances = np.array(there).T
+    assert (azimuths.min(), azimuths.max()) == (pytest.approx(0, abs=3), pytest.approx(80, abs=3))
+    assert np.abs(np.diff(azimuths)).max() < 5  # no leap back to the beginning
+    np.testing.assert_allclose(distances, 1 + azimuths / 100)
+    round_, still = np.array(seen([*orbit(12, 5)])).T
+    assert np.all(np.diff(np.unwrap(np.radians(round_))) >= 0) and set(still) == {1}
 
 
 # --- Two at once ------------------------------------------------------------------------------------------------------

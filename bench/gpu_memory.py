@@ -80,7 +80,9 @@ def sv3d() -> None:
             return filled(builders[part], empty, no_file, gpu.device, dtype)
 
         unet, vae, clip = network(loading.UNET, half), network(loading.VAE, full), network(loading.CLIP, half)
-        parts = loading.Parts(equip(unet), vae, clip, sizes, Place(gpu.device, half, "A pretended GPU, float16"))
+        parts = loading.Parts(
+            equip(unet), vae, clip, sizes, Place(gpu.device, half, "A pretended GPU, float16"), no_file
+        )
         gc.collect()
         frames, side_px, px = sizes.frames, sizes.side_px, sizes.latent_px
         print(f"sv3d, its networks: {gpu.used_bytes / GB:.2f} GB")

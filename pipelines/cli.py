@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cli_bar import Bar
+from pipelines.cli_compile import add_compile
 from pipelines.cli_weights import add_fetch, state_in_words, weights_state
 from pipelines.core.cameras import DEFAULT_FILL, KINDS, View, path
 from pipelines.core.depth_map import DepthMap
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     methods.add_argument("--json", action="store_true")
 
     add_fetch(commands)
+    add_compile(commands)
 
     doctor = commands.add_parser("doctor", help="say what can run here, and what each missing thing is")
     doctor.set_defaults(run=_doctor)

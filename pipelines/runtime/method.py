@@ -268,6 +268,12 @@ class Method(ABC):
         whoever prepares a server; nothing happens where a method does not say how.
         """
 
+    def compile_ahead(self, report: Report) -> tuple[str, ...]:
+        """Its networks compiled for this machine, where that pays, with its weights here: what came of it, in words.
+        Most methods have nothing to compile.
+        """
+        return ()
+
     @abstractmethod
     def _run(self, request: Request, report: Report) -> Turnaround:
         """The recipe. `request.options` is always an instance of `Options`, and the weights are here: `located`."""

@@ -114,6 +114,13 @@ class Settings:
         "commas between; runs of these need not load them on the visitor's quota",
         allowed=PRELOADS,
     )
+    compile: str = _setting(
+        NO_METHODS,
+        "On a ZeroGPU Space, the methods whose networks are compiled before the page opens, on a GPU borrowed for it, "
+        "written as above; elsewhere `python -m pipelines compile METHOD` does so. Takes minutes, and is kept with the "
+        "data where it pays",
+        allowed=PRELOADS,
+    )
     ray_address: str = _setting(
         RAY_HERE,
         "The Ray cluster's head, as host:port; local starts one on this machine",
@@ -141,7 +148,11 @@ class Settings:
     @property
     def preloaded(self) -> tuple[str, ...]:
         """`preload` taken apart, each method once."""
-        return () if self.preload == NO_METHODS else tuple(dict.fromkeys(re.findall(r"\w+", self.preload)))
+        return _keys(self.preload)
+
+    @property
+    def compiled(self) -> tuple[str, ...]:
+        return _keys(self.compile)
 
     @property
     def sv3d_clockwise(self) -> bool:
@@ -226,6 +237,10 @@ def _parse(text: str, default: Any, bounds: Mapping[str, Any]) -> Any:
     if not low <= number <= high:  # false of NaN too
         raise ValueError(sentence)
     return number
+
+
+def _keys(methods: str) -> tuple[str, ...]:
+    return () if methods == NO_METHODS else tuple(dict.fromkeys(re.findall(r"\w+", methods)))
 
 
 def _has_home(path: str) -> bool:

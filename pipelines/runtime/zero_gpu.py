@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pipelines.core.cameras import View
 from pipelines.core.errors import TurnaroundError
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 MARGIN = 1.1
 START_S = 5.0  # a new worker's start
 LEAST_S, MOST_S = 10, 3600
+COMPILE_S = 1500  # before a page is launched; Hugging Face's own advice for compiling ahead of time
 PATIENCE_STEP, MOST_PATIENCE = 1.5, 4.0  # a method that ran out of time asks for this much more the next time
 
 Stream = Generator[Piece, None, None]
@@ -69,6 +71,8 @@ class ZeroGpuEngine:
             seconds, size = self._seconds_for(method), settings.zero_gpu_size
             self._borrow[method.card.key] = spaces.GPU(duration=seconds, size=size)(_task(method))  # type: ignore[arg-type]
         self._preloaded = preload(methods, settings.preloaded)
+        for method in _named(methods, settings.compiled, "COMPILE"):
+            compile_on(spaces.GPU(duration=COMPILE_S, size=settings.zero_gpu_size), method)  # type: ignore[arg-type]
 
     def run(self, method: Method, request: Request, report: Report, turn: Turn = NOBODYS) -> Turnaround:
         if not is_heavy(method):
@@ -131,24 +135,18 @@ def preload(methods: Sequence[Method], keys: Sequence[str]) -> tuple[str, ...]:
     The package packs then what is on its GPU of pretence, and each worker begins with it on the real one. On the main
     thread, because only there it pretends. Returns the names of the weights that stayed.
     """
-    learned = {method.card.key: method for method in filter(is_heavy, methods)}
-    if unknown := [key for key in keys if key not in learned]:
-        raise TurnaroundError(
-            f"TURNAROUND_PRELOAD names {unknown[0]!r}, which is no learned method here. "
-            f"Name some of: {', '.join(learned) or 'none'}."
-        )
-    loaded = dict[str, list[str]]()
-    for key in keys:
-        before = REGISTER.models()
+    loaded, chosen = dict[str, list[str]](), _named(methods, keys, "PRELOAD")
+    for method in chosen:
+        key, before = method.card.key, REGISTER.models()
         try:
-            learned[key].fetch(Request(ANY_SUBJECT, (View(),)), Report())
-            learned[key].warm(Report())
+            method.fetch(Request(ANY_SUBJECT, (View(),)), Report())
+            method.warm(Report())
         except Exception as problem:  # its runs say so; the page opens all the same
             is_bug = not isinstance(problem, TurnaroundError)
             log.warning("%s could not be preloaded: %s", key, problem, exc_info=is_bug)
             continue
         loaded[key] = [model.key for model in REGISTER.models() if model not in before]
-    in_memory = {model.key for model in REGISTER.models()}
+    learned, in_memory = {method.card.key: method for method in chosen}, {model.key for model in REGISTER.models()}
     staying = list[str]()
     for key, models in loaded.items():
         if not in_memory.issuperset(models):
@@ -159,6 +157,27 @@ def preload(methods: Sequence[Method], keys: Sequence[str]) -> tuple[str, ...]:
         elif models:
             staying += [needed.name for needed in learned[key].weights_for(learned[key].Options())]
     return tuple(staying)
+
+
+def compile_on(borrowed: Callable[[Callable[[], tuple[str, ...]]], Any], method: Method) -> None:
+    """The networks of this method, compiled on a GPU that is borrowed for it; what is kept, later workers find."""
+    try:
+        method.fetch(Request(ANY_SUBJECT, (View(),)), Report())
+        for told in borrowed(lambda: method.compile_ahead(Report()))():
+            log.info("%s: %s", method.card.key, told)
+    except Exception as problem:  # runs go without
+        is_bug = not isinstance(problem, TurnaroundError)
+        log.warning("%s could not be compiled: %s", method.card.key, problem, exc_info=is_bug)
+
+
+def _named(methods: Sequence[Method], keys: Sequence[str], setting: str) -> list[Method]:
+    learned = {method.card.key: method for method in filter(is_heavy, methods)}
+    if unknown := [key for key in keys if key not in learned]:
+        raise TurnaroundError(
+            f"TURNAROUND_{setting} names {unknown[0]!r}, which is no learned method here. "
+            f"Name some of: {', '.join(learned) or 'none'}."
+        )
+    return [learned[key] for key in keys]
 
 
 def _task(method: Method) -> Callable[[Request], Iterator[Piece]]:

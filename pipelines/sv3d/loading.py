@@ -70,6 +70,8 @@ class Parts:
     """`CLIPVisionModelWithProjection` of transformers"""
     sizes: Sizes
     place: Place
+    kept: Path
+    """The folder for what is made of them, for later."""
 
     @property
     def takes_angles(self) -> bool:
@@ -100,6 +102,7 @@ def load(found: Fetched, place: Place, kept: Path, check: Callable[[], None] = l
         unet=equip(part(UNET, builders[UNET], place.dtype)),
         sizes=sizes,
         place=place,
+        kept=kept,
     )
 
 

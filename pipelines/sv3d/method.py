@@ -152,6 +152,16 @@ class Family(Method):
         with self._model(report.check, report):
             pass
 
+    def compile_ahead(self, report: Report) -> tuple[str, ...]:
+        from pipelines.sv3d import ahead
+
+        with self._model(report.check, report) as parts:
+            if parts.place.device.type == "cpu":
+                raise TurnaroundError(ahead.NOT_ON_A_CPU)
+            if ahead.takes_turns(parts):
+                raise TurnaroundError(ahead.NO_ROOM)
+            return tuple(ahead.compile_where_it_pays(parts, videos, report) for videos in (GUIDED, UNGUIDED))
+
     def _model(self, check: Callable[[], None], report: Report) -> AbstractContextManager["Parts"]:
         """The networks, in memory."""
         from pipelines.sv3d.loading import load
@@ -168,10 +178,12 @@ class Family(Method):
             own = tuple(Frame(_photos_view(request), request.subject.rgba, view) for view in request.views)
             return Turnaround(own, notes=("This is the photo itself: nothing had to be drawn.",))
 
+        from pipelines.sv3d.ahead import place_of
+
         tell = Telling(report, "Loading the model")
         tell(0.0, "Loading the model; the first time, it is kept in half precision for later")
         with listening(tell.still), self._model(tell.still, report) as parts:
-            report.place = parts.place
+            report.place = place_of(parts)
             path = self.path(request, parts.sizes.frames)
             views = path.views(read_settings().sv3d_clockwise)
             pictures, thrifty = self._pictures(parts, request, path, tell, report)

@@ -3,6 +3,7 @@
 Shapes: T frames (21), h x w of a latent (72 x 72), S of a picture (576).
 """
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from pipelines.sv3d.loading import Parts
 
+log = logging.getLogger(__name__)
 SIGMA_MIN, SIGMA_MAX, RHO = 0.002, 700.0, 7.0  # SV3D, configs
 LEAST_GUIDANCE = 1.0  # SV3D, configs: of the frames beside the photo
 LATENT_SCALE = 0.18215  # Stable Diffusion's autoencoder
@@ -145,6 +147,8 @@ def draw(
     """
     import torch
 
+    from pipelines.sv3d.ahead import compiled_for
+
     device, dtype = parts.place.device, parts.place.dtype
     frames = len(noise)
     scale = torch.from_numpy(guidance_of(frames, chosen.guidance)).to(device, torch.float32)[:, None, None, None]
@@ -159,6 +163,18 @@ def draw(
         chunks = [slice(i, i + at_once) for i in range(0, len(photos), at_once)]
         answers = [answers_to(parts.unet, contexts[chunk]) for chunk in chunks]
 
+        compiled = {len(photos[chunk]): compiled_for(parts, len(photos[chunk])) for chunk in chunks}
+
+        def ask(videos: "Tensor", level: "Tensor", cameras: "Tensor", answer: "list[Tensor]") -> "Tensor":
+            if quick := compiled[len(videos)]:
+                try:
+                    return quick(videos, level, cameras, answer)
+                except RuntimeError:  # it does not tell what is amiss; the network itself does
+                    log.warning("What was compiled ahead of time failed, and is left alone", exc_info=True)
+                    compiled[len(videos)] = None
+            with attending(parts.unet, answer):
+                return predicted(parts.unet, videos, level, cameras)
+
         def taken_for(x: "Tensor", now: float) -> "Tensor":
             level = torch.tensor(math.log(now) / 4, device=device)
             shrunk = x / math.sqrt(now**2 + 1)
@@ -166,8 +182,7 @@ def draw(
             for chunk, answer in zip(chunks, answers, strict=True):
                 these = photos[chunk]
                 videos = torch.cat([shrunk.expand(len(these), -1, -1, -1, -1), these], dim=2).to(dtype)
-                with attending(parts.unet, answer):
-                    velocities.append(predicted(parts.unet, videos, level, cameras).float())
+                velocities.append(ask(videos, level, cameras, answer).float())
             clean = x / (now**2 + 1) - torch.cat(velocities) * now / math.sqrt(now**2 + 1)  # [V, T, 4, h, w]
             return clean[0] + scale * (clean[1] - clean[0]) if guided else clean[0]
 

@@ -29,7 +29,8 @@ def test_nothing_set_gives_the_defaults() -> None:
 
 
 def test_methods_to_preload_are_told_apart_by_spaces_or_commas() -> None:
-    assert Settings().preloaded == ()
+    assert Settings().preloaded == Settings().compiled == ()
+    assert read_settings({"TURNAROUND_COMPILE": "sv3d_p, sv3d_u"}).compiled == ("sv3d_p", "sv3d_u")
     for text in ("zero123 shap_e", "zero123,shap_e", " zero123,  shap_e, zero123 "):
         assert read_settings({"TURNAROUND_PRELOAD": text}).preloaded == ("zero123", "shap_e")
     for text in ("zero123;shap_e", ",", "a/b", "--all"):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -262,6 +262,34 @@ def test_what_is_preloaded_is_fetched_first_and_what_finds_no_room_is_told(
         assert "first was preloaded and left again" in caplog.text and "second was" not in caplog.text
     finally:
         forget_idle()
+
+
+def test_what_is_to_be_compiled_is_so_before_the_page_opens_and_what_cannot_be_keeps_none_from_opening(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    class Compiles(Flat):
+        card = a_card("compiles", weights=(some_weights(),))
+        done: ClassVar[list[str]] = []
+
+        def fetch(self, request: Request, report: Report) -> None:
+            self.done.append("fetched")
+
+        def compile_ahead(self, report: Report) -> tuple[str, ...]:
+            self.done.append("compiled")
+            return ("Twice as fast.",)
+
+    class Refuses(Compiles):
+        card = a_card("refuses", weights=(some_weights(),))
+
+        def compile_ahead(self, report: Report) -> tuple[str, ...]:
+            raise TurnaroundError("There is no compiler.")
+
+    with caplog.at_level("INFO"):
+        open_engine(Settings(data=tmp_path, engine="zerogpu", compile="refuses compiles"), (Compiles(), Refuses()))
+    assert Compiles.done == ["fetched", "fetched", "compiled"] and "compiles: Twice as fast." in caplog.text
+    assert "refuses could not be compiled: There is no compiler." in caplog.text
+    with pytest.raises(TurnaroundError, match="TURNAROUND_COMPILE names 'flat'"):
+        open_engine(Settings(data=tmp_path, engine="zerogpu", compile="flat"), (Compiles(), Flat()))
 
 
 def test_an_unknown_method_to_preload_is_refused_with_those_there_are(tmp_path: Path):

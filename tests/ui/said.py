@@ -19,6 +19,7 @@ SILENT = {
     "pipelines/zero123/sources.py": "names of repositories and licences",
     "pipelines/zero123plus/sources.py": "names of repositories and licences",
     "ui/words/": "the page's own texts, in every language already",
+    "pipelines/sv3d/ahead.py": "the command line, and the server's start",
     "pipelines/invs/judging.py": "training",
     "pipelines/invs/keeping.py": "training",
     "pipelines/invs/pairs.py": "training",

@@ -25,7 +25,7 @@ NAMES = {
 NOT_SAID = {
     **{remover.summary: "for programs" for remover in REMOVERS.values()},
     "Its model ({}) is fetched when it is first used.": "for programs",
-    "TURNAROUND_PRELOAD names {}, which is no learned method here. Name some of: {}.": "at the server's start",
+    "TURNAROUND_{} names {}, which is no learned method here. Name some of: {}.": "at the server's start",
     "TURNAROUND_ENGINE=ray needs Ray, which is not installed. "
     "Run `pip install -r requirements-ray.txt`, or set TURNAROUND_ENGINE=here.": "at the server's start",
     "TURNAROUND_ENGINE=zerogpu needs the package spaces, which is not installed. "

@@ -1,0 +1,36 @@
+"""The command line's `compile`: networks made quicker for the machine at hand, once."""
+
+import argparse
+from typing import Any
+
+from pipelines.cli_bar import Bar
+from pipelines.core.cameras import View
+from pipelines.core.subject import ANY_SUBJECT
+from pipelines.registry import METHODS, find_method
+from pipelines.runtime.method import Method, Report, Request
+from pipelines.runtime.settings import Settings
+
+
+def add_compile(commands: Any) -> None:
+    command = commands.add_parser("compile", help="compile the networks of methods for this machine, where that pays")
+    command.set_defaults(run=_compile)
+    able = ", ".join(method.card.key for method in METHODS if _can(method))
+    command.add_argument("methods", nargs="+", metavar="METHOD", help=f"takes minutes each, once; some of: {able}")
+
+
+def _can(method: Method) -> bool:
+    return type(method).compile_ahead is not Method.compile_ahead
+
+
+def _compile(chosen: argparse.Namespace, settings: Settings) -> int:
+    for method in [find_method(key) for key in dict.fromkeys(chosen.methods)]:
+        key, bar = method.card.key, Bar(method.card.key)
+        report = Report(bar.show)
+        try:
+            if _can(method):
+                method.fetch(Request(ANY_SUBJECT, (View(),)), report)
+            told = method.compile_ahead(report) or ("has nothing to compile.",)
+        finally:
+            bar.clear()
+        print("\n".join(f"{key}: {line}" for line in told), flush=True)
+    return 0

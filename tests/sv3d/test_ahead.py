@@ -1,0 +1,187 @@
+"""The network compiled ahead of time: the same answers, of whichever numbers and to whichever questions."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.export.pt2_archive._package import AOTICompiledModel
+
+from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.report import Report
+from pipelines.runtime.telling import audible
+from pipelines.sv3d import SV3DP, ahead
+from pipelines.sv3d.ahead import Asked, compile_where_it_pays, compiled_for, exported, place_of
+from pipelines.sv3d.cameras import sine
+from pipelines.sv3d.keys import UNET
+from pipelines.sv3d.loading import Parts, _builders
+from pipelines.sv3d.network import equip
+from pipelines.sv3d.sampling import Sampling, camera_numbers, draw, see
+from tests.sv3d.conftest import loaded
+
+COMPILER = shutil.which("g++") or shutil.which("clang++") or shutil.which("c++")
+CLOSE = 1e-4  # of the largest number
+
+
+def apart(one: Tensor, other: Tensor) -> float:
+    return float((one - other).abs().max() / other.abs().max())
+
+
+FLAT = {  # two blocks where there are eight: compiling takes a third of the time
+    "down_block_types": ("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
+    "up_block_types": ("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
+    "block_out_channels": (32, 64),
+    "num_attention_heads": (2, 4),
+    "layers_per_block": 1,
+}
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Parts:
+    """Nobody else's, as what is kept beside it is found by runs."""
+    parts = loaded(tmp_path, "p")
+    sizes = replace(parts.sizes, unet=parts.sizes.unet | FLAT)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        unet = audible(equip(_builders(sizes)[UNET]().eval().requires_grad_(False)))
+    return replace(parts, unet=unet, sizes=sizes)
+
+
+def others(unet: nn.Module) -> dict[str, Tensor]:
+    """Other numbers, such as another kind of SV3D or another training has."""
+    return {name: 0.9 * value + 0.01 for name, value in unet.state_dict().items()}
+
+
+def test_what_is_exported_keeps_nothing_of_the_run_that_it_was_made_from(own: Parts):
+    given, plain = ahead._example(own, 1), Asked(own.unet)
+    program = exported(plain, given)
+    assert set(program.constants) == set() and set(program.state_dict) == set(plain.state_dict())
+    asked = (1.3 * given[0], torch.tensor(-0.4), 0.5 * given[2], [answer.flip(-1) for answer in given[3]])
+    for of_this_run in (given, asked):
+        with torch.no_grad():
+            assert apart(program.module()(*of_this_run), plain(*of_this_run)) < CLOSE
+    with torch.no_grad():
+        assert apart(plain(*asked), plain(*given)) > 0.05  # the question matters
+
+
+def drawn_by(parts: Parts, guidance: float = 2.5, at_once: int = 2) -> Tensor:
+    chance, frames = torch.Generator().manual_seed(3), parts.sizes.frames
+    picture = torch.rand(1, 3, parts.sizes.side_px, parts.sizes.side_px, generator=chance) * 2 - 1
+    seen = see(parts, picture, torch.randn(picture.shape, generator=chance))
+    noise = torch.randn(frames, 4, parts.sizes.latent_px, parts.sizes.latent_px, generator=chance)
+    return draw(parts, seen, camera_numbers(sine(10, frames), frames), noise, Sampling(3, guidance), at_once)
+
+
+@pytest.mark.skipif(not COMPILER, reason="needs a C++ compiler, such as g++")
+def test_compiled_it_draws_the_same_wherever_its_numbers_lie_and_whatever_they_are(
+    own: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    expected = drawn_by(own, at_once=1)
+    assert compiled_for(own, 1) is None and place_of(own) == own.place
+    monkeypatch.setattr(ahead, "PAYS", 0.0)  # whether it does is not for a test
+    told = compile_where_it_pays(own, 1, Report())
+    assert "times as fast here: it is used" in told and [file.suffix for file in own.kept.glob("unet-1-*")] == [".pt2"]
+    assert place_of(own).name == "CPU (compiled), float32"
+
+    called = watched(monkeypatch)
+    assert apart(drawn_by(own, at_once=1), expected) < CLOSE and len(called) == 2 * 3
+    drawn_by(own, at_once=2)  # of two videos at once nothing was compiled
+    assert len(called) == 2 * 3
+
+    # Other numbers, elsewhere in memory: as of the other kind, or of a network that stepped aside meanwhile
+    own.unet.load_state_dict(others(own.unet), assign=True)
+    by_compiled = drawn_by(own, guidance=1.0)
+    file = next(own.kept.glob("unet-1-*"))
+    aside = file.rename(file.with_suffix(".aside"))
+    by_itself = drawn_by(own, guidance=1.0)
+    assert apart(by_compiled, by_itself) < CLOSE and apart(by_itself, expected) > 0.01
+
+    # Of another machine or another network it is not used, and what is damaged neither
+    aside.rename(file)
+    assert compiled_for(replace(own, sizes=replace(own.sizes, frames=9)), 1) is None
+    file.write_bytes(b"PK no package")
+    assert apart(drawn_by(own, guidance=1.0), by_itself) == 0 and "could not be loaded" in caplog.text
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The questions that what is compiled was asked."""
+    called, ask = list[Any](), AOTICompiledModel.__call__
+
+    def watching(compiled: Any, *asked: Any) -> Any:
+        called.append(asked)
+        return ask(compiled, *asked)
+
+    monkeypatch.setattr(AOTICompiledModel, "__call__", watching)
+    return called
+
+
+@pytest.fixture
+def as_if_compiled(own: Parts, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """In place of torch's compiler, which takes long: what it would have made is the network, its answers changed."""
+    made: dict[str, Any] = {"answer": lambda exact: exact}
+
+    class Compiled:
+        def get_constant_fqns(self) -> list[str]:
+            return [*Asked(own.unet).state_dict()]
+
+        def load_constants(self, tensors: dict[str, Tensor], **_: Any) -> None:
+            assert set(tensors) == set(self.get_constant_fqns())
+
+        def __call__(self, *given: Any) -> Tensor:
+            return made["answer"](Asked(own.unet)(*given))
+
+    def compile(program: Any, package_path: str, **_: Any) -> None:
+        Path(package_path).write_bytes(b"compiled")
+
+    monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", compile)
+    monkeypatch.setattr(torch._inductor, "aoti_load_package", lambda *_, **__: Compiled())
+    yield made
+
+
+def test_what_does_not_pay_or_answers_otherwise_is_not_kept(
+    own: Parts, as_if_compiled: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ahead, "PAYS", 100.0)
+    assert "times as fast here: it is not kept" in compile_where_it_pays(own, 2, Report())
+    for wrong in (lambda exact: 1.2 * exact, lambda exact: exact * float("nan")):
+        as_if_compiled["answer"] = wrong
+        assert "come out otherwise" in compile_where_it_pays(own, 1, Report())
+    assert not list(own.kept.glob("*.pt2"))
+
+
+def test_what_fails_in_the_middle_of_a_run_is_left_alone(
+    own: Parts, as_if_compiled: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    expected = drawn_by(own)
+    monkeypatch.setattr(ahead, "PAYS", 0.0)
+    compile_where_it_pays(own, 2, Report())
+
+    def fails(exact: Tensor) -> Tensor:
+        raise RuntimeError("run_func_(...) API call failed")
+
+    as_if_compiled["answer"] = fails
+    assert torch.equal(drawn_by(own), expected) and caplog.text.count("is left alone") == 1
+
+
+def test_without_a_compiler_it_says_so(own: Parts, monkeypatch: pytest.MonkeyPatch):
+    def none(*_: Any, **__: Any) -> None:
+        raise RuntimeError("No working C++ compiler found\nand more")
+
+    monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", none)
+    with pytest.raises(TurnaroundError, match=r"here: No working C\+\+ compiler found\. It works without"):
+        compile_where_it_pays(own, 1, Report())
+    assert not list(own.kept.glob("*.p*"))
+
+
+def test_a_processor_compiles_nothing(own: Parts, monkeypatch: pytest.MonkeyPatch):
+    from contextlib import nullcontext
+
+    monkeypatch.setattr(SV3DP, "_model", lambda self, check, report: nullcontext(own))
+    with pytest.raises(TurnaroundError, match="for GPUs"):
+        SV3DP().compile_ahead(Report())
+    assert np.isfinite(drawn_by(own).numpy()).all()

@@ -129,7 +129,8 @@ def draw_camera_panel(photo_elevation: float = 0.0, picture: str | None = None) 
     elevation = _slider(-90, 90, "elevation")
     distance = _slider(*DISTANCE_RANGE, "distance", step=0.05)
     count = _slider(FEWEST, MOST, "count")
-    start_over = gr.Button(T("camera.start_over"), size="sm", visible=False)
+    with gr.Row():
+        start_over = _chip("start_over", visible=False)
     controls = [kind, azimuth, elevation, distance, count, pad]
 
     # Only what a visitor does is heard ("input", not "change"), so nothing echoes.
@@ -146,8 +147,8 @@ def draw_camera_panel(photo_elevation: float = 0.0, picture: str | None = None) 
     return CameraPanel(pad, kind, azimuth, elevation, distance, count, presets, match, chosen)
 
 
-def _chip(name: str) -> gr.Button:
-    return gr.Button(T(f"camera.{name}"), size="sm", min_width=0, elem_classes="camera-preset")
+def _chip(name: str, visible: bool = True) -> gr.Button:
+    return gr.Button(T(f"camera.{name}"), size="sm", min_width=0, visible=visible, elem_classes="camera-preset")
 
 
 def _slider(low: float, high: float, name: str, step: float = 1, visible: bool = True) -> Slider:

@@ -1,10 +1,13 @@
 """Ways through the page that visitors take without thinking: Back, several tabs, typing, the keyboard, in Chromium."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import FLAT_FLAGS, Visitors
 from tests.browser.page_parts import choose_only, cutout_shown, generate, one_view, result_shown, tiles, unfold
+from tests.ui.hostile.server import Running
 
 pytestmark = pytest.mark.browser
 FLAGS = FLAT_FLAGS
@@ -44,6 +47,47 @@ def test_back_leads_to_what_hung_there_before_and_forward_again(visitor: Visitor
     page.go_back()
     page.wait_for_timeout(500)
     assert first not in page.url and second not in page.url
+
+
+def rendered(house: Running, id: str) -> list[list[float]]:
+    """Azimuth, elevation and distance of what Inflate made."""
+    frames = house.client.get(f"/r/{id}/inflate/cameras.json").json()["frames"]
+    return [[frame[name] for name in ("azimuth_deg", "elevation_deg", "distance")] for frame in frames]
+
+
+def test_a_path_is_drawn_rendered_and_given_back(visitor: Visitors, house: Running):
+    page = visitor()
+    cutout_shown(page)
+    page.get_by_role("radio", name="Draw").check()
+    generate(page)
+    expect(page.locator("#status")).to_contain_text("No path is drawn yet. Drag the camera")
+    page.get_by_label("number input for Views").fill("6")
+    page.get_by_label("number input for Views").press("Tab")
+    pad = page.locator(".camera-pad-stage")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 30, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 120, box["y"] + 20, steps=8)
+    page.mouse.up()
+    generate(page)  # at once
+    id = result_shown(page)
+
+    drawn = page.evaluate("document.querySelector('.camera-pad').cameraPad.value")
+    views = rendered(house, id)
+    ends = [views[0], views[-1]]
+    assert len(views) == 6 and ends == [drawn["way"][0], drawn["way"][-1]] and drawn["azimuth"] > 20
+
+    other = visitor(f"?r={id}")
+    result_shown(other)
+    other.locator("#wall .tile").get_by_role("button", name="More").click()
+    other.get_by_role("button", name="Change one thing").click()
+    expect(other.get_by_role("radio", name="Draw")).to_be_checked()
+    expect(other.locator(".camera-pad-readout")).to_contain_text("6 views along your path")
+    generate(other)
+    expect(other).not_to_have_url(re.compile(id))
+    assert rendered(house, result_shown(other)) == views
 
 
 def test_a_cancel_goes_through_with_as_many_tabs_at_work_as_a_visitor_may_have(visitor: Visitors):

@@ -177,7 +177,7 @@ def _views(chosen: argparse.Namespace) -> tuple[View, ...]:
         if any(other is not None for other in others):
             raise TurnaroundError("--through says all of a camera: with it goes --views alone.")
         way = read_way([_numbers(camera) for camera in chosen.through.split()])
-        return along(way, chosen.views if chosen.views is not None else len(way))
+        return way if chosen.views is None else along(way, chosen.views)
     one = chosen.azimuth is not None and chosen.path is None
     if chosen.orbit is not None and (chosen.path is not None or chosen.views is not None):
         raise TurnaroundError("--orbit N is short for --path orbit --views N. Give one of the two, not both.")

@@ -191,7 +191,7 @@ def test_paths_and_distance_are_those_of_the_page():
 def test_what_has_nothing_to_compile_says_so(capsys: pytest.CaptureFixture[str]):
     from pipelines.cli import main
 
-    assert main(["compile", "inflate"]) == 0 and capsys.readouterr().out == "inflate: has nothing to compile.\n"
+    assert main(["compile", "inflate"]) == 0 and capsys.readouterr().out == "inflate: It has nothing to compile.\n"
     assert main(["compile", "sv9d"]) == 2 and "no method 'sv9d'" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["compile", "--help"])
@@ -200,6 +200,7 @@ def test_what_has_nothing_to_compile_says_so(capsys: pytest.CaptureFixture[str])
 
 def test_cameras_of_ones_own_are_those_or_a_way_through_them():
     assert views_of("--through=-30,10 0,20,1.5") == [(-30, 10, 1), (0, 20, 1.5)]
+    assert views_of("--through=10,0 20,0 10,0") == [(10, 0, 1), (20, 0, 1), (10, 0, 1)]
     assert np.allclose(views_of("--through", "0,10 60,10", "--views", "4"), [(20 * i, 10, 1) for i in range(4)])
 
 

@@ -29,14 +29,16 @@ _FROM_PAD = "(pad) => [pad.azimuth, pad.elevation, pad.distance]"
 # What is typed may lie beyond the ends, until the field corrects it
 _TO_PAD = f"""{_ALL} => {{
     const within = (low, value, high) => Math.min(high, Math.max(low, Number(value) || 0));
-    if (kind === "{DRAWN}" && pad.kind !== kind) return {{...(pad.way.length ? pad : ({_START_OVER})(pad)), kind}};
+    count = within({FEWEST}, Math.round(count), {MOST});
+    // The other controls are not to be seen then, and stand where they stood
+    if (kind === "{DRAWN}") return {{...(pad.way.length ? pad : ({_START_OVER})(pad)), kind, count}};
     return {{
         ...pad,
         kind,
         azimuth: within(-180, azimuth, 180),
         elevation: within(-90, elevation, 90),
         distance: within({DISTANCE_RANGE[0]}, distance, {DISTANCE_RANGE[1]}),
-        count: within({FEWEST}, Math.round(count), {MOST}),
+        count,
     }};
 }}"""
 _SHOWN = f"""(kind) => [
@@ -46,7 +48,10 @@ _SHOWN = f"""(kind) => [
     kind !== "{ONE_VIEW}", // count
     kind === "{DRAWN}", // starting over
 ].map((visible) => ({{__type__: "update", visible}}))"""
-_PHOTO_ELEVATION = "(pad, photo_elevation) => ({...pad, photo_elevation})"
+_PHOTO_ELEVATION = f"""(pad, photo_elevation) => {{
+    const value = {{...pad, photo_elevation}};
+    return pad.kind === "{DRAWN}" && !pad.way.length ? ({_START_OVER})(value) : value;
+}}"""
 _PICTURE = "(pad, picture) => ({...pad, picture})"
 # The first wall on the page says on its element where its shared camera stands.
 _WALLS_VIEW = f"""{_ALL} => {{

@@ -362,7 +362,7 @@ class _Camera:
             if (self.azimuth_deg, self.elevation_deg, self.distance, self.path) != (None, None, 1, None):
                 raise TurnaroundError('"cameras" say all: give no azimuth_deg, elevation_deg, distance or path.')
             way = read_way(self.cameras)
-            return along(way, len(way) if self.count is None else self.count)
+            return way if self.count is None else along(way, self.count)
         elevation = photo_elevation_deg if self.elevation_deg is None else self.elevation_deg
         kind = self.path if self.path is not None else "orbit" if self.azimuth_deg is None else "one view"
         if kind == "one view" and self.count not in (None, 1):

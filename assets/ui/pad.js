@@ -98,12 +98,17 @@ class Pad {
     const wanted = { azimuth, elevation, distance };
     if (Object.keys(wanted).some((name) => wanted[name] !== this.value[name])) {
       const way = this.value.kind === DRAWN ? wayTo(this.value, wanted) : this.value.way;
-      this.value = { ...this.value, ...wanted, way };
-      this.untold = true;
-      this.hint.remove(); // it has been understood
-      this.changed();
+      this.take({ ...wanted, way });
     }
     if (released) this.tell("release");
+  }
+
+  /** What the visitor has made of the value. */
+  take(changes) {
+    this.value = checkedValue({ ...this.value, ...changes });
+    this.untold = true;
+    this.hint.remove(); // it has been understood
+    this.changed();
   }
 
   tell(also) {
@@ -294,9 +299,12 @@ class Pad {
     if (!this.pointers.delete(event.pointerId)) return;
     if (this.pointers.size) this.startDrag(); // one of two fingers stays
     else {
+      const { azimuth, elevation } = this.drag.value;
+      const moved = azimuth !== this.value.azimuth || elevation !== this.value.elevation;
       this.drag = null;
       this.stage.classList.remove("dragging");
-      this.move(closing(this.value), true);
+      if (moved && comesNear(this.value)) this.take({ way: [...this.value.way, this.value.way[0]] });
+      this.tell("release");
     }
   }
 
@@ -310,7 +318,7 @@ class Pad {
     clearTimeout(this.resting);
     this.resting = setTimeout(() => {
       this.rolled = undefined;
-      this.move({}, true);
+      this.tell("release");
     }, 250);
   }
 
@@ -318,6 +326,14 @@ class Pad {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const step = event.shiftKey ? KEY_FINE_DEG : KEY_DEG;
     const { azimuth, elevation, distance, photo_elevation } = this.value;
+    const { kind, way } = this.value;
+    if (event.key === "Backspace" && kind === DRAWN && way.length) {
+      event.preventDefault();
+      const [left, end] = [way.slice(0, -1), way[Math.max(0, way.length - 2)]];
+      this.take({ way: left.length > 1 ? left : [], azimuth: end[0], elevation: end[1], distance: end[2] });
+      this.tell("release");
+      return;
+    }
     const changes = {
       ArrowLeft: { azimuth: azimuth - step },
       ArrowRight: { azimuth: azimuth + step },
@@ -343,12 +359,11 @@ function wayTo({ way, azimuth, elevation, distance }, to) {
   return (kept.length < MOST_STOPS ? kept : kept.filter((_, i) => i % 2 === 0)).concat([stop]);
 }
 
-/** Back to the beginning of a way that has come near it. */
-function closing({ kind, way }) {
+/** Whether a way that is drawn has come back near its beginning, where it ends then. */
+function comesNear({ kind, way }) {
   const [first, last] = [way[0], way[way.length - 1]];
-  const comesBack = kind === DRAWN && way.some((stop) => apart(stop, first) > 5 * CLOSES_DEG);
-  if (!comesBack || apart(first, last) > CLOSES_DEG) return {};
-  return { azimuth: first[0], elevation: first[1], distance: first[2] };
+  const wentAway = kind === DRAWN && way.some((stop) => apart(stop, first) > 5 * CLOSES_DEG);
+  return wentAway && apart(first, last) < CLOSES_DEG;
 }
 
 function apart(some, others) {

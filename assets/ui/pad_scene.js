@@ -65,13 +65,16 @@ export function checkedValue(given) {
     const value = given?.[name];
     return typeof value === "number" && Number.isFinite(value) ? clamp(value, low, high) : otherwise;
   };
+  const kind = [...KINDS, DRAWN].includes(given?.kind) ? given.kind : "one view";
+  const way = Array.isArray(given?.way) && given.way.every(isStop) ? given.way : [];
+  const end = kind === DRAWN && way[way.length - 1]; // where the camera stands, whatever else is said
   return {
-    azimuth: wrapAzimuth(number("azimuth", 0, -360, 360)),
-    elevation: number("elevation", 0, -90, 90),
-    distance: number("distance", 1, ...DISTANCE_RANGE),
-    kind: [...KINDS, DRAWN].includes(given?.kind) ? given.kind : "one view",
+    azimuth: wrapAzimuth(end ? end[0] : number("azimuth", 0, -360, 360)),
+    elevation: end ? end[1] : number("elevation", 0, -90, 90),
+    distance: end ? end[2] : number("distance", 1, ...DISTANCE_RANGE),
+    kind,
     count: Math.round(number("count", 21, 1, 360)),
-    way: Array.isArray(given?.way) && given.way.every(isStop) ? given.way : [],
+    way,
     photo_elevation: number("photo_elevation", 0, -90, 90),
     picture: typeof given?.picture === "string" ? given.picture : null,
   };

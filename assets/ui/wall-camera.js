@@ -8,7 +8,8 @@ const SECONDS_A_VIEW = 0.3;
 const TURN_S = [5, 12]; // shortest and longest time once round
 const LONGEST_STEP_S = 0.1; // after a pause of the browser's own, go on where it was
 const CIRCLE = 24;
-const LEAP = 3; // times its longest step: from its end to its beginning a way that is open would leap
+const LEAP = 1.5; // times its longest step: from its end to its beginning a way that is open would leap
+const NEARER_DEG = 60; // as long as coming e times nearer, as in `along`
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
@@ -30,6 +31,7 @@ export class SharedCamera {
     /** @type {View[]} */
     this._route = [];
     this._nears = false; // or farther
+    this._own = 1;
     this._at = 0;
   }
 
@@ -82,7 +84,10 @@ export class SharedCamera {
 
   /** The way has changed: go on from the nearest point of the new one. */
   reroute() {
-    if (this.playing) this._join();
+    if (!this.playing) return;
+    const [before, at] = [JSON.stringify(this._route), this._at];
+    this._join();
+    if (JSON.stringify(this._route) === before) this._at = at; // also there and back, where two points are the nearest
   }
 
   /** Nobody sees it: no frame is drawn and no time passes until somebody does. @param {boolean} asleep */
@@ -103,7 +108,10 @@ export class SharedCamera {
           elevation_deg,
           distance,
         }));
-    this._nears = this._route.some((view) => view.distance !== this._route[0].distance);
+    const nears = this._route.some((view) => view.distance !== this._route[0].distance);
+    if (nears && !this._nears) this._own = distance; // the visitor's, to come back to
+    if (!nears && this._nears) this.view = { ...this.view, distance: this._own };
+    this._nears = nears;
     this._at = Math.max(0, nearest(this._route, this.view));
     this._before = 0;
   }
@@ -141,8 +149,9 @@ export class SharedCamera {
 
 /** A way that does not end where it began is gone back, too. @param {View[]} way @returns {View[]} */
 function thereAndBack(way) {
-  const steps = way.slice(1).map((view, i) => turnBetween(view, way[i]));
-  const leaps = turnBetween(way[way.length - 1], way[0]) > LEAP * Math.max(0, ...steps);
+  const apart = (one, other) => turnBetween(one, other) + NEARER_DEG * Math.abs(Math.log(one.distance / other.distance));
+  const steps = way.slice(1).map((view, i) => apart(view, way[i]));
+  const leaps = apart(way[way.length - 1], way[0]) > LEAP * Math.max(0, ...steps);
   return leaps ? [...way, ...way.slice(1, -1).reverse()] : way;
 }
 

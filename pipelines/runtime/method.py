@@ -269,10 +269,12 @@ class Method(ABC):
         """
 
     def compile_ahead(self, report: Report) -> tuple[str, ...]:
-        """Its networks compiled for this machine, where that pays, with its weights here: what came of it, in words.
-        Most methods have nothing to compile.
-        """
-        return ()
+        """Its networks compiled for this machine, where that pays: what came of it, in words."""
+        return ("It has nothing to compile.",)
+
+    @property
+    def compiles(self) -> bool:
+        return type(self).compile_ahead is not Method.compile_ahead
 
     @abstractmethod
     def _run(self, request: Request, report: Report) -> Turnaround:

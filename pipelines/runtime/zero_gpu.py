@@ -42,9 +42,10 @@ log = logging.getLogger(__name__)
 MARGIN = 1.1
 START_S = 5.0  # a new worker's start
 LEAST_S, MOST_S = 10, 3600
-COMPILE_S = 1500  # before a page is launched; Hugging Face's own advice for compiling ahead of time
+COMPILE_S = 1500  # as huggingface.co/blog/zerogpu-aoti has it for a Space's start
 PATIENCE_STEP, MOST_PATIENCE = 1.5, 4.0  # a method that ran out of time asks for this much more the next time
 
+ANYTHING = Request(ANY_SUBJECT, (View(180),))  # but the photo's own view, for which some methods need nothing
 Stream = Generator[Piece, None, None]
 
 
@@ -139,7 +140,7 @@ def preload(methods: Sequence[Method], keys: Sequence[str]) -> tuple[str, ...]:
     for method in chosen:
         key, before = method.card.key, REGISTER.models()
         try:
-            method.fetch(Request(ANY_SUBJECT, (View(),)), Report())
+            method.fetch(ANYTHING, Report())
             method.warm(Report())
         except Exception as problem:  # its runs say so; the page opens all the same
             is_bug = not isinstance(problem, TurnaroundError)
@@ -161,8 +162,11 @@ def preload(methods: Sequence[Method], keys: Sequence[str]) -> tuple[str, ...]:
 
 def compile_on(borrowed: Callable[[Callable[[], tuple[str, ...]]], Any], method: Method) -> None:
     """The networks of this method, compiled on a GPU that is borrowed for it; what is kept, later workers find."""
+    if not method.compiles:
+        log.warning("TURNAROUND_COMPILE names %s, which has nothing to compile", method.card.key)
+        return
     try:
-        method.fetch(Request(ANY_SUBJECT, (View(),)), Report())
+        method.fetch(ANYTHING, Report())  # while nobody pays for a GPU
         for told in borrowed(lambda: method.compile_ahead(Report()))():
             log.info("%s: %s", method.card.key, told)
     except Exception as problem:  # runs go without

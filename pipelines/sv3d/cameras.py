@@ -8,6 +8,7 @@ counter-clockwise seen from above in the authors' plots, as ours do. No weights 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -89,28 +90,37 @@ def through(asked: Sequence[View], elevation_deg: float, clockwise: bool = False
     """As near to the cameras asked for as it can come, beginning and ending with the photo.
 
     A single one is met exactly, and so is a flight once round that begins or ends with the photo and has just so many.
-    Of others, the elevation is met where the way there and back is not too steep.
+    Of others, the elevation is met where the way there, on and back is not too steep.
     """
     sense = -1 if clockwise else 1
     goals = sorted((sense * view.azimuth_deg % 360, view.elevation_deg) for view in asked)
     if len(set(goals)) == 1:
         return _over(*goals[0], elevation_deg, count)
-    if len(goals) == count and goals[0] == (0, elevation_deg) and _is_smooth(goals):
+    if len(goals) == count and goals[0] == (0, elevation_deg) and _goes_once_round(asked) and _is_smooth(goals):
         return Path(*zip(*goals[1:], goals[0], strict=True))
     azimuths = np.array([azimuth for azimuth, _ in goals])
     wanted = np.interp(evenly(count), azimuths, np.array([height for _, height in goals]), period=360)
-    elevations = []
+    elevations, here = [], elevation_deg
     for i, height in enumerate(wanted.tolist()):
-        reach = STEEPEST_DEG * min(i + 1, count - 1 - i)
-        elevations.append(min(max(height, elevation_deg - reach), elevation_deg + reach))
+        back = STEEPEST_DEG * (count - 1 - i)  # as far as it can come back from in time
+        low, high = max(here - STEEPEST_DEG, elevation_deg - back), min(here + STEEPEST_DEG, elevation_deg + back)
+        here = min(max(height, low), high)
+        elevations.append(here)
     return Path(evenly(count), tuple(elevations))
+
+
+def _goes_once_round(asked: Sequence[View]) -> bool:
+    """In the order that it is asked for, to one side all the time, and not beyond a whole turn."""
+    turns = [wrap_azimuth(there.azimuth_deg - here.azimuth_deg) for here, there in pairwise(asked)]
+    return (min(turns) >= 0 or max(turns) <= 0) and abs(sum(turns)) < 360
 
 
 def _is_smooth(goals: Sequence[tuple[float, float]]) -> bool:
     """Once round in steps no larger than those that it was trained on."""
     around = np.array([*goals, (360, goals[0][1])])  # [cameras + 1, 2]
     turns, climbs = np.abs(np.diff(around, axis=0)).T
-    return bool(turns.max() <= WIDEST_TIMES * 360 / len(goals) and climbs.max() <= STEEPEST_DEG)
+    is_steady = turns.max() <= WIDEST_TIMES * 360 / len(goals) and climbs.max() <= STEEPEST_DEG
+    return bool(is_steady and np.abs(around[:, 1]).max() <= HIGHEST_DEG)
 
 
 def nearest(view: View, asked: Sequence[View]) -> View:

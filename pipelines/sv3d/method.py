@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.core.cameras import FOV_DEG, View, turn_between
 from pipelines.core.errors import TurnaroundError
+from pipelines.core.subject import ANY_SUBJECT
 from pipelines.runtime import weights
 from pipelines.runtime.devices import on_zero_gpu
 from pipelines.runtime.method import (
@@ -153,11 +154,13 @@ class Family(Method):
             pass
 
     def compile_ahead(self, report: Report) -> tuple[str, ...]:
+        from pipelines.runtime.residency import chosen_place
         from pipelines.sv3d import ahead
 
+        if chosen_place().device.type == "cpu":  # before gigabytes are fetched
+            raise TurnaroundError(ahead.NOT_ON_A_CPU)
+        self.fetch(Request(ANY_SUBJECT, (View(180),)), report)
         with self._model(report.check, report) as parts:
-            if parts.place.device.type == "cpu":
-                raise TurnaroundError(ahead.NOT_ON_A_CPU)
             if ahead.takes_turns(parts):
                 raise TurnaroundError(ahead.NO_ROOM)
             return tuple(ahead.compile_where_it_pays(parts, videos, report) for videos in (GUIDED, UNGUIDED))
@@ -178,12 +181,10 @@ class Family(Method):
             own = tuple(Frame(_photos_view(request), request.subject.rgba, view) for view in request.views)
             return Turnaround(own, notes=("This is the photo itself: nothing had to be drawn.",))
 
-        from pipelines.sv3d.ahead import place_of
-
         tell = Telling(report, "Loading the model")
         tell(0.0, "Loading the model; the first time, it is kept in half precision for later")
         with listening(tell.still), self._model(tell.still, report) as parts:
-            report.place = place_of(parts)
+            report.place = parts.place
             path = self.path(request, parts.sizes.frames)
             views = path.views(read_settings().sv3d_clockwise)
             pictures, thrifty = self._pictures(parts, request, path, tell, report)
@@ -226,6 +227,7 @@ class Family(Method):
 
         from pipelines.core.backdrop import on_backdrop, opaque
         from pipelines.core.latent_preview import fitted
+        from pipelines.sv3d.ahead import Quick
         from pipelines.sv3d.sampling import as_input, camera_numbers, decoded, draw, see
 
         options, sizes, device = request.options, parts.sizes, parts.place.device
@@ -256,7 +258,10 @@ class Family(Method):
 
             tell(SEEN, "Drawing the orbit")
             with report.stage("denoise"):
-                return draw(parts, seen, numbers, noise, chosen, thrift.at_once, each_step), thrift
+                quick = Quick(parts)
+                latents = draw(parts, seen, numbers, noise, chosen, thrift.at_once, each_step, quick)
+                report.place = quick.place()
+                return latents, thrift
 
         (latents, drawing), offloaded = thriftily(drawn_with, videos, report, tiling=False)
         if not torch.isfinite(latents).all():

@@ -3,7 +3,6 @@
 Shapes: T frames (21), h x w of a latent (72 x 72), S of a picture (576).
 """
 
-import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from pipelines.sv3d.loading import Parts
 
-log = logging.getLogger(__name__)
 SIGMA_MIN, SIGMA_MAX, RHO = 0.002, 700.0, 7.0  # SV3D, configs
 LEAST_GUIDANCE = 1.0  # SV3D, configs: of the frames beside the photo
 LATENT_SCALE = 0.18215  # Stable Diffusion's autoencoder
@@ -139,15 +137,15 @@ def draw(
     chosen: Sampling,
     at_once: int,
     each_step: Callable[[int, "Tensor"], None] = lambda step, clean: None,
+    quick: "Callable[[Tensor, Tensor, Tensor, list[Tensor]], Tensor | None]" = lambda *_: None,
 ) -> "Tensor":
     """[T, 4, h, w] from noise of that shape. `at_once` is 2 where both videos, guided and not, fit the memory.
+    `quick` is asked first, and the network itself where it has no answer: `ahead.Quick`.
 
     `each_step(steps done, what the picture is taken for)` is called after every one. Frames whose scale is 1 are
     part of the unguided video all the same: its other frames attend to them, and would come out otherwise.
     """
     import torch
-
-    from pipelines.sv3d.ahead import compiled_for
 
     device, dtype = parts.place.device, parts.place.dtype
     frames = len(noise)
@@ -163,18 +161,6 @@ def draw(
         chunks = [slice(i, i + at_once) for i in range(0, len(photos), at_once)]
         answers = [answers_to(parts.unet, contexts[chunk]) for chunk in chunks]
 
-        compiled = {len(photos[chunk]): compiled_for(parts, len(photos[chunk])) for chunk in chunks}
-
-        def ask(videos: "Tensor", level: "Tensor", cameras: "Tensor", answer: "list[Tensor]") -> "Tensor":
-            if quick := compiled[len(videos)]:
-                try:
-                    return quick(videos, level, cameras, answer)
-                except RuntimeError:  # it does not tell what is amiss; the network itself does
-                    log.warning("What was compiled ahead of time failed, and is left alone", exc_info=True)
-                    compiled[len(videos)] = None
-            with attending(parts.unet, answer):
-                return predicted(parts.unet, videos, level, cameras)
-
         def taken_for(x: "Tensor", now: float) -> "Tensor":
             level = torch.tensor(math.log(now) / 4, device=device)
             shrunk = x / math.sqrt(now**2 + 1)
@@ -182,7 +168,11 @@ def draw(
             for chunk, answer in zip(chunks, answers, strict=True):
                 these = photos[chunk]
                 videos = torch.cat([shrunk.expand(len(these), -1, -1, -1, -1), these], dim=2).to(dtype)
-                velocities.append(ask(videos, level, cameras, answer).float())
+                velocity = quick(videos, level, cameras, answer)
+                if velocity is None:
+                    with attending(parts.unet, answer):
+                        velocity = predicted(parts.unet, videos, level, cameras)
+                velocities.append(velocity.float())
             clean = x / (now**2 + 1) - torch.cat(velocities) * now / math.sqrt(now**2 + 1)  # [V, T, 4, h, w]
             return clean[0] + scale * (clean[1] - clean[0]) if guided else clean[0]
 

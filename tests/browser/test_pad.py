@@ -1,5 +1,6 @@
 """The draggable camera in a real Chromium: what it shows, what it tells the sliders, and what the sliders tell it."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +39,7 @@ from ui.assets import asset, asset_routes
 from ui.look import page_look
 
 pytestmark = pytest.mark.browser
+TO_DRAW = re.compile("^Drag the camera, or use the arrow keys: the way it goes is the path.")
 
 
 @pytest.fixture(scope="module")
@@ -187,8 +189,13 @@ def test_each_kind_shows_its_sliders_and_its_path(page: Page):
 def test_where_the_camera_is_moved_the_path_is_drawn_and_near_its_beginning_it_closes(page: Page):
     page.get_by_label("Draw").first.check()
     readout = page.locator(".camera-pad-readout").first
-    expect(readout).to_have_text("Drag the camera: the way it goes is the path")
-    assert value(page)["way"] == []
+    expect(readout).to_have_text(TO_DRAW)
+    enter(page, "Views", 20)
+    enter(page, "Photo's elevation", 25)
+    assert [value(page)[name] for name in ("way", "azimuth", "elevation", "count")] == [[], 0, 25, 20]
+    enter(page, "Photo's elevation", 10)
+    enter(page, "Views", 21)
+    assert [value(page)[name] for name in ("azimuth", "elevation", "count")] == [0, 10, 21]
     before = on_path(drawn(page)).sum()
     expect(page.get_by_label("number input for Elevation")).to_have_count(1)  # the other panel's
 
@@ -210,13 +217,20 @@ def test_where_the_camera_is_moved_the_path_is_drawn_and_near_its_beginning_it_c
     assert value(page)["way"][-1] == value(page)["way"][0] == [0, 10, 1]
 
     stage(page).focus()
+    whole = value(page)["way"]
     page.keyboard.press("ArrowRight")
-    assert value(page)["way"][-1] == [5, 10, 1]  # the keyboard draws, too
-    page.get_by_label("Spiral").first.check()
+    assert value(page)["way"] == [*whole, [5, 10, 1]]  # the keyboard draws, too
+    page.keyboard.press("Backspace")
+    assert value(page)["way"] == whole and value(page)["azimuth"] == 0
+    choose(page, "Left")
     page.get_by_label("Draw").first.check()
-    assert len(value(page)["way"]) > 40  # it was kept meanwhile
+    assert [value(page)[name] for name in ("way", "azimuth", "elevation")] == [
+        whole,
+        0,
+        10,
+    ]
     page.get_by_role("button", name="Draw anew").first.click()
-    expect(readout).to_have_text("Drag the camera: the way it goes is the path")
+    expect(readout).to_have_text(TO_DRAW)
 
 
 # --- Keyboard, wheel, fingers -----------------------------------------------------------------------------------------

@@ -236,6 +236,22 @@ def test_what_cannot_be_preloaded_keeps_no_page_from_opening(tmp_path: Path, cap
     assert "absent could not be preloaded: The Hub does not answer." in caplog.text and "a bug" in caplog.text
 
 
+def test_every_learned_method_is_fetched_to_be_preloaded_or_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Also SV3D, which for the photo's own view needs nothing."""
+    monkeypatch.setenv("TURNAROUND_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("TURNAROUND_DATA", str(tmp_path))
+    monkeypatch.setattr("pipelines.runtime.weights.fetch", lambda needed, report: asked.append(needed.name))
+    asked, keys = list[str](), [method.card.key for method in METHODS if method.card.weights]
+    for setting in ("preload", "compile"):
+        asked.clear()
+        open_engine(Settings(data=tmp_path, engine="zerogpu", **{setting: " ".join(keys)}), METHODS)
+        compiled = [key for key in keys if setting == "preload" or find_method(key).compiles]
+        needed = {each.name for key in compiled for each in find_method(key).weights_for(find_method(key).Options())}
+        assert needed and needed <= {*asked}
+
+
 def test_what_is_preloaded_is_fetched_first_and_what_finds_no_room_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):

@@ -187,8 +187,8 @@ def test_cameras_of_ones_own_are_rendered_as_they_are_or_evenly_along_them(clien
         made = client.predict(subject=prepared["subject"], size_px=64, api_name="/render", **camera)
         return [tuple(frame["view"].values()) for frame in made["turnarounds"]["inflate"]["frames"]]
 
-    own = [[20, 10], [-40, 5, 1.5]]
-    assert asked(cameras=own) == [(20, 10, 1), (-40, 5, 1.5)]
+    own = [[20, 10], [-40, 5, 1.5], [20, 10]]
+    assert asked(cameras=own) == [(20, 10, 1), (-40, 5, 1.5), (20, 10, 1)]
     assert np.allclose(asked(cameras=[[0, 0], [60, 30]], count=3), [(0, 0, 1), (30, 15, 1), (60, 30, 1)])
     with pytest.raises(AppError, match="say all"):
         asked(cameras=own, path="orbit")

@@ -28,8 +28,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "{count} Ansichten auf deinem Weg · Höhe {low}° bis {high}°",
     ),
     "pad.readout.to_draw": (
-        "Drag the camera: the way it goes is the path",
-        "Zieh die Kamera: Wo sie entlanggeht, ist der Weg",
+        "Drag the camera, or use the arrow keys: the way it goes is the path. Backspace takes a step back",
+        "Zieh die Kamera oder nimm die Pfeiltasten: Wo sie entlanggeht, ist der Weg. Rücktaste: ein Stück zurück",
     ),
     "pad.said": (
         "{side}, {azimuth} degrees; {height}, {elevation} degrees; {distance} times the photo's distance",

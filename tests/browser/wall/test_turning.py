@@ -182,6 +182,7 @@ def test_a_phone_keeps_pictures_small_says_where_they_had_to_shrink_and_shares_t
         }"""
     )
     set_spec(page, id)
+    loaded(page, id, 4)  # and the recorded example, which hung there, has left: with it, others would share the room
     small = "[...held].filter((each) => each.width === 384).length"
     comes_to(page, small, 4)
     note = tile(page, 0).locator(".tile-note")
@@ -235,6 +236,11 @@ def test_a_way_that_does_not_end_where_it_began_is_gone_back_and_comes_nearer_wh
     assert (azimuths.min(), azimuths.max()) == (pytest.approx(0, abs=3), pytest.approx(80, abs=3))
     assert np.abs(np.diff(azimuths)).max() < 5  # no leap back to the beginning
     np.testing.assert_allclose(distances, 1 + azimuths / 100)
+    nearer = np.array(seen([View(20, 5, 1 - 0.1 * i) for i in range(7)]))[:, 1]
+    assert (nearer.min(), nearer.max()) == (pytest.approx(0.4, abs=0.05), pytest.approx(1, abs=0.05))
+    assert np.abs(np.diff(nearer)).max() < 0.1
+    wide = np.array(seen([View(a, 10) for a in (0, 40, 80, 120)]))[:, 0]
+    assert wide.max() > 100 and np.abs(np.diff(wide)).max() < 10
     round_, still = np.array(seen([*orbit(12, 5)])).T
     assert np.all(np.diff(np.unwrap(np.radians(round_))) >= 0) and set(still) == {1}
 

@@ -20,7 +20,7 @@ def _compile(chosen: argparse.Namespace, settings: Settings) -> int:
     for method in [find_method(key) for key in dict.fromkeys(chosen.methods)]:
         key, bar = method.card.key, Bar(method.card.key)
         try:
-            told = method.compile_ahead(Report(bar.show))
+            told = method.compile_ahead(Report(bar.show)) or ("It has nothing to compile.",)
         finally:
             bar.clear()
         print("\n".join(f"{key}: {line}" for line in told), flush=True)

@@ -269,8 +269,8 @@ class Method(ABC):
         """
 
     def compile_ahead(self, report: Report) -> tuple[str, ...]:
-        """Its networks compiled for this machine, where that pays: what came of it, in words."""
-        return ("It has nothing to compile.",)
+        """Its networks compiled for this machine, where that pays: what came of it, in words. Most have nothing to."""
+        return ()
 
     @property
     def compiles(self) -> bool:

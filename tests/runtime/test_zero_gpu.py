@@ -246,7 +246,8 @@ def test_every_learned_method_is_fetched_to_be_preloaded_or_compiled(
     asked, keys = list[str](), [method.card.key for method in METHODS if method.card.weights]
     for setting in ("preload", "compile"):
         asked.clear()
-        open_engine(Settings(data=tmp_path, engine="zerogpu", **{setting: " ".join(keys)}), METHODS)
+        settings = replace(Settings(data=tmp_path, engine="zerogpu"), **{setting: " ".join(keys)})
+        open_engine(settings, METHODS)
         compiled = [key for key in keys if setting == "preload" or find_method(key).compiles]
         needed = {each.name for key in compiled for each in find_method(key).weights_for(find_method(key).Options())}
         assert needed and needed <= {*asked}

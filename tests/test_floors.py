@@ -32,7 +32,7 @@ HEAVY = (
 )
 
 # Floor and room of a module. A module may import from lower floors, and from its own room.
-COMMAND_LINE = {"__main__", "cli", "cli_weights"}
+COMMAND_LINE = {"__main__", "cli", "cli_compile", "cli_weights"}
 
 
 def place(module: str) -> tuple[int, str] | None:

@@ -268,13 +268,11 @@ class Method(ABC):
         whoever prepares a server; nothing happens where a method does not say how.
         """
 
+    compiles: ClassVar[bool] = False
+
     def compile_ahead(self, report: Report) -> tuple[str, ...]:
         """Its networks compiled for this machine, where that pays: what came of it, in words. Most have nothing to."""
         return ()
-
-    @property
-    def compiles(self) -> bool:
-        return type(self).compile_ahead is not Method.compile_ahead
 
     @abstractmethod
     def _run(self, request: Request, report: Report) -> Turnaround:

@@ -153,6 +153,8 @@ class Family(Method):
         with self._model(report.check, report):
             pass
 
+    compiles: ClassVar[bool] = True
+
     def compile_ahead(self, report: Report) -> tuple[str, ...]:
         from pipelines.runtime.residency import chosen_place
         from pipelines.sv3d import ahead

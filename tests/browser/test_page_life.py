@@ -45,7 +45,7 @@ def delete(tile: Locator) -> None:
 def made(house: Running) -> str:
     """A result by program, of one small view."""
     photo = file_object(house.upload(a_photo(), "ball.jpg"))
-    given = [photo, None, ["inflate"], 0, 10, 1, "one view", 1, 0, 96, None, "auto", 0, 0.8, None]
+    given = [photo, None, ["inflate"], 0, 10, 1, "one view", 1, 0, 96, None, "auto", 0, 0.8, None, None]
     answer = house.call("render", *given)
     assert answer.ok, answer.text
     return json.loads(answer.text)[0]["id"]

@@ -286,6 +286,7 @@ def test_what_is_to_be_compiled_is_so_before_the_page_opens_and_what_cannot_be_k
 ):
     class Compiles(Flat):
         card = a_card("compiles", weights=(some_weights(),))
+        compiles: ClassVar[bool] = True
         done: ClassVar[list[str]] = []
 
         def fetch(self, request: Request, report: Report) -> None:

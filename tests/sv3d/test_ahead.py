@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
+from pipelines.core.cameras import orbit
 from pipelines.core.errors import TurnaroundError
+from pipelines.runtime import residency
+from pipelines.runtime.method import Request, options_from
 from pipelines.runtime.report import Report
 from pipelines.runtime.telling import audible
 from pipelines.sv3d import SV3DP, ahead
@@ -21,7 +25,9 @@ from pipelines.sv3d.keys import UNET
 from pipelines.sv3d.loading import Parts, _builders
 from pipelines.sv3d.network import equip
 from pipelines.sv3d.sampling import Sampling, camera_numbers, draw, see
+from tests.sv3d import tiny
 from tests.sv3d.conftest import loaded
+from tests.toy_methods import a_subject
 
 COMPILER = shutil.which("g++") or shutil.which("clang++") or shutil.which("c++")
 CLOSE = 1e-4  # of the largest number
@@ -32,10 +38,10 @@ def apart(one: Tensor, other: Tensor) -> float:
 
 
 FLAT = {  # two blocks where there are eight: compiling takes a third of the time
-    "down_block_types": ("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
-    "up_block_types": ("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
-    "block_out_channels": (32, 64),
-    "num_attention_heads": (2, 4),
+    "down_block_types": ("CrossAttnDownBlockSpatioTemporal",),
+    "up_block_types": ("CrossAttnUpBlockSpatioTemporal",),
+    "block_out_channels": (32,),
+    "num_attention_heads": (2,),
     "layers_per_block": 1,
 }
 
@@ -129,11 +135,11 @@ def test_compiled_it_draws_the_same_wherever_its_numbers_lie_and_whatever_they_a
 @pytest.fixture
 def as_if_compiled(own: Parts, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """In place of torch's compiler, which takes long: what it would have made is the network, its answers changed."""
-    made: dict[str, Any] = {"answer": lambda exact: exact}
+    made: dict[str, Any] = {"answer": lambda exact: exact, "unet": own.unet}
 
     class Compiled:
         def __call__(self, numbers: dict[str, Tensor], given: Any) -> Tensor:
-            return made["answer"](Asked(own.unet)(*given))
+            return made["answer"](functional_call(Asked(made["unet"]), numbers, given))
 
     def compile(program: Any, package_path: str, **_: Any) -> None:
         zipfile.ZipFile(package_path, "w").close()
@@ -166,6 +172,31 @@ def test_what_fails_in_the_middle_of_a_run_is_left_alone(
 
     as_if_compiled["answer"] = fails
     assert torch.equal(drawn_by(own), expected) and caplog.text.count("is left alone") == 1
+
+
+def test_a_result_says_whether_it_was_compiled(
+    tmp_path: Path, as_if_compiled: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    tiny.write(tmp_path)
+    for name, value in (("WEIGHTS", tmp_path), ("DATA", tmp_path / "data"), ("DEVICE", "cpu")):
+        monkeypatch.setenv(f"TURNAROUND_{name}", str(value))
+    monkeypatch.setattr(ahead, "PAYS", 0.0)
+    method = SV3DP()
+    options = options_from(method.Options, {"steps": 10, "guidance": 1.0})
+
+    def device() -> str:
+        made = method(Request(a_subject(64), orbit(4, 10), 0, options, 64), Report())
+        assert made.provenance
+        return made.provenance.device
+
+    try:
+        before = device()
+        with method._model(lambda: None, Report()) as parts:
+            as_if_compiled["unet"] = parts.unet
+            compile_where_it_pays(parts, 1, Report())
+        assert "compiled" not in before and device() == before.replace(",", " (compiled),")
+    finally:
+        residency.forget_idle()
 
 
 def test_without_a_compiler_it_says_so(own: Parts, monkeypatch: pytest.MonkeyPatch):

@@ -11,7 +11,7 @@ export const DISTANCE_RANGE = [0.3, 5];
 export const KINDS = ["one view", "orbit", "spiral", "swing"];
 export const DRAWN = "drawn"; // beside them: a way of the visitor's own
 const SAME_DEG = 1e-6;
-const NEARER_DEG = 60; // so many degrees of turning last as long as coming e times nearer
+export const NEARER_DEG = 60; // so many degrees of turning last as long as coming e times nearer
 const SPIRAL_DEG = 25; // by how much a spiral goes below and above its view
 const STEEPEST_DEG = 85; // a spiral stays clear of the poles
 

@@ -1,6 +1,6 @@
 // The one camera that all tiles share, and the turntable that moves it. Draws only when something has changed.
 
-import { DISTANCE_RANGE, nearest, turnBetween, wrapAzimuth } from "./camera.js";
+import { DISTANCE_RANGE, nearest, NEARER_DEG, turnBetween, wrapAzimuth } from "./camera.js";
 
 /** @typedef {{ azimuth_deg: number, elevation_deg: number, distance: number }} View */
 
@@ -9,7 +9,6 @@ const TURN_S = [5, 12]; // shortest and longest time once round
 const LONGEST_STEP_S = 0.1; // after a pause of the browser's own, go on where it was
 const CIRCLE = 24;
 const LEAP = 1.5; // times its longest step: from its end to its beginning a way that is open would leap
-const NEARER_DEG = 60; // as long as coming e times nearer, as in `along`
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 

@@ -63,16 +63,19 @@ def filled(
         module = build()
     shapes = {name: tensor.shape for name, tensor in module.named_parameters()}
     values: dict[str, Tensor] = {}
+
+    def placed(name: str, tensor: "Tensor") -> "Tensor":
+        if tensor.shape != shapes[name]:
+            there, needed = (" x ".join(map(str, shape)) or "1" for shape in (tensor.shape, shapes[name]))
+            raise damaged(file, f"has the tensor {name} in the size {there} where {needed} is needed")
+        return tensor.to(device).to(dtype)  # in this order: a GPU converts faster than a processor
+
     for spelt, read in stored:
         name = _respelt(today(spelt, shapes), shapes)
         if name not in shapes:  # counters and tables that libraries kept in files once
             continue
         check()
-        tensor = read()
-        if tensor.shape != shapes[name]:
-            there, needed = (" x ".join(map(str, shape)) or "1" for shape in (tensor.shape, shapes[name]))
-            raise damaged(file, f"has the tensor {name} in the size {there} where {needed} is needed")
-        values[name] = tensor.to(device).to(dtype)  # in this order: a GPU converts faster than a processor
+        values[name] = placed(name, read())
     if missing := sorted(shapes.keys() - values.keys()):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise damaged(file, f"lacks the tensor {missing[0]}{more}")

@@ -173,3 +173,15 @@ def test_a_gpu_with_far_too_little_memory_is_told_in_words_and_stays_empty(key: 
         with pytest.raises(TurnaroundError, match=r"There is not enough memory .* the GPU has"):
             run(key)
         assert emptied(small) == 0
+
+
+def test_nothing_is_compiled_for_a_gpu_to_which_the_network_comes_in_parts():
+    method = find_method("sv3d_p")
+    with pretended_gpu() as gpu:
+        method.warm(Report())
+        whole_bytes = gpu.used_bytes
+    forget_idle()
+    with pretended_gpu(whole_bytes // 2) as small:
+        with pytest.raises(TurnaroundError, match="room for all of the model"):
+            method.compile_ahead(Report())
+        assert emptied(small) == 0

@@ -336,3 +336,23 @@ def test_low_memory_is_said_to_take_less_of_a_gpu(tmp_path: Path):
         return SV3DU().estimate(Request(SUBJECT, orbit(21), options=options), machine).memory_bytes
 
     assert needed(True) < 8e9 < needed(False) < 12e9
+
+
+def test_for_a_borrowed_gpu_it_is_kept_in_half_precision_before_that_begins_to_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    method, asked, told = SV3DU(), Request(SUBJECT, (View(180),)), list[str]()
+    report = Report(lambda fraction, message, preview: told.append(message))
+    monkeypatch.setenv("TURNAROUND_DATA", str(tmp_path))
+    method.fetch(asked, report)
+    assert not any(tmp_path.rglob("unet.safetensors")), "elsewhere the first run does it"
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    method.fetch(replace(asked, views=(View(0, SUBJECT.elevation_deg),)), report)
+    assert not any(tmp_path.rglob("unet.safetensors")), "the photo itself needs no model"
+    method.fetch(asked, report)
+    assert any(tmp_path.rglob("unet.safetensors")) and "in half precision" in told[-1]
+    cancelled = threading.Event()
+    cancelled.set()
+    monkeypatch.setenv("TURNAROUND_DATA", str(tmp_path / "other"))
+    with pytest.raises(Cancelled):
+        method.fetch(asked, Report(lambda *_: None, cancelled))

@@ -11,6 +11,7 @@ cells between four neighbours are filled with more of them, as many as it takes.
 Works on a CPU and on a GPU, always with the same sums. Importing this loads no torch.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -166,7 +167,7 @@ def splat(
     """
     import torch
 
-    size = cameras[0].size_px
+    size, sheets = cameras[0].size_px, [_cropped(sheet) for sheet in sheets]
     most = sum(sheet.known.numel() for sheet in sheets) * (finer or 2) ** 2
     together = max(1, AT_ONCE // most)
     made = [
@@ -192,16 +193,17 @@ def _splat(
     nearest.scatter_reduce_(0, pixel, depth, "amin")
     share = weight * torch.exp(-sharpness * (depth - nearest[pixel]))
 
-    def summed(terms: "Tensor") -> "Tensor":
-        into = torch.zeros(count, dtype=like.dtype, device=like.device)
-        if like.is_cuda:  # there `index_add_` takes whichever comes first; this sorts before it adds
-            return into.index_put_((pixel,), terms, accumulate=True)
-        return into.index_add_(0, pixel, terms)
-
-    total = summed(share).clamp_min_(torch.finfo(like.dtype).tiny)
-    columns = [summed(share * column) / total for column in (*values.unbind(1), depth)]
+    # One at a time: each has millions
+    terms = itertools.chain((share * column for column in (*values.unbind(1), depth)), (share, weight))
+    if like.is_cuda:  # there `index_add_` takes whichever comes first; this sorts before it adds, once for all
+        added = torch.stack(list(terms), dim=1)
+        sums = added.new_zeros(count, added.shape[1]).index_put_((pixel,), added, accumulate=True).unbind(1)
+    else:
+        sums = [term.new_zeros(count).index_add_(0, pixel, term) for term in terms]
+    *weighted, total, coverage = sums
+    *colours, nearness = (each / total.clamp_min(torch.finfo(like.dtype).tiny) for each in weighted)
     frame = (len(cameras), size, size)
-    return torch.stack(columns[:-1], dim=1).view(*frame, -1), summed(weight).view(frame), columns[-1].view(frame)
+    return torch.stack(colours, dim=1).view(*frame, -1), coverage.contiguous().view(frame), nearness.view(frame)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +220,6 @@ class _Fall:
 def _fallen(sheet: Sheet, cameras: Sequence[Pinhole], size: int, finer: int | None, cull: bool) -> "Iterator[_Fall]":
     import torch
 
-    sheet = _cropped(sheet)
     like = sheet.points
     poses = torch.stack([torch.as_tensor(np.linalg.inv(each.world_from_camera)).to(like) for each in cameras])
     centres = torch.stack([torch.as_tensor(each.centre).to(like) for each in cameras])

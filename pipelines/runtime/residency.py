@@ -25,8 +25,18 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
+def as_it_is(place: Place) -> Place:
+    return place
+
+
 @contextmanager
-def resident(key: str, load: Callable[[Place], T], size_bytes: int, report: Report) -> Iterator[T]:
+def resident(
+    key: str,
+    load: Callable[[Place], T],
+    size_bytes: int,
+    report: Report,
+    suited: Callable[[Place], Place] = as_it_is,
+) -> Iterator[T]:
     """The parts of a model, on the device: loaded by `load(place)` the first time, kept for the next while there is
     room, and never taken away while in use. `T` is a module, or a dataclass, tuple, list or dict with modules in it.
 
@@ -37,8 +47,9 @@ def resident(key: str, load: Callable[[Place], T], size_bytes: int, report: Repo
 
     What goes into the modules belongs on `report.place.device`, which `T` may hold as a `Place` too: on a GPU without
     room for all parts together, `load` is given the processor, and the parts then come to the GPU when they are called.
+    So `suited` has the say where a model wants another precision than is usual at a place.
     """
-    place = chosen_place()
+    place = suited(chosen_place())
     keep_off_host_memory(place)
     report.place = place
     model = REGISTER.borrow(key, place, load, size_bytes, report)

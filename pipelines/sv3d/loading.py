@@ -85,7 +85,6 @@ def load(found: Fetched, place: Place, kept: Path, check: Callable[[], None] = l
 
     original, shapes, sizes = _read(found)
     folder = _kept(original, shapes, sizes, _conversion(original, found.revision, kept), check)
-    place = as_the_authors_run_it(place)
 
     def part(name: str, build: Callable[[], Any], dtype: "torch.dtype") -> Any:
         if folder:

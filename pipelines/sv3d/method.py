@@ -169,12 +169,12 @@ class Family(Method):
 
     def _model(self, check: Callable[[], None], report: Report) -> AbstractContextManager["Parts"]:
         """The networks, in memory."""
-        from pipelines.sv3d.loading import load
+        from pipelines.sv3d.loading import as_the_authors_run_it, load
 
         found, kept = weights.needed(WEIGHTS[self.kind]), _kept()
         size_bytes = loaded_bytes(found, PARAMETERS, VAE_BYTES)
         key = f"sv3d {found.folder} {self.kind}"
-        return resident(key, lambda place: load(found, place, kept, check), size_bytes, report)
+        return resident(key, lambda place: load(found, place, kept, check), size_bytes, report, as_the_authors_run_it)
 
     def _run(self, request: Request, report: Report) -> Turnaround:
         from pipelines.core.backdrop import opaque, zoomed_fov_deg

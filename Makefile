@@ -53,7 +53,7 @@ bench: env-dev
 	@$(BIN)/python -m bench
 
 bench-gpu: env-dev
-	@$(BIN)/python -m bench warp zero123 zero123plus shap_e sv3d
+	@$(BIN)/python -m bench sv3d warp zero123 zero123plus shap_e
 
 format: env-dev
 	@$(BIN)/ruff check --fix .

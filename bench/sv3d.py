@@ -1,33 +1,33 @@
-"""What SV3D costs: `python -m bench.sv3d [--full] [--steps 50] [--rounds 3]`.
+"""What SV3D costs: `python -m bench.sv3d [--full] [--steps 50] [--rounds 3] [--tries]`.
 
 The networks have the real shape but random numbers, drawn on the device: no checkpoint is needed. On a CPU they are a
 fifth as wide, with latents of 24 pixels instead of 72, unless `--full` is given; on a GPU always full size.
 
-Beside ours stands the plain loop, as its authors run it: attention across worked out by every layer at every step, the
-guided video and the unguided one in one batch, all frames decoded at once. Both in one process, taking turns, with the
-very same numbers, in the same precision. Seconds are the median of the rounds, peaks the highest of them: of the GPU's
-memory, the tensors in it; on a CPU, the whole process. "x" is the plain loop's time over that one's. What the steps
-gain is told by the rows: ours differs by its attention across, answered once a run, and in little memory the two videos
-go one after the other; without its flat convolutions over time, and quick (half of the steps), it has rows of its own.
-PSNR is between the decoded frames. Of quick it tells little: random numbers are no denoiser. In the small network, in
-bfloat16 on a CPU, quick came to 25 dB of all the steps at 10 of them, 29 dB at 20 and 38 dB at 50, and the plain way
-with half of the steps to 29, 31 and 40 dB. Last comes the plain loop with its weights in float32, under autocast to
-half precision on a GPU, as its authors have it, and without on a CPU.
+First whole runs. Beside ours stands the plain loop, as its authors run it: attention across worked out by every layer
+at every step, the guided video and the unguided one in one batch, all frames decoded at once. Both in one process,
+taking turns, with the very same numbers, in the same precision. Seconds are the median of the rounds, peaks the highest
+of them: of the GPU's memory, the tensors in it; on a CPU, the whole process. "x" is the plain loop's time over that
+one's. In little memory the two videos go one after the other. PSNR is between the decoded frames. Of quick it tells
+little: random numbers are no denoiser. In the small network, in bfloat16 on a CPU, quick came to 25 dB of all the steps
+at 10 of them, 29 dB at 20 and 38 dB at 50, and the plain way with half of the steps to 29, 31 and 40 dB.
 
-On a GPU (elsewhere with `--tries`) there are rows for what is used where someone has asked for it, the whole UNet
-compiled ahead of time (`python -m pipelines compile sv3d_p`), and for what is not used so far: the UNet's channels
-last, one matrix for queries, keys and values, and its blocks compiled, without and with their kernels captured as
-graphs. What pays there on a real GPU belongs into the method. On a processor with bfloat16 compiling blocks did not:
-transformers' took 0.8 to 0.95 of their time, residual blocks 1.05 to 1.3 times.
+Then the plain loop with its weights in float32, under autocast to half precision on a GPU, as its authors have it, and
+without on a CPU.
+
+Last each way to go by itself, in a few steps beside ours, so that one that fails or takes minutes to begin costs no
+other row: without the flat convolutions over time that are used; and on a GPU (elsewhere with `--tries`) what is used
+where someone has asked for it, the whole UNet compiled ahead of time (`python -m pipelines compile sv3d_p`), and what
+is not used so far: the UNet's channels last, one matrix for queries, keys and values, its kernels captured as one graph
+(on a GPU only), its blocks compiled. What pays on a real GPU belongs into the method. On a processor with bfloat16
+compiling blocks did not: transformers' took 0.8 to 0.95 of their time, residual blocks 1.05 to 1.3 times.
 """
 
 import argparse
 import math
+import statistics
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.inflate import drawn_subject
+from bench.sv3d_ways import ALWAYS, TRIES
 from bench.zero123 import Cost, timed
 from tests.sv3d.tiny import FULL
 
@@ -44,13 +45,10 @@ SMALL = {
     "vae": {"block_out_channels": (32, 64, 128, 128)},
     "clip": {"hidden_size": 320, "intermediate_size": 1280, "num_hidden_layers": 4, "num_attention_heads": 4},
 }
-GUIDANCE, ELEVATION_DEG, SEED = 2.5, 10.0, 1
+GUIDANCE, ELEVATION_DEG, SEED, FEW_STEPS = 2.5, 10.0, 1, 5
 ADDED = ("conv2", "proj_out", "to_out.0", "net.2", "out_proj", "fc2")  # to a residual: small, as in the tests
-PLAIN, OURS, LITTLE, SCRIPT = "plain loop", "ours", "ours in little memory", "plain loop with weights in float32"
-SOLID, QUICK = "ours with convolutions of three dimensions", "ours, quick"
-LAST, FUSED, COMPILED = "ours with channels last", "ours with queries, keys and values in one", "ours compiled"
-CAPTURED, AHEAD = "ours compiled and captured as graphs", "ours compiled ahead of time"
-COMPILED_BLOCKS = {"SpatioTemporalResBlock", "BasicTransformerBlock", "TemporalBasicTransformerBlock"}
+PLAIN, OURS, LITTLE, QUICK = "plain loop", "ours", "ours in little memory", "ours, quick"
+SCRIPT = "plain loop with weights in float32"
 AIM_RATIO, AIM_DB, AIM_BYTES, AIM_LITTLE_BYTES = 2.0, 45.0, 12e9, 8e9
 
 
@@ -122,74 +120,9 @@ def plain_loop(stock: Any, seen: Any, numbers: NDArray[np.float32], noise: Any, 
     return x
 
 
-def flattened(layer: Any) -> bool:
-    return "forward" in layer.__dict__
-
-
 def psnr_db(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     error = np.square(one.astype(np.float32) - other).mean(dtype=np.float64)
     return 10 * math.log10(255**2 / error) if error else math.inf
-
-
-@contextmanager
-def channels_last(unet: Any) -> Iterator[None]:
-    import torch
-
-    flat = [module for module in unet.modules() if isinstance(module, torch.nn.Conv2d)]
-    for module in flat:
-        module.to(memory_format=torch.channels_last)  # pyright: ignore
-    try:
-        yield
-    finally:
-        for module in flat:
-            module.to(memory_format=torch.contiguous_format)  # pyright: ignore
-
-
-@contextmanager
-def fused(unet: Any) -> Iterator[None]:
-    from diffusers.models.attention_processor import FusedAttnProcessor2_0
-
-    attentions = [module.attn1 for module in unet.modules() if hasattr(module, "attn1")]
-    before = [attention.processor for attention in attentions]
-    for attention in attentions:
-        attention.fuse_projections()
-        attention.set_processor(FusedAttnProcessor2_0())
-    try:
-        yield
-    finally:
-        for attention, processor in zip(attentions, before, strict=True):
-            attention.fused_projections = False
-            attention.set_processor(processor)
-
-
-@contextmanager
-def compiled(unet: Any, mode: str | None = None) -> Iterator[None]:
-    """Block by block: each kind is compiled once, for minutes at the first run."""
-    from torch._dynamo import config
-
-    # Of all blocks of a kind, each with its own sizes, only so many are compiled
-    config.recompile_limit = max(config.recompile_limit, len(list(unet.modules())))
-    blocks = [module for module in unet.modules() if type(module).__name__ in COMPILED_BLOCKS]
-    for block in blocks:
-        block.compile(dynamic=False, mode=mode)
-    try:
-        yield
-    finally:
-        for block in blocks:
-            block._compiled_call_impl = None
-
-
-@contextmanager
-def ahead_of_time(file: Path, _: Any) -> Iterator[None]:
-    """`file` is found by the method while this lasts."""
-    aside = file.with_suffix(".aside")
-    if aside.exists():
-        aside.rename(file)
-    try:
-        yield
-    finally:
-        if file.exists():
-            file.rename(aside)
 
 
 def in_turn(actions: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, Cost], dict[str, Any]]:
@@ -211,19 +144,16 @@ def main() -> None:
 
 
 def measure(kept: Path) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="full size on a CPU too: takes hours")
-    parser.add_argument("--steps", type=int, default=0, help="0: 2 on a CPU, 50 on a GPU")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=0, help="of whole runs; 0: 2 on a CPU, 50 on a GPU")
+    parser.add_argument("--rounds", type=int, default=0, help="0: 3 on a CPU, 2 on a GPU")
     parser.add_argument("--tries", action="store_true", help="what is not used, on a CPU too")
     asked = parser.parse_args()
     import torch
 
     from pipelines.core.backdrop import on_backdrop
-    from pipelines.core.errors import TurnaroundError
-    from pipelines.runtime.report import Report
     from pipelines.runtime.residency import chosen_place
-    from pipelines.sv3d.ahead import Quick, compile_where_it_pays
     from pipelines.sv3d.cameras import level
     from pipelines.sv3d.loading import as_the_authors_run_it
     from pipelines.sv3d.method import GPU_DECODED_AT_ONCE, PHOTO_FILL, WHITE
@@ -231,7 +161,7 @@ def measure(kept: Path) -> None:
 
     place = as_the_authors_run_it(chosen_place())
     on_gpu, device, half = place.device.type == "cuda", place.device, place.dtype
-    steps, rounds = asked.steps or (50 if on_gpu else 2), asked.rounds
+    steps, rounds = asked.steps or (50 if on_gpu else 2), asked.rounds or (2 if on_gpu else 3)
     parts, stock = networks(place, asked.full or on_gpu, kept)
     frames, px, side_px = parts.sizes.frames, parts.sizes.latent_px, parts.sizes.side_px
     print(
@@ -244,80 +174,84 @@ def measure(kept: Path) -> None:
     seen = see(parts, picture, torch.randn(picture.shape, generator=chance).to(device))
     noise, numbers = torch.randn(frames, 4, px, px, generator=chance), camera_numbers(level(ELEVATION_DEG), frames)
 
-    # 1. Whole runs
     def plain(count: int, dtype: Any = half) -> Any:
         return plain_loop(stock, seen, numbers, noise, count, dtype)
 
-    def ours(at_once: int, count: int, quick: bool = False) -> Any:
-        return draw(parts, seen, numbers, noise, Sampling(count, GUIDANCE, quick), at_once, quick=Quick(parts))
+    def ours(at_once: int, count: int, quick: bool = False, first: Any = None) -> Any:
+        how = Sampling(count, GUIDANCE, quick)
+        return draw(parts, seen, numbers, noise, how, at_once, quick=first or (lambda *_: None))
 
-    def solid(count: int) -> Any:
-        flat = {layer: layer.__dict__.pop("forward") for layer in parts.unet.modules() if flattened(layer)}
-        try:
-            return ours(2, count)
-        finally:
-            for layer, forward in flat.items():
-                layer.forward = forward
+    def pictures(latents: Any, at_once: int = GPU_DECODED_AT_ONCE) -> Any:
+        return np.concatenate([decoded(parts, some) for some in latents.split(at_once)])
 
+    # 1. Whole runs
     runs = {
         PLAIN: plain,
-        SOLID: solid,
         OURS: lambda count: ours(2, count),
         LITTLE: lambda count: ours(1, count),
         QUICK: lambda count: ours(2, count, quick=True),
     }
-    if asked.tries or on_gpu:
-        captured = partial(compiled, mode="reduce-overhead")  # on a processor there are no graphs: as compiled
-        ways: dict[str, Any] = {LAST: channels_last, FUSED: fused, COMPILED: compiled, CAPTURED: captured}
-        try:
-            print(compile_where_it_pays(parts, 2, Report()), flush=True)
-        except TurnaroundError as problem:
-            print(problem, flush=True)
-        for file in kept.glob("*.pt2"):
-            ways[AHEAD] = partial(ahead_of_time, file)
-            with ways[AHEAD](None):
-                pass  # out of the way of the other rows
-        for name, way in ways.items():
-
-            def tried(count: int, way: Any = way) -> Any:
-                with way(parts.unet):
-                    return ours(2, count)
-
-            runs[name] = tried
     for run in runs.values():
         run(1)  # warm
     drawing, latents = in_turn({name: lambda run=run: run(steps) for name, run in runs.items()}, rounds)
     for name, cost in drawing.items():
         print(f"steps, {name}: {cost}; {drawing[PLAIN].seconds / cost.seconds:.2f} x", flush=True)
 
-    # 2. Pictures of them
-    def pictures(name: str, at_once: int) -> Any:
-        return np.concatenate([decoded(parts, some) for some in latents[name].split(at_once)])
-
     together = dict.fromkeys(runs, GPU_DECODED_AT_ONCE) | {PLAIN: frames, LITTLE: 1}
     try:
-        pictures(PLAIN, frames)  # warm
+        pictures(latents[PLAIN], frames)  # warm
     except torch.OutOfMemoryError:
-        together[PLAIN] = 1  # as the row then says
-    decoding, shown = in_turn({name: lambda name=name: pictures(name, together[name]) for name in runs}, rounds)
+        together[PLAIN] = 1
+        print(f"There is no room to decode {frames} frames at once: the plain loop's go one by one", flush=True)
+    decoding, shown = in_turn(
+        {name: lambda name=name: pictures(latents[name], together[name]) for name in runs}, rounds
+    )
     alike = {name: psnr_db(shown[PLAIN], shown[name]) for name in runs}
     for name, cost in decoding.items():
         print(f"decoding, {name}, {together[name]} at once: {cost}; PSNR to the {PLAIN}'s {alike[name]:.1f} dB")
-    if half != torch.float32:  # last: the other network's precision changes
-        stock.float()
-        with torch.autocast("cuda", torch.float16, enabled=on_gpu):
-            plain(1, torch.float32)  # warm
-            cost, latents[SCRIPT] = timed(lambda: plain(steps, torch.float32))
-        gain, db = cost.seconds / drawing[OURS].seconds, psnr_db(pictures(SCRIPT, 1), shown[OURS])
-        print(f"steps, {SCRIPT}: {cost.seconds:.2f} s; ours {gain:.2f} x, PSNR to its pictures {db:.1f} dB")
-
     whole_s = {name: drawing[name].seconds + decoding[name].seconds for name in runs}
     peak, least = (max(c[name].peak_bytes for c in (drawing, decoding)) / 1e9 for name in (OURS, LITTLE))
     print(
         f"aims{'' if on_gpu else ', of a GPU'}: {AIM_RATIO:g} x, here {whole_s[PLAIN] / whole_s[OURS]:.2f}; PSNR over "
         f"{AIM_DB:g} dB, here {alike[OURS]:.1f}; peak under {AIM_BYTES / 1e9:g} GB, here {peak:.2f}; in little memory "
-        f"under {AIM_LITTLE_BYTES / 1e9:g} GB, here {least:.2f}"
+        f"under {AIM_LITTLE_BYTES / 1e9:g} GB, here {least:.2f}",
+        flush=True,
     )
+
+    # 2. The authors' precision: the other network's changes, and it is not needed any more
+    if half != torch.float32:
+        stock.float()
+        with torch.autocast("cuda", torch.float16, enabled=on_gpu):
+            plain(1, torch.float32)  # warm
+            cost, latent = timed(lambda: plain(steps, torch.float32))
+        gain, db = cost.seconds / drawing[OURS].seconds, psnr_db(pictures(latent, 1), shown[OURS])
+        print(f"steps, {SCRIPT}: {cost}; ours {gain:.2f} x, PSNR to its pictures {db:.1f} dB", flush=True)
+    stock.to("meta")
+
+    # 3. Ways to go, each with ours before and after it
+    ways = ALWAYS | (TRIES if asked.tries or on_gpu else {})
+    few = min(steps, FEW_STEPS)
+    for name, way in ways.items():
+        try:
+            usual = [timed(lambda: ours(2, few)) for _ in range(rounds)]
+            with way(parts) as first:
+                ours(2, 1, first=first)  # warm
+                other = [timed(lambda first=first: ours(2, few, first=first)) for _ in range(rounds)]
+            usual += [timed(lambda: ours(2, few)) for _ in range(rounds)]
+        except Exception as problem:  # the others have rows all the same
+            print(f"{few} steps with {name}: {type(problem).__name__}: {str(problem)[:400]}", flush=True)
+            continue
+        gain, peak = middle_s(usual) / middle_s(other), max(cost.peak_bytes for cost, _ in other) / 1e9
+        db = psnr_db(pictures(usual[0][1]), pictures(other[0][1]))
+        print(
+            f"{few} steps with {name}: {middle_s(other):.2f} s; as fast as ours {gain:.2f} x; peak {peak:.2f} GB; "
+            f"PSNR {db:.1f} dB",
+            flush=True,
+        )
+
+
+def middle_s(runs: list[tuple[Cost, Any]]) -> float:
+    return statistics.median(cost.seconds for cost, _ in runs)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ import statistics
 import threading
 import time
 import zipfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +129,20 @@ def compiled_for(parts: "Parts", videos: int) -> Ask | None:
         return None
 
 
+def compile_each(parts: "Parts", sizes: Sequence[int], report: Report) -> tuple[str, ...]:
+    """What came of it for each number of videos at once; one that fails keeps the others from nothing."""
+    told, failed = list[str](), list[TurnaroundError]()
+    for videos in sizes:
+        try:
+            told.append(compile_where_it_pays(parts, videos, report))
+        except TurnaroundError as problem:
+            failed.append(problem)
+            told.append(str(problem))
+    if len(failed) == len(told):
+        raise failed[0]
+    return tuple(told)
+
+
 def compile_where_it_pays(parts: "Parts", videos: int, report: Report) -> str:
     """Takes minutes, and a C++ compiler. Says what came of it; later runs use what is kept."""
     plain, given, file = Asked(parts.unet), _example(parts, videos), _file(parts, videos)
@@ -140,13 +154,14 @@ def compile_where_it_pays(parts: "Parts", videos: int, report: Report) -> str:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             with whole_file(file) as part:
-                _compile(plain, given, part)
-                compiled = _asking(_load(part, parts), parts)
-                expected = plain(*given).float()
-                apart = (compiled(*given).float() - expected).abs().max() / expected.abs().max()
+                with _in_words():
+                    torch._inductor.aoti_compile_and_package(exported(plain, given), package_path=str(part))
+                    compiled = _asking(_load(part, parts), parts)
+                    expected = plain(*given).float()
+                    apart = (compiled(*given).float() - expected).abs().max() / expected.abs().max()
+                    gain = _seconds(plain, given) / _seconds(compiled, given)
                 if not apart < ALIKE:
                     raise _NotKept(f"Compiled, {what} come out otherwise, by {apart:.0%} of the largest number")
-                gain = _seconds(plain, given) / _seconds(compiled, given)
                 if gain < PAYS:
                     raise _NotKept(f"Compiled, {what} go {gain:.2f} times as fast here")
         except _NotKept as why:
@@ -158,17 +173,18 @@ class _NotKept(Exception):
     pass
 
 
-def _compile(plain: Asked, given: Given, file: Path) -> None:
+@contextmanager
+def _in_words() -> Iterator[None]:
     try:
-        torch._inductor.aoti_compile_and_package(exported(plain, given), package_path=str(file))
-    except OSError:
+        yield
+    except OSError:  # the disk, which others have words for
         raise
     except Exception as problem:
         log.warning("The network could not be compiled", exc_info=True)
         reason = next(iter(str(problem).strip().splitlines()), type(problem).__name__)[:200]
         raise TurnaroundError(
             f"The network could not be compiled here: {reason}. It works without, as before. Compiling needs a C++ "
-            "compiler, such as g++."
+            "compiler, such as g++, and free memory on the GPU."
         ) from problem
 
 
@@ -205,9 +221,11 @@ def _file(parts: "Parts", videos: int) -> Path:
     """Its name tells all that the code depends on: what it was made from, by what, and for which machine."""
     place, sizes = parts.place, parts.sizes
     shape = {name: value for name, value in sizes.unet.items() if name != CAMERA_NUMBERS}
+    # It takes on trust that it is given these, in this order
+    numbers = [(name, tuple(each.shape), each.stride()) for name, each in numbers_of(Asked(parts.unet)).items()]
     made_of = [inspect.getsource(network), inspect.getsource(Questioned), diffusers.__version__, torch.__version__]
     made_of += [place.name, str(place.device), str(place.dtype), _processor()]
-    made_of += [json.dumps(shape), str((videos, sizes.frames, sizes.latent_px))]
+    made_of += [json.dumps(shape), repr(numbers), str((videos, sizes.frames, sizes.latent_px))]
     return parts.kept / f"unet-{videos}-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]}.pt2"
 
 

@@ -165,7 +165,7 @@ class Family(Method):
         with self._model(report.check, report) as parts:
             if ahead.takes_turns(parts):
                 raise TurnaroundError(ahead.NO_ROOM)
-            return tuple(ahead.compile_where_it_pays(parts, videos, report) for videos in (GUIDED, UNGUIDED))
+            return ahead.compile_each(parts, (GUIDED, UNGUIDED), report)
 
     def _model(self, check: Callable[[], None], report: Report) -> AbstractContextManager["Parts"]:
         """The networks, in memory."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from bench.sv3d_ways import fused
 from pipelines.core.cameras import orbit
 from pipelines.core.errors import TurnaroundError
 from pipelines.runtime import residency
@@ -19,7 +20,7 @@ from pipelines.runtime.method import Request, options_from
 from pipelines.runtime.report import Report
 from pipelines.runtime.telling import audible
 from pipelines.sv3d import SV3DP, ahead
-from pipelines.sv3d.ahead import Asked, Quick, compile_where_it_pays, compiled_for, exported, numbers_of
+from pipelines.sv3d.ahead import Asked, Quick, compile_each, compile_where_it_pays, compiled_for, exported, numbers_of
 from pipelines.sv3d.cameras import sine
 from pipelines.sv3d.keys import UNET
 from pipelines.sv3d.loading import Parts, _builders
@@ -207,6 +208,52 @@ def test_without_a_compiler_it_says_so(own: Parts, monkeypatch: pytest.MonkeyPat
     with pytest.raises(TurnaroundError, match=r"here: No working C\+\+ compiler found\. It works without"):
         compile_where_it_pays(own, 1, Report())
     assert not list(own.kept.glob("*.p*"))
+
+
+def test_whatever_goes_wrong_after_compiling_is_told_in_words(
+    own: Parts, as_if_compiled: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.\nand more")
+
+    as_if_compiled["answer"] = fails
+    for where in ("asking", "loading"):
+        if where == "loading":
+            monkeypatch.setattr(torch._inductor, "aoti_load_package", fails)
+        with pytest.raises(TurnaroundError, match=r"compiled here: CUDA out of memory\. .* It works without"):
+            compile_where_it_pays(own, 2, Report())
+    assert not list(own.kept.glob("*.p*"))
+
+
+def test_where_two_videos_at_once_cannot_be_compiled_one_is_all_the_same(
+    own: Parts, as_if_compiled: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ahead, "PAYS", 0.0)
+    largest = 2
+
+    def narrow(exact: Tensor) -> Tensor:
+        if len(exact) >= largest:
+            raise RuntimeError("CUDA out of memory.")
+        return exact
+
+    as_if_compiled["answer"] = narrow
+    told = compile_each(own, (2, 1), Report())
+    assert "out of memory" in told[0] and "1 video at once go" in told[1]
+    assert [file.name[:7] for file in own.kept.glob("*.pt2")] == ["unet-1-"]
+    (kept,) = own.kept.glob("*.pt2")
+    kept.unlink()
+    largest = 1
+    with pytest.raises(TurnaroundError, match="out of memory"):
+        compile_each(own, (2, 1), Report())
+
+
+def test_what_was_compiled_is_not_given_the_numbers_of_a_network_that_was_changed(own: Parts):
+    before = ahead._file(own, 2)
+    with fused(own):
+        assert ahead._file(own, 2) != before
+    assert ahead._file(own, 2) == before
+    own.unet.conv_in.to(memory_format=torch.channels_last)
+    assert ahead._file(own, 2) != before
 
 
 def test_a_processor_compiles_nothing_and_fetches_nothing_for_it(monkeypatch: pytest.MonkeyPatch):

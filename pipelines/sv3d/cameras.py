@@ -1,8 +1,7 @@
 """SV3D's own cameras: 21 of them round the object, the last of which is the photo's.
 
 Elevations are absolute, as ours. Azimuths are relative to the photo and grow from frame to frame by 360 degrees in all,
-counter-clockwise seen from above in the authors' plots, as ours do. No weights were at hand to see it (specs/sv3d.md,
-1.5); TURNAROUND_SV3D_SENSE turns it round.
+as ours do (`SENSE`).
 """
 
 import math
@@ -15,13 +14,16 @@ import numpy as np
 from pipelines.core.cameras import View, angle_between, turn_between, wrap_azimuth
 
 FRAMES = 21
+# Of growing azimuths: 1 is counter-clockwise, seen from above, as in the authors' plots. No weights were at hand to see
+# it (specs/sv3d.md, 1.5); TURNAROUND_SV3D_SENSE=clockwise turns it round.
+SENSE = 1
 SINE_DEG = 30.0  # SV3D, section 4: the orbit that 3D objects are made from
 HIGHEST_DEG = 89.0  # SV3D, appendix B: elevations are clamped there
 # Of the dynamic orbits that it was trained on: 10 degrees of amplitude, up to 4 times round in 21 frames. Steeper than
 # that from frame to frame it has not seen much.
 STEEPEST_DEG = 12.0
+WIDEST_TIMES = 2.0  # SV3D, appendix B: azimuths there go on by up to twice the even step
 # SV3D, appendix B, and the authors' demo: 84 cameras, of which each 4th is kept
-WIDEST_TIMES = 2.0  # appendix B: azimuths there go on by up to twice the even step
 FINE, LEAST_SWING_DEG, MOST_SWING_DEG, MOST_PERIODS, SMOOTHED = 84, 0.5, 10.0, 4, 5
 TRIES = 20
 PATHS = ("as asked", "level orbit", "sine", "dynamic")
@@ -36,7 +38,7 @@ class Path:
     elevations_deg: tuple[float, ...]
 
     def views(self, clockwise: bool = False) -> tuple[View, ...]:
-        sense = -1 if clockwise else 1
+        sense = -SENSE if clockwise else SENSE
         pairs = zip(self.azimuths_deg, self.elevations_deg, strict=True)
         return tuple(View(wrap_azimuth(sense * azimuth), elevation) for azimuth, elevation in pairs)
 
@@ -92,7 +94,7 @@ def through(asked: Sequence[View], elevation_deg: float, clockwise: bool = False
     A single one is met exactly, and so is a flight once round that begins or ends with the photo and has just so many.
     Of others, the elevation is met where the way there, on and back is not too steep.
     """
-    sense = -1 if clockwise else 1
+    sense = -SENSE if clockwise else SENSE
     goals = sorted((sense * view.azimuth_deg % 360, view.elevation_deg) for view in asked)
     if len(set(goals)) == 1:
         return _over(*goals[0], elevation_deg, count)

@@ -84,7 +84,7 @@ def load(found: Fetched, place: Place, kept: Path, check: Callable[[], None] = l
     import torch
 
     original, shapes, sizes = _read(found)
-    folder = _kept(original, shapes, sizes, _conversion(original, found.revision, kept), check)
+    folder = _kept(original, shapes, sizes, _conversion(found, original, kept), check)
 
     def part(name: str, build: Callable[[], Any], dtype: "torch.dtype") -> Any:
         if folder:
@@ -118,7 +118,7 @@ def as_the_authors_run_it(place: Place) -> Place:
 def keep(found: Fetched, kept: Path, check: Callable[[], None] = lambda: None) -> Path | None:
     """The folder with its conversion, made if it is not there yet; None where it cannot be kept."""
     original, shapes, sizes = _read(found)
-    return _kept(original, shapes, sizes, _conversion(original, found.revision, kept), check)
+    return _kept(original, shapes, sizes, _conversion(found, original, kept), check)
 
 
 def _kept(original: Path, shapes: Shapes, sizes: Sizes, folder: Path, check: Callable[[], None]) -> Path | None:
@@ -225,10 +225,11 @@ def _sizes(file: Path, shapes: Shapes, about: dict[str, Any]) -> Sizes:
 # --- Conversion -------------------------------------------------------------------------------------------------------
 
 
-def _conversion(original: Path, revision: str, kept: Path) -> Path:
+def _conversion(found: Fetched, original: Path, kept: Path) -> Path:
     """Where it lies: of this very file."""
     state = original.stat()
-    return kept / f"{original.stem}-{LAYOUT}_{revision[:12]}-{state.st_size:x}-{state.st_mtime_ns:x}"
+    whose = f"{original.stem}-{found.source.repository.replace('/', '--')}"
+    return kept / f"{whose}-{LAYOUT}_{found.revision[:12]}-{state.st_size:x}-{state.st_mtime_ns:x}"
 
 
 def _convert(original: Path, shapes: Shapes, sizes: Sizes, folder: Path, check: Callable[[], None]) -> None:
@@ -269,7 +270,8 @@ def _require_room(original: Path, folder: Path) -> None:
 
 def _sweep(original: Path, folder: Path, files: list[Path]) -> None:
     """Conversions of files that this one took the place of, 4.5 GB each, and what a killed process left of its own."""
-    ours = re.compile(re.escape(original.stem) + r"-\w+-[0-9a-f]+-[0-9a-f]+")
+    whose, *_ = folder.name.rsplit("-", 3)
+    ours = re.compile(rf"({re.escape(whose)}|{re.escape(original.stem)})-\w+-[0-9a-f]+-[0-9a-f]+")  # or of before
     for other in folder.parent.iterdir():
         if other != folder and ours.fullmatch(other.name):
             shutil.rmtree(other, ignore_errors=True)

@@ -76,9 +76,9 @@ class OptionsU:
         False,
         "Quick",
         "Half of the steps, each of which learns from the one before it: half the time, and other pictures. How other "
-        "was measured with random weights alone, in a small network: 38 dB (PSNR) to those of 50 steps. Where the "
-        "right answer is known it comes as near to it as all of the steps do without; with the real weights nobody "
-        "has seen it yet",
+        "was measured with random weights alone, in a small network: 38 dB (PSNR) to those of 50 steps, where 25 "
+        "steps without it come to 40. Where the right answer is known it comes as near to it as all of the steps do "
+        "without; with the real weights nobody has seen it yet",
     )
     low_memory: bool = option(
         False,

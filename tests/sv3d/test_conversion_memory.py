@@ -2,6 +2,7 @@
 loading it little more than its networks."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -79,3 +80,15 @@ def test_one_tensor_of_what_is_kept_is_in_memory_beside_the_networks(
     place = Place(torch.device("cpu"), torch.bfloat16, "CPU, bfloat16")  # a precision that no file has
     assert loading.load(fetched(original), place, tmp_path / "kept")
     assert len(read_ones) == NEEDED and not alive(read_ones)
+
+
+def test_where_the_disk_has_no_room_nothing_is_written_first(
+    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    needed_bytes = original.stat().st_size // 2
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=needed_bytes - 1))
+    assert loading.keep(fetched(original), tmp_path / "kept") is None
+    assert "has no room" in caplog.text and not (tmp_path / "kept").exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=needed_bytes))
+    assert loading.keep(fetched(original), tmp_path / "kept")

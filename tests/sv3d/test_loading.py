@@ -290,20 +290,16 @@ def test_another_file_of_the_same_name_is_read_itself_and_the_old_ones_half_goes
 
 def test_only_what_was_kept_of_the_same_model_is_removed(original: Path):
     folder = original.parent / "kept"
-    names = ["sv3d_p-local-1f-2e", "sv3d_p-0123456789ab-1f-2e", "sv3d_u-local-1f-2e", "sv3d_p-notes", "sv3d_p"]
+    gone = ["sv3d_p-v1_0123456789ab-1f-2e", "sv3d_p-some--sv3d-v1_0123456789ab-1f-2e"]
+    stays = ["sv3d_u-v1_0123456789ab-1f-2e", "sv3d_p-other--sv3d-v1_0123456789ab-1f-2e", "sv3d_p-notes", "sv3d_p"]
+    names = [*gone, *stays]
     for name in names:
         (folder / name).mkdir(parents=True)
         (folder / name / "unet.safetensors").write_bytes(b"some")
     (folder / "sv3d_p.txt").write_text("mine")
     loaded(original)
     (made,) = {file.parent.name for file in kept(original)} - {*names, "kept"}
-    assert {path.name for path in folder.iterdir()} == {
-        made,
-        "sv3d_u-local-1f-2e",
-        "sv3d_p-notes",
-        "sv3d_p",
-        "sv3d_p.txt",
-    }
+    assert {path.name for path in folder.iterdir()} == {made, *stays, "sv3d_p.txt"}
 
 
 # --- What is wrong is said --------------------------------------------------------------------------------------------

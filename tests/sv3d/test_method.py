@@ -24,7 +24,7 @@ from pipelines.runtime.method import Frame, Report, Request, Turnaround, options
 from pipelines.sv3d import SV3DP, SV3DU
 from pipelines.sv3d.cameras import Path as Cameras
 from pipelines.sv3d.cameras import sine, through
-from pipelines.sv3d.method import PHOTO_FILL
+from pipelines.sv3d.method import KEEPING_S, PHOTO_FILL
 from pipelines.sv3d.sampling import camera_numbers
 from tests.sv3d import tiny
 from tests.toy_methods import a_subject
@@ -242,7 +242,9 @@ def test_straight_above_another_azimuth_is_another_picture():
 
 
 def test_paths_of_its_own():
-    assert cameras(run(SV3DP(), *orbit(4, 10), camera_path="sine")) == expected(sine(10, FRAMES))
+    made = run(SV3DP(), *orbit(4, 10), camera_path="sine")
+    assert cameras(made) == expected(sine(10, FRAMES))
+    assert any("not the cameras above" in note for note in made.notes)
     level = run(SV3DP(), *orbit(4, 50), camera_path="level orbit")
     assert {elevation for _, elevation in cameras(level)} == {10}
     assert cameras(run(SV3DP(), *orbit(4), camera_path="dynamic", seed=1)) != cameras(
@@ -326,6 +328,31 @@ def test_the_estimate_grows_with_steps_and_counts_the_unguided_video_only_where_
 
     assert seconds(steps=100) > seconds() > seconds(steps=25) and seconds(guidance=1.0) < seconds()
     assert seconds(quick=True) < seconds()
+
+
+def test_the_first_run_is_told_to_take_longer_since_it_keeps_the_model_in_half_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    machine, request = this_machine(tmp_path), Request(SUBJECT, orbit(21))
+    run(SV3DU(), *orbit(FRAMES, 10))
+    later_s = SV3DU().estimate(request, machine).seconds
+    monkeypatch.setenv("TURNAROUND_DATA", str(tmp_path))
+    assert SV3DU().estimate(request, machine).seconds == later_s + KEEPING_S
+
+
+def test_numbers_that_become_no_picture_are_told_before_they_are_decoded():
+    def hear(fraction: float, message: str, preview: Any) -> None:
+        assert "View 1 of" not in message
+
+    with SV3DP()._model(lambda: None, Report()) as parts:
+        bias = parts.unet.conv_out.bias
+        before = bias.clone()
+        bias.fill_(torch.nan)
+        try:
+            with pytest.raises(TurnaroundError, match="came to no picture"):
+                run(SV3DP(), *orbit(FRAMES, 10), report=Report(hear))
+        finally:
+            bias.copy_(before)
 
 
 def test_low_memory_is_said_to_take_less_of_a_gpu(tmp_path: Path):

@@ -11,9 +11,10 @@ Then the same with the true relief, put where a method thinks that the object's 
 depth does not say), and with the depth that Inflate guesses. `make bench` names no models, so it judges the drawn one
 only: to judge others run this with their paths, `.venv/bin/python -m bench.warp models/*.glb`.
 
-Neighbours: views from 60 to 150 degrees, painted by an inpainter that keeps what it is shown and gives all else a
-colour of its own for each view: how far the colours that two neighbours invent for one place of the solid are apart,
-when each is shown what was painted before it, and when not. What a real inpainter keeps, it alone can tell.
+Neighbours: views from 60 degrees on the right round the back to 60 on the left, painted by an inpainter that keeps what
+it is shown and gives all else a colour of its own for each view: how far the colours that two neighbours invent for one
+place of the solid are apart, when each is shown what was painted before it, and when not; and the two neighbours that
+agree least. What a real inpainter keeps, it alone can tell.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 
 from bench.inflate import drawn_subject
 from bench.sv3d import psnr_db
-from pipelines.core.cameras import View, photo_distance
+from pipelines.core.cameras import View, photo_distance, wrap_azimuth
 from pipelines.core.subject import Making, Subject
 
 SIZE, ROUNDS = 512, 5
@@ -198,7 +199,7 @@ def neighbours() -> None:
 
     subject, cpu = drawn_subject(), torch.device("cpu")
     depth, solid, distance = inflated_depth(subject), inflated(subject), photo_distance(subject.fill)
-    views = tuple(View(azimuth, subject.elevation_deg) for azimuth in range(60, 151, 15))
+    views = tuple(View(wrap_azimuth(azimuth), subject.elevation_deg) for azimuth in range(60, 301, 15))
     request = Request(subject, views, 0, Options(), SIZE)
     seen = partials([photo_sheet(subject, depth, SIZE, cpu)], subject, depth, views, SIZE, cpu)
     parts: Any = SimpleNamespace(side_px=SIZE, place=Place(cpu, torch.float32, "CPU"), fine_tuned=True)
@@ -226,9 +227,9 @@ def neighbours() -> None:
             painting.go_on(Thrift(1, 1))
         return painting.frames
 
-    def apart(frames: tuple[Frame, ...]) -> float:
+    def apart(frames: tuple[Frame, ...]) -> str:
         """Mean, of 255, over what the second of two neighbours invents and the first shows too."""
-        away = list[NDArray[np.float32]]()
+        away = dict[str, NDArray[np.float32]]()
         for one, other in pairwise(frames):
             there, here = (torch.from_numpy(rendered(each.view).depth) for each in (one, other))
             sheet = lifted(torch.from_numpy(one.rgba.astype(np.float32)), there, pinhole(one.view, distance, SIZE))
@@ -237,15 +238,17 @@ def neighbours() -> None:
             assert other.confidence is not None
             same = (moved.seen[0] & ((moved.depth[0] - here).abs() < 0.02)).numpy() & (colours[..., 3] > 250)
             same &= (other.rgba[..., 3] > 250) & (other.confidence < 128)
-            away.append(np.abs(colours[same][:, :3] - other.rgba[same][:, :3]).ravel())
-        return float(np.concatenate(away).mean())
+            between = f"{one.view.azimuth_deg:g} and {other.view.azimuth_deg:g}"
+            away[between] = np.abs(colours[same][:, :3] - other.rgba[same][:, :3]).ravel()
+        worst = max(away, key=lambda pair: away[pair].mean())
+        return f"{np.concatenate([*away.values()]).mean():.1f} of 255 ({away[worst].mean():.1f} between {worst})"
 
     from pipelines.invs.painting import _seed
 
     of_seed = {_seed(request.seed, view): view for view in views}
     shown, alone = apart(all_of(True)), apart(all_of(False))
     print(
-        f"neighbours of 15 degrees, invented colours apart: {shown:.1f} of 255 shown what is painted, {alone:.1f} not"
+        f"neighbours of 15 degrees, invented colours apart: {shown} where each is shown what is painted, {alone} not"
     )
 
 

@@ -91,7 +91,8 @@ class Options:
     neighbours: bool = option(
         True,
         "Neighbours agree",
-        "Views are painted outwards from the photo, and each is shown what was painted for those before it on its side",
+        "Views are painted outwards from the photo, and each is shown what was painted for those before it on its "
+        "side and, behind the object, on the other",
     )
     hold: bool = option(
         False,

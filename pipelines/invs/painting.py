@@ -1,7 +1,8 @@
 """Painting the views of a run, one after the other outwards from the photo, so that neighbours agree.
 
 Each view is shown to the inpainter as the photo's own pixels and, where those are missing, those that were painted for
-the views before it on the same side. What counts as the photo's own stays the photo's own.
+the views before it on the same side; behind the object, where both sides meet, also for those on the other. What counts
+as the photo's own stays the photo's own.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pipelines.invs.loading import Inpainter
 
 WHITE = 255
+HALF_TURN_DEG = 180
 REMEMBERED = 4  # views on either side; those further back show little that these do not
 
 Measure = Callable[[View, NDArray[np.uint8]], NDArray[np.float32]]
@@ -49,8 +51,8 @@ class Painting:
     tell: Telling
     report: Report
     done: dict[int, Frame] = field(default_factory=dict)
-    _painted: "dict[bool, list[Sheet]]" = field(default_factory=lambda: {True: [], False: []})
-    """What was painted for the views to the right of the photo, and to its left."""
+    _painted: "list[tuple[View, Sheet]]" = field(default_factory=list)
+    """What was painted for views, and no one before had shown."""
 
     @property
     def frames(self) -> tuple[Frame, ...]:
@@ -73,15 +75,12 @@ class Painting:
         return [i for i in range(len(self.seen)) if i not in self.done]
 
     def _next(self, left: list[int], at_once: int) -> list[int]:
+        """In an order that does not depend on how many go at once."""
         if not self.measure:
             return left[:at_once]
-        photo = View(0, self.request.subject.elevation_deg)
-        outwards = sorted(left, key=lambda i: angle_between(self.request.views[i], photo))
-        nearest = [next((i for i in outwards if self._is_right(i) == right), None) for right in (True, False)]
-        return [i for i in nearest if i is not None][:at_once]
-
-    def _is_right(self, i: int) -> bool:
-        return self.request.views[i].azimuth_deg >= 0
+        views, photo = self.request.views, View(0, self.request.subject.elevation_deg)
+        outwards = sorted(left, key=lambda i: (round(angle_between(views[i], photo), 3), not _is_right(views[i])))
+        return [i for i in outwards[:2] if i == outwards[0] or not _meet(views[i], views[outwards[0]])][:at_once]
 
     def _paint(self, which: Sequence[int]) -> None:
         from pipelines.core.backdrop import off_backdrop, reframed
@@ -112,7 +111,7 @@ class Painting:
             with self.report.stage("cut out"):
                 drawn = next(cutouts)
                 rgba, own = composed(self.seen[i], reframed(drawn, 1.0, request.size_px))
-            if self.measure and any(j != i and self._is_right(j) == self._is_right(i) for j in self._left()):
+            if self.measure and any(j != i and _meet(view, request.views[j]) for j in self._left()):
                 with self.report.stage("depth"):
                     self._remember(i, drawn, partial)
             # Not before it is remembered: without it, should memory run out, the next view would be another
@@ -121,9 +120,9 @@ class Painting:
             self._say(len(self.done) / total, f"View {len(self.done)} of {total} is done", rgba)
 
     def given(self, i: int) -> Partial:
-        """At the inpainter's size: the photo's pixels, and the painted ones of the views before it on its side."""
+        """At the inpainter's size: the photo's pixels, and the painted ones of the views before it that it meets."""
         view, side, device = self.request.views[i], self.parts.side_px, self.parts.place.device
-        others = self._painted[self._is_right(i)]
+        others = [sheet for other, sheet in self._painted if _meet(view, other)]
         if side == self.request.size_px and not self.measure:
             return self.seen[i]
         (partial,) = partials([self._photo, *others], self.request.subject, self.depth, [view], side, device)
@@ -149,12 +148,24 @@ class Painting:
         new = np.where(solid & ~given.seen & (there > 0), fitted, 0).astype(np.float32)
         camera = pinhole(view, photo_distance(self.request.subject.fill), side)
         values, planes = (torch.from_numpy(each).to(self.parts.place.device) for each in (rgba / np.float32(255), new))
-        painted = self._painted[self._is_right(i)]
-        painted.append(lifted(values, planes, camera))
-        del painted[:-REMEMBERED]
+        self._painted.append((view, lifted(values, planes, camera)))
+        on_its_side = [each for each in self._painted if _is_right(each[0]) == _is_right(view)]
+        if len(on_its_side) > REMEMBERED:
+            self._painted.remove(on_its_side[0])
 
     def _say(self, share: float, message: str, preview: NDArray[np.uint8]) -> None:
         self.tell(WARPED_SHARE + (1 - WARPED_SHARE) * share, message, preview)
+
+
+def _is_right(view: View) -> bool:
+    return view.azimuth_deg >= 0
+
+
+def _meet(view: View, other: View) -> bool:
+    """Whether both may show a place that the photo does not: on one side of it, or nearer round the back than round the
+    front.
+    """
+    return _is_right(view) == _is_right(other) or abs(view.azimuth_deg) + abs(other.azimuth_deg) > HALF_TURN_DEG
 
 
 def shown_whole(views: Sequence[View], seen: Sequence[Partial]) -> dict[int, Frame]:

@@ -45,8 +45,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     ("Neighbours agree", "Nachbarn stimmen überein"),
     (
-        "Views are painted outwards from the photo, and each is shown what was painted for those before it on its side",
-        "Ansichten werden vom Foto aus gemalt, und jede bekommt gezeigt, was auf ihrer Seite vor ihr gemalt wurde",
+        "Views are painted outwards from the photo, and each is shown what was painted for those before it on its "
+        "side and, behind the object, on the other",
+        "Ansichten werden vom Foto aus gemalt, und jede bekommt gezeigt, was vor ihr auf ihrer Seite und, hinter dem "
+        "Objekt, auf der anderen gemalt wurde",
     ),
     ("Hold on to what is known", "Bekanntes festhalten"),
     (

@@ -247,9 +247,7 @@ def neighbours() -> None:
 
     of_seed = {_seed(request.seed, view): view for view in views}
     shown, alone = apart(all_of(True)), apart(all_of(False))
-    print(
-        f"neighbours of 15 degrees, invented colours apart: {shown} where each is shown what is painted, {alone} not"
-    )
+    print(f"neighbours of 15 degrees, invented colours apart: {shown} where each is shown what is painted, {alone} not")
 
 
 def main() -> None:

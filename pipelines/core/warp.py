@@ -34,6 +34,7 @@ FINEST = 8  # points a cell's side, at most
 LEAST_WEIGHT = 1e-3  # on a pixel; less is rounding, which must not outshine what lies there but further away
 SEEN = 0.5  # coverage from which a pixel is known
 RAY_SAMPLES = 64
+MOST_POINTS, MOST_KEPT = 500_000, 6_000_000  # inside cells, worked out at once; and pixels touched: some 200 MB
 AT_ONCE = 3_000_000  # points of all views that are splatted together, or looked for on their rays: some 300 MB
 LEAST_TURN = 1e-5  # of a half turn; less is rounding
 
@@ -183,27 +184,40 @@ def _splat(
     """For some cameras: values, coverage and depth."""
     import torch
 
-    falls = [fall for sheet in sheets for fall in _fallen(sheet, cameras, size, finer, cull)]
-    pixel, weight = torch.cat([fall.pixel for fall in falls]), torch.cat([fall.weight for fall in falls])
-    depth, values = torch.cat([fall.depth for fall in falls]), torch.cat([fall.values for fall in falls])
-    count, like = len(cameras) * size * size, depth
+    like, count = sheets[0].points, len(cameras) * size * size
 
-    # Each pixel's own nearest, not that of all: e^Z of what lies far behind is 0 in floating point
+    def falls() -> "Iterator[_Fall]":
+        return itertools.chain.from_iterable(_fallen(sheet, cameras, size, finer, cull) for sheet in sheets)
+
+    # 1. Each pixel's own nearest, not that of all: e^Z of what lies far behind is 0 in floating point
     nearest = torch.full((count,), math.inf, dtype=like.dtype, device=like.device)
-    nearest.scatter_reduce_(0, pixel, depth, "amin")
-    share = weight * torch.exp(-sharpness * (depth - nearest[pixel]))
-
-    # One at a time: each has millions
-    terms = itertools.chain((share * column for column in (*values.unbind(1), depth)), (share, weight))
-    if like.is_cuda:  # there `index_add_` takes whichever comes first; this sorts before it adds, once for all
-        added = torch.stack(list(terms), dim=1)
-        sums = added.new_zeros(count, added.shape[1]).index_put_((pixel,), added, accumulate=True).unbind(1)
-    else:
-        sums = [term.new_zeros(count).index_add_(0, pixel, term) for term in terms]
+    kept, touched = list[_Fall](), 0
+    for fall in falls():
+        nearest.scatter_reduce_(0, fall.pixel, fall.depth, "amin")
+        touched += len(fall.pixel)
+        if touched <= MOST_KEPT:
+            kept.append(fall)
+    # 2. The sums: of what fell, again where there was too much to keep
+    sums = torch.zeros(sheets[0].values.shape[-1] + 3, count, dtype=like.dtype, device=like.device)
+    for fall in kept if touched <= MOST_KEPT else falls():
+        _add(fall, fall.weight * torch.exp(-sharpness * (fall.depth - nearest[fall.pixel])), sums)
     *weighted, total, coverage = sums
     *colours, nearness = (each / total.clamp_min(torch.finfo(like.dtype).tiny) for each in weighted)
     frame = (len(cameras), size, size)
-    return torch.stack(colours, dim=1).view(*frame, -1), coverage.contiguous().view(frame), nearness.view(frame)
+    return torch.stack(colours, dim=1).view(*frame, -1), coverage.clone().view(frame), nearness.view(frame)
+
+
+def _add(fall: "_Fall", share: "Tensor", sums: "Tensor") -> None:
+    """`share` [N] of all that goes along, of the depth and of 1, and the coverage, into `sums` [C + 3, V * S * S]."""
+    import torch
+
+    # One at a time: each has millions
+    terms = itertools.chain((share * column for column in (*fall.values.unbind(1), fall.depth)), (share, fall.weight))
+    if sums.is_cuda:  # there `index_add_` takes whichever comes first; this sorts before it adds, once for all
+        sums.T.index_put_((fall.pixel,), torch.stack(list(terms), dim=1), accumulate=True)
+    else:
+        for into, term in zip(sums, terms, strict=True):
+            into.index_add_(0, fall.pixel, term)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,23 +254,24 @@ def _fallen(sheet: Sheet, cameras: Sequence[Pinhole], size: int, finer: int | No
     if finer is None:
         need = _needed(there, matrices)
     for sides in (2, 4, FINEST) if finer is None else (finer,):
-        view, row, column = (cells & (need == sides)).nonzero(as_tuple=True)
-        if sides < 2 or not len(view):
+        if sides < 2:
             continue
         parts = torch.arange(sides, dtype=like.dtype, device=like.device) / sides
         down, right = (each.ravel()[1:] for each in torch.meshgrid(parts, parts, indexing="ij"))  # the first is there
         mix = torch.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], dim=1)
-        corners = [(row, column), (row, column + 1), (row + 1, column), (row + 1, column + 1)]
-        places = torch.stack([there[view, r, c] for r, c in corners])  # [4, M, 3]
-        values = torch.stack([sheet.values[r, c] for r, c in corners])
-        inside = torch.einsum("kc,cmj->mkj", mix, places).flatten(0, 1)
-        yield _landed(
-            inside,
-            torch.einsum("kc,cmj->mkj", mix, values).flatten(0, 1),
-            view.repeat_interleave(len(mix)),
-            matrices,
-            size,
-        )
+        for some in (cells & (need == sides)).nonzero().split(MOST_POINTS // sides**2):
+            view, row, column = some.unbind(1)
+            corners = [(row, column), (row, column + 1), (row + 1, column), (row + 1, column + 1)]
+            places = torch.stack([there[view, r, c] for r, c in corners])  # [4, M, 3]
+            values = torch.stack([sheet.values[r, c] for r, c in corners])
+            inside = torch.einsum("kc,cmj->mkj", mix, places).flatten(0, 1)
+            yield _landed(
+                inside,
+                torch.einsum("kc,cmj->mkj", mix, values).flatten(0, 1),
+                view.repeat_interleave(len(mix)),
+                matrices,
+                size,
+            )
 
 
 def _cropped(sheet: Sheet) -> Sheet:

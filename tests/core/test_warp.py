@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from pipelines.core import warp
 from pipelines.core.cameras import View, project
 from pipelines.core.warp import Pinhole, Sheet, hidden, lifted, pinhole, splat
-from tests.pretended_gpu import pretended_gpu
+from tests.pretended_gpu import Gpu, pretended_gpu
 
 RADIUS, FOV_DEG, SIDE = 3.5, math.degrees(0.702769935131073), 64  # SPAD, cameras
 SHARPNESS = 20.0  # of a sphere of radius 1
@@ -138,6 +139,13 @@ def test_where_depth_jumps_the_surface_is_torn_and_what_belongs_to_neither_side_
     assert not sheet.whole[:, 30:32].any()
 
 
+def test_what_lies_behind_the_camera_is_not_seen_upside_down_in_front_of_it():
+    plane = lifted(WHOLE, torch.ones(SIDE, SIDE), pinhole(View(0), 2.0, SIDE))
+    for distance, is_seen in ((1.5, True), (0.5, False)):
+        made = splat([plane], [pinhole(View(0), distance, SIDE)], cull=False)
+        assert bool(made.seen.any()) == is_seen and bool((made.depth > 0).any()) == is_seen
+
+
 @pytest.mark.parametrize(
     ("azimuth_deg", "visible", "covered"),
     [
@@ -237,6 +245,10 @@ def test_a_camera_opposite_whose_epipole_is_in_the_frame_is_like_any_other():
     assert (mask[ray_depth(behind) > 0] > 0.7).all()  # all of it is seen from behind, or nearly
 
 
+def on_gpu(sheet: Sheet, gpu: Gpu) -> Sheet:
+    return Sheet(*(vars(sheet)[name].to(gpu.device) for name in ("points", "values", "normals", "known", "whole")))
+
+
 def test_on_a_gpu_sums_are_made_in_an_order_of_their_own_that_is_found_once():
     """There `index_add_` adds whichever comes first, so the same request would give other bytes."""
     called = list[str]()
@@ -246,14 +258,43 @@ def test_on_a_gpu_sums_are_made_in_an_order_of_their_own_that_is_found_once():
             called.append(str(func))
             return func(*args, **(kwargs or {}))
 
-    sheet = lifted(torch.ones(SIDE, SIDE, 3), ray_depth(camera(0)), camera(0))
+    colours = torch.rand(SIDE, SIDE, 3, generator=torch.Generator().manual_seed(0))
+    sheet = lifted(colours, ray_depth(camera(0)), camera(0))
     here = splat([sheet], [camera(20)])
-    with pretended_gpu() as gpu:
-        there = Sheet(*(vars(sheet)[name].to(gpu.device) for name in ("points", "values", "normals", "known", "whole")))
-        with Listens():
-            made = splat([there], [camera(20)])
-        assert (made.values.cpu() - here.values).abs().max() < 1e-5
-    assert sum("index_put" in name for name in called) == 1 and not any("index_add" in name for name in called)
+    with pretended_gpu() as gpu, Listens():
+        there = splat([on_gpu(sheet, gpu)], [camera(20)])
+        for name in ("values", "coverage", "depth"):
+            assert (getattr(there, name).cpu() - getattr(here, name)).abs().max() < 1e-5
+    assert not any("index_add" in name for name in called)
+    assert sum("index_put" in name for name in called) == 4, "for points as they are, and 2, 4 and 8 to a cell's side"
+
+
+def wavy(side: int) -> Tensor:
+    """[S, S] of a depth that is so rough that it is stretched almost everywhere."""
+    rows = torch.arange(side).float()
+    waves = (1.5 * rows).sin()[:, None] + (1.7 * rows).sin()
+    return 2 + 0.05 * waves
+
+
+def test_however_rough_a_surface_is_it_takes_no_more_memory_and_looks_the_same(monkeypatch: pytest.MonkeyPatch):
+    values = torch.rand(96, 96, 4, generator=torch.Generator().manual_seed(0))
+    view = pinhole(View(50, 0), 2.0, 96)
+    flat, rough = (
+        lifted(values, depth, pinhole(View(0, 0), 2.0, 96)) for depth in (torch.full((96, 96), 2.0), wavy(96))
+    )
+    expected, peaks = splat([rough], [view]), list[int]()
+    monkeypatch.setattr(warp, "MOST_POINTS", 10_000)
+    monkeypatch.setattr(warp, "MOST_KEPT", 50_000)
+    for sheet in (flat, rough):
+        with pretended_gpu() as gpu:
+            there = on_gpu(sheet, gpu)
+            before = gpu.peak_bytes = gpu.used_bytes
+            made = splat([there], [view])
+            peaks.append(gpu.peak_bytes - before)
+            if sheet is rough:
+                for name in ("values", "coverage", "depth"):
+                    assert torch.allclose(getattr(made, name).cpu(), getattr(expected, name), 1e-5, 1e-5)
+    assert peaks[1] < 1.5 * peaks[0]
 
 
 def test_views_together_are_as_views_alone_and_each_time_the_same():

@@ -34,6 +34,7 @@ from pipelines.runtime.prepare import check_remover, prepare
 from pipelines.runtime.removers import REMOVERS
 from pipelines.runtime.results import write_subject, write_turnaround
 from pipelines.runtime.settings import Settings, read_settings
+from pipelines.runtime.weights import check_sources
 
 DEFAULT_VIEWS = 21  # what SV3D makes of one photo (specs/sv3d.md)
 
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         settings = read_settings()
+        check_sources((weights for method in METHODS for weights in method.card.weights), settings)
         return chosen.run(chosen, settings)
     except TurnaroundError as error:
         print(error, file=sys.stderr)

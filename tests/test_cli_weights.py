@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from pipelines import cli, cli_weights, registry
+from pipelines.core.errors import TurnaroundError
+from pipelines.runtime.engine import open_engine
 from pipelines.runtime.hub_cache import PART
 from pipelines.runtime.results import png_bytes
+from pipelines.runtime.settings import read_settings
 from pipelines.runtime.weights import Weights, located
 from tests.hub.client import COMMIT, CONFIG, FILES, LARGE, PYTHON, a_hub, a_source, other_process, weights_of
 from tests.hub.server import Fault, Hub, sha256
@@ -286,6 +289,17 @@ def test_doctor_names_the_place_that_a_setting_named_and_what_is_unpinned(hub: H
     assert "unpinned: lab/other cccccccc (CC BY-NC 4.0)" in out
     assert cli.main(["doctor", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["weights"]["first"][0]["repository"] == "my/mirror"
+
+
+def test_a_setting_that_replaces_what_no_method_has_is_refused_with_what_was_meant(hub, capsys, monkeypatch) -> None:
+    for named, meant in (("lab/thin=my/mirror", "Did you mean lab/thing?"), ("else/x=/folder", "Name some of: lab/")):
+        monkeypatch.setenv("TURNAROUND_SOURCES", f"lab/thing=my/mirror {named}")
+        for command in (["doctor"], ["fetch", "first"], ["render", "photo.png"]):
+            assert cli.main(command) == 2
+            said = capsys.readouterr().err
+            assert "which no method here goes by" in said and meant in said
+        with pytest.raises(TurnaroundError, match="no method here goes by"):
+            open_engine(read_settings(), registry.METHODS)
 
 
 def test_doctor_asks_for_no_licence_at_a_mirror_of_ones_own(hub: Hub, capsys, monkeypatch) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipelines.runtime.devices import Machine, on_zero_gpu, this_machine
 from pipelines.runtime.method import Estimate, Method, Report, Request, Turnaround
 from pipelines.runtime.settings import Settings
+from pipelines.runtime.weights import check_sources
 
 if TYPE_CHECKING:
     from pipelines.runtime.worker import Worker
@@ -73,6 +74,7 @@ def open_engine(settings: Settings, methods: Sequence[Method]) -> Engine:
     """The engine of the settings. Nothing is waited for that has to be reached: the first run does that. Only what
     TURNAROUND_PRELOAD names is loaded here, on a ZeroGPU Space.
     """
+    check_sources((weights for method in methods for weights in method.card.weights), settings)
     place = settings.engine if settings.engine != "auto" else "zerogpu" if on_zero_gpu() else "here"
     if place == "zerogpu":
         from pipelines.runtime.zero_gpu import ZeroGpuEngine

@@ -26,6 +26,9 @@ NOT_SAID = {
     **{remover.summary: "for programs" for remover in REMOVERS.values()},
     "Its model ({}) is fetched when it is first used.": "for programs",
     "TURNAROUND_{} names {}, which is no learned method here. Name some of: {}.": "at the server's start",
+    "TURNAROUND_SOURCES replaces {}, which no method here goes by. {}": "at the server's start",
+    "Did you mean {}?": "at the server's start",
+    "Name some of: {}.": "at the server's start",
     "TURNAROUND_ENGINE=ray needs Ray, which is not installed. "
     "Run `pip install -r requirements-ray.txt`, or set TURNAROUND_ENGINE=here.": "at the server's start",
     "TURNAROUND_ENGINE=zerogpu needs the package spaces, which is not installed. "

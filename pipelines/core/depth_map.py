@@ -63,8 +63,8 @@ def decode_depth(data: bytes, limits: Limits) -> DepthMap:
         raise TurnaroundError(DAMAGED) from problem
     if not values.any():
         raise TurnaroundError(
-            "This depth tells no distance anywhere: each of its values is zero, negative or no number. "
-            "Check how it was saved."
+            "This depth tells no distance anywhere: each of its values is zero, negative, no number or too "
+            "large. Check how it was saved."
         )
     return DepthMap(values, tuple(notes))
 

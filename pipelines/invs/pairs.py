@@ -72,6 +72,7 @@ class Pairs:
         """`network` tells some depths, as it would those of a visitor's photo; without one, these get noise."""
         self._models, self._size_px, self._seed, self._network = list(models), size_px, seed, network
         self.turns_deg = turns_deg
+        self._unreadable = set[Path]()
 
     def __getitem__(self, number: int) -> Pair:
         import torch
@@ -102,10 +103,14 @@ class Pairs:
     def some_model(self, chance: np.random.Generator) -> Renderer:
         """A damaged file is passed over, by all who come to this number alike."""
         for i in chance.permutation(len(self._models)):
+            model = self._models[int(i)]
+            if model in self._unreadable:
+                continue
             try:
-                return _renderer(self._models[int(i)])
+                return _renderer(model)
             except TurnaroundError as problem:
-                log.warning("%s is left out: %s", self._models[int(i)], problem)
+                self._unreadable.add(model)
+                log.warning("%s is left out: %s", model, problem)
         named = ", ".join(path.name for path in self._models[:3])
         more = f" and {len(self._models) - 3} more" if len(self._models) > 3 else ""
         raise TurnaroundError(f"None of these 3D models can be read: {named}{more}. Put others in their place.")

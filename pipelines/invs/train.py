@@ -25,10 +25,11 @@ from pipelines.invs.inpainting import nine_channels, shown
 from pipelines.invs.judging import judge, table_file
 from pipelines.invs.keeping import MODEL, is_published, keep, restored, save_model, sweep
 from pipelines.invs.loading import DepthNetwork, Inpainter, load_depth, load_inpainter
-from pipelines.invs.pairs import Pair, Pairs, models_in, parted
+from pipelines.invs.pairs import HELD_OUT, Pair, Pairs, models_in, parted
 from pipelines.invs.perceptual import HOW, load_perceptual
 from pipelines.invs.sources import DEPTH_ANYTHING, INPAINTER, ZOEDEPTH
 from pipelines.runtime import by_hand, weights
+from pipelines.runtime.devices import usable_cores
 from pipelines.runtime.engine import in_words
 from pipelines.runtime.report import Report
 from pipelines.runtime.residency import Place
@@ -44,7 +45,15 @@ NETWORKS = {ZOE: ZOEDEPTH, "depth-anything": DEPTH_ANYTHING}
 LONGEST_GRADIENT = 1.0
 MOST_ASTRAY = 10  # steps in a row whose numbers are none
 TOLD_S = 30.0  # between two lines
+MUCH_WAITING = 0.2  # of the time
+MOST_WORKERS = 16
 PATIENCE = timedelta(hours=6)  # of processes for the one that judges
+
+
+def usual_workers() -> int:
+    """A pair of 512 px takes a core about two seconds, much longer than a GPU takes to learn from it."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # of this machine, as accelerate starts them
+    return max(1, min(MOST_WORKERS, usable_cores() // processes))
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class Plan:
     lpips: Path | None = None
     """The weights of LPIPS, for a column of it."""
     seed: int = 0
-    workers: int = 4
+    workers: int = usual_workers()
     precision: str = "no"
     """"bf16" on GPUs that have it."""
 
@@ -115,8 +124,12 @@ def train(plan: Plan) -> list[float]:
     network = _network(plan, place)
     pairs = Pairs(learn_from, parts.side_px, plan.seed, network=network)
     ranges = [Pairs(judge_by, parts.side_px, plan.seed + 1, turns_deg, network) for turns_deg in BINS_DEG]
-    for each in (pairs, ranges[0]):  # that there is none is told here, not by a worker or after many steps
-        each.some_model(np.random.default_rng(plan.seed))
+    # That there is none is told here, not by a worker or after many steps
+    pairs.some_model(np.random.default_rng(plan.seed))
+    try:
+        ranges[0].some_model(np.random.default_rng(plan.seed))
+    except TurnaroundError as problem:
+        raise TurnaroundError(f"One model in {HELD_OUT} is held out, to judge by. {problem}") from None
     whose = "models it learned from" if set(judge_by) <= set(learn_from) else "held-out models"
 
     def publish(step: int) -> None:
@@ -141,10 +154,11 @@ def train(plan: Plan) -> list[float]:
         judged = not plan.judged or table_file(plan.out, begun).exists()
         if not (judged and is_published(plan.out, base, begun)):
             publish(begun)  # it was ended between keeping its state and this
-    losses, astray = list[float](), 0
-    start = told_at = time.monotonic()
+    losses, astray, waited_s = list[float](), 0, 0.0
+    start = told_at = ready_at = time.monotonic()
     batches = _batches(pairs, shares(learned, plan.steps - begun, plan.batch, rank, ranks), plan)
     for done, (numbers, batch) in enumerate(batches, begun + 1):
+        waited_s += time.monotonic() - ready_at
         # 1. A step towards the truth
         loss = _loss(learning, parts, scheduler, nothing, plan, numbers, batch)
         helper.backward(loss)
@@ -168,12 +182,17 @@ def train(plan: Plan) -> list[float]:
         at_rest, now = done % plan.every == 0 or done == plan.steps, time.monotonic()
         if losses and (at_rest or now - told_at >= TOLD_S):
             left_s = (now - start) / (done - begun) * (plan.steps - done)
-            left = f" ({in_words(left_s)} left)" if left_s else ""
-            tell(f"step {done}: loss {np.mean(losses[-plan.every :]):.4f}{left}", flush=True)
+            waited = waited_s / (now - start)
+            hint = (
+                f", {waited:.0%} of the time it waits for pairs, which --workers make" if waited > MUCH_WAITING else ""
+            )
+            told = f" ({in_words(left_s)} left{hint})" if left_s else ""
+            tell(f"step {done}: loss {np.mean(losses[-plan.every :]):.4f}{told}", flush=True)
             told_at = now
         if helper.is_main_process and at_rest:
             keep(plan.out, done, learned + (done - begun) * ranks * plan.batch, unet, optimizer, average)
             publish(done)
+        ready_at = time.monotonic()
     helper.wait_for_everyone()
     if begun >= plan.steps:
         tell(f"It was at step {begun} already: a greater --steps lets it learn more.", flush=True)
@@ -326,7 +345,7 @@ HELP = {
     "every": "steps after which the state is kept and the model judged",
     "judged": "pairs of each range of turns that it is judged by",
     "seed": "of the pairs and the noise",
-    "workers": "processes that make pairs",
+    "workers": "processes that make pairs; as many as there are cores, up to 16, if none is named",
     "precision": f"{' or '.join(PRECISIONS)}; bf16 on GPUs that have it",
 }
 

@@ -84,7 +84,7 @@ def this_machine(data: Path) -> Machine:
     device = _device(settings.device, gpu)
     number_bytes = _number_bytes(settings.precision, device)
     return Machine(
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=usable_cores(),
         memory_bytes=memory_bytes(),
         free_disk_bytes=free_disk_bytes(data),
         gpu=gpu,
@@ -93,6 +93,10 @@ def this_machine(data: Path) -> Machine:
         number_bytes=number_bytes,
         pace=pace.paces(data, device, gpu, number_bytes),
     )
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def on_zero_gpu() -> bool:

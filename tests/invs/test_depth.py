@@ -12,8 +12,9 @@ import torch
 
 from pipelines.core.backdrop import reframed
 from pipelines.core.cameras import View, photo_distance
+from pipelines.core.depth_map import MEDIAN_LEVEL
 from pipelines.invs import INVS, depth
-from pipelines.invs.depth import PX, metres
+from pipelines.invs.depth import PX, metres, own_depth
 from pipelines.invs.loading import DepthNetwork
 from pipelines.invs.method import ANYTHING, ZOE, Options
 from pipelines.invs.relief import relief
@@ -118,3 +119,14 @@ def test_however_much_of_the_frame_the_object_fills_its_depth_lies_on_it(
     deep = expected > 0
     assert ((found > 0) == deep).all() and np.abs(found - expected)[deep].max() < 0.01
     assert np.ptp(expected[deep]) > 0.2
+
+
+@pytest.mark.parametrize("nearer_is_larger", [False, True])
+def test_what_is_unknown_of_ones_own_depth_does_not_run_into_what_is_known(nearer_is_larger: bool):
+    """Zeros would, when it is scaled: what lies beside them would come out nearer, or infinitely far."""
+    known = np.zeros((300, 300), np.uint16)
+    known[60:240, 60:240] = MEDIAN_LEVEL
+    known[150:153] = 0
+    told = own_depth(replace(a_subject(300), depth=known), nearer_is_larger=nearer_is_larger)
+    assert told.shape == (PX, PX) and 0.3 < (told > 0).mean() < 0.4
+    assert np.unique(told[told > 0]) == pytest.approx(1, abs=1e-5)

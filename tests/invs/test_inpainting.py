@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pipelines.core.errors import TurnaroundError
-from pipelines.invs.inpainting import Sampling, Told, developed, draw, shown
+from pipelines.invs.inpainting import Sampling, Told, composed, developed, draw, shown
 from pipelines.invs.loading import Inpainter
 from pipelines.invs.partial import Partial
 from tests.invs import tiny
@@ -147,3 +147,30 @@ def test_numbers_that_are_no_picture_are_a_sentence(parts: Inpainter):
     latents[1, 0, 3, 3] = torch.nan
     with pytest.raises(TurnaroundError, match="numbers that are no picture"):
         developed(parts, latents)
+
+
+def test_the_photos_pixels_pass_into_the_drawn_ones_over_a_few_of_their_own():
+    side, edge = 512, 200
+    seen = np.zeros((side, side), bool)
+    seen[:, :edge] = True
+    mine, drawn = (np.full((side, side, 4), (*colour, 255), np.uint8) for colour in ((200, 40, 0), (0, 40, 200)))
+    partial = Partial(np.where(seen[..., None], mine, 0).astype(np.uint8), seen, np.ones((side, side)), None)
+    made, own = composed(partial, drawn)
+    assert own[100, edge - 5 : edge + 1] == pytest.approx([1, 1, 0.75, 0.5, 0.25, 0], abs=0.01), "over 4 of 512 px"
+    assert np.array_equal(made[:, : edge - 4], mine[:, : edge - 4]), "text stays as it is to the pixel"
+    assert np.array_equal(made[:, edge:], drawn[:, edge:])
+    assert made[100, edge - 2 : edge, 0].tolist() == [100, 50] and (made[..., 3] == 255).all()
+
+
+def test_nothing_is_drawn_where_the_photo_shows_that_nothing_is():
+    """And the object's own edge there stays as it is: nothing passes into anything."""
+    side, edge = 128, 60
+    seen = np.zeros((side, side), bool)
+    seen[:, :edge] = True
+    alpha = np.where(seen, 255, 0)
+    alpha[:, edge : edge + 2] = 90  # soft: less than half of it is covered, so it does not count as seen
+    own_colour = np.dstack([np.full((side, side, 3), 50), alpha]).astype(np.uint8)
+    partial = Partial(own_colour, seen, np.zeros((side, side)), None)
+    made, own = composed(partial, np.full((side, side, 4), 255, np.uint8))
+    assert np.array_equal(made[..., 3], own_colour[..., 3]) and (own[seen] == 1).all()
+    assert np.array_equal(made[:, :edge], own_colour[:, :edge])

@@ -29,6 +29,15 @@ def test_a_number_is_always_the_same_pair_and_others_are_others(plan: Plan):
     assert np.abs(small.partial.rgba[seen][:, :3].astype(int) - small.truth[seen]).mean() < 12
 
 
+def test_a_model_that_cannot_be_read_is_told_of_once(plan: Plan, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    models = models_in(plan.models)
+    (tmp_path / "cut.glb").write_bytes(models[0].read_bytes()[:300])
+    pairs = Pairs([tmp_path / "cut.glb", *models], 64, seed=0)
+    for number in range(8):
+        pairs.some_model(np.random.default_rng(number))
+    assert caplog.text.count("cut.glb is left out") == 1
+
+
 def test_a_model_is_framed_as_a_photo_of_it_would_be(tmp_path: Path):
     """Its outline in the middle, its longest side the share of the frame that it is said to be."""
     ends = (painted(ball(0.2, (0.0, y, z), 16), (90, 90, 90)) for y, z in ((0, -0.3), (0.1, 0), (-0.1, 0.3)))

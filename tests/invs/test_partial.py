@@ -255,6 +255,18 @@ def test_small_gaps_are_filled_whatever_the_outline():
     assert psnr_db(whole[added & it.inside][:, :3], it.true.rgba[added & it.inside][:, :3]) > 12
 
 
+def test_gaps_as_wide_as_text_are_closed_and_holes_are_not():
+    """Up to a 24th of the side; a handle's hole stays."""
+    side = 240
+    rgba, seen = np.full((side, side, 4), 255, np.uint8), np.ones((side, side), bool)
+    for left, width in ((50, 8), (120, 30)):
+        seen[60:180, left : left + width] = False
+    rgba[~seen] = 0
+    nowhere = np.zeros((side, side))
+    whole = filled(Partial(rgba, seen, nowhere, None), nowhere, np.ones(3))
+    assert (whole[:, 50:58, 3] == 255).all() and (whole[80:160, 125:145, 3] == 0).all()
+
+
 def test_what_is_clear_to_some_degree_stays_so():
     _, shown, subject = photo()
     rgba = shown.rgba.copy()

@@ -19,10 +19,11 @@ from accelerate.state import AcceleratorState
 from PIL import Image
 from safetensors.torch import load
 
+from pipelines.core.backdrop import opaque
 from pipelines.core.errors import TurnaroundError
 from pipelines.invs import train as train_module
-from pipelines.invs.inpainting import shown
-from pipelines.invs.judging import likeness
+from pipelines.invs.inpainting import Sampling, composed, developed, draw, on_white, shown
+from pipelines.invs.judging import GUIDANCE, STEPS, _painted, likeness
 from pipelines.invs.loading import Inpainter, load_depth
 from pipelines.invs.pairs import Pairs, models_in, parted
 from pipelines.invs.sources import DEPTH_ANYTHING
@@ -274,7 +275,7 @@ def test_damaged_models_to_judge_by_are_told_before_anything_is_learned(plan: Pl
     assert 0 < len(judge_by) < 12
     for file in judge_by:
         file.write_bytes(whole[:300])
-    with pytest.raises(TurnaroundError, match=r"^None of these 3D models can be read: \d+\.glb"):
+    with pytest.raises(TurnaroundError, match=r"in 10 is held out, to judge by\. None of these .* read: \d+\.glb"):
         train(replace(plan, models=tmp_path, out=tmp_path / "out"))
     assert not (tmp_path / "out" / "state.pt").exists()
 
@@ -323,6 +324,17 @@ def test_the_most_noise_is_drawn_more_often_by_the_bias():
         expected = 1 + bias * (torch.arange(1000) + 0.5) / 1000
         expected *= 200_000 / expected.sum()
         assert (counts - expected).abs().max() <= 2  # each a bin's own share, to the rounding
+
+
+def test_it_is_judged_by_what_it_makes_of_soft_masks_as_it_learned_from_them(plan: Plan):
+    assert plan.base
+    parts, pair = replace(loaded(plan.base), fine_tuned=True), Pairs(models_in(plan.models), tiny.SIDE_PX, seed=0)[0]
+    made = [
+        on_white(composed(pair.partial, opaque(developed(parts, latents)[0]))[0])
+        for soft in (True, False)
+        for latents in [draw(parts, shown(parts, [pair.partial], soft), Sampling(STEPS, GUIDANCE, "", soft), [3])]
+    ]
+    assert np.array_equal(_painted(parts, pair, 3), made[0]) and not np.array_equal(*made)
 
 
 def test_likeness_is_of_the_object_and_not_of_the_white_around_it(plan: Plan):

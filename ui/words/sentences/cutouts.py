@@ -158,10 +158,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "Das Array dieses NPY hat die Form {shape}; eine Tiefe hat eine Höhe und eine Breite.",
     ),
     (
-        "This depth tells no distance anywhere: each of its values is zero, negative or no number. Check how "
-        "it was saved.",
-        "Diese Tiefe nennt nirgends einen Abstand: Jeder Wert ist null, negativ oder keine Zahl. Prüfe, wie "
-        "sie gespeichert wurde.",
+        "This depth tells no distance anywhere: each of its values is zero, negative, no number or too large. "
+        "Check how it was saved.",
+        "Diese Tiefe nennt nirgends einen Abstand: Jeder Wert ist null, negativ, keine Zahl oder zu groß. "
+        "Prüfe, wie sie gespeichert wurde.",
     ),
     (
         "This picture of the depth is coloured, and colours do not tell how far away something is. {remedy}, "

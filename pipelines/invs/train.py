@@ -51,7 +51,7 @@ PATIENCE = timedelta(hours=6)  # of processes for the one that judges
 
 
 def usual_workers() -> int:
-    """A pair of 512 px takes a core about two seconds, much longer than a GPU takes to learn from it."""
+    """A pair of 512 px takes a core 0.3 s, longer than a large GPU takes to learn from it."""
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # of this machine, as accelerate starts them
     return max(1, min(MOST_WORKERS, usable_cores() // processes))
 

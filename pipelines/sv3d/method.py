@@ -50,11 +50,12 @@ WHITE = 255  # of the backdrop
 PHOTO_FILL = 0.9  # of the frame; the authors' script leaves it to the photo, that of its successor has 0.917 and 0.9
 PARAMETERS = 1_525_000_000 + 632_000_000  # UNet and image encoder (specs/sv3d.md)
 VAE_BYTES = 335_000_000  # in single precision anywhere
-# Of one video of 21 frames in the UNet in half precision, of a frame in the decoder, and of torch itself: reckoned from
-# the sizes of their tensors, not measured at full size
+# Of one video of 21 frames in the UNet in half precision, of a frame in the decoder, and of torch itself: the first two
+# as a pretended GPU counts them. At full size with random numbers a processor took 2.05 and 1.6 GB
 VIDEO_BYTES, DECODING_BYTES, OVERHEAD_BYTES = 2_000_000_000, 1_300_000_000, 900_000_000
-# One video through the UNet once, until runs here have told: about 30e12 operations
-GPU_PASS_S, CPU_CORE_PASS_S = 0.4, 600.0
+# One video through the UNet once, until runs here have told: about 30e12 operations. At full size 162 to 174 core
+# seconds were measured in bfloat16 (EPYC with AVX-512); a GPU's figure is a guess
+GPU_PASS_S, CPU_CORE_PASS_S = 0.4, 340.0
 GPU_LOAD_S, CPU_LOAD_S = 20.0, 30.0
 PHOTO_S = 1.0  # the photo itself
 KEEPING_S = 60.0  # 9.4 GB read, 4.5 GB written, once

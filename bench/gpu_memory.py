@@ -55,7 +55,8 @@ def zero123_xl(views: tuple[View, ...]) -> None:
         forget_idle()
 
 
-def sv3d() -> None:
+def sv3d() -> dict[str, int]:
+    """What each part of a run takes at most, in bytes."""
     import torch
     from accelerate import init_empty_weights
 
@@ -90,18 +91,22 @@ def sv3d() -> None:
         seen = peak_of(gpu, "sv3d, the photo seen", lambda: see(parts, picture, torch.zeros_like(picture)))
         noise, numbers = torch.zeros(frames, 4, px, px), camera_numbers(level(10), frames)
         latents = noise
+        peaks = dict[str, int]()
         for name, videos in (("ours", 2), ("in little memory", 1)):
             latents = peak_of(
                 gpu,
-                f"sv3d {name}, drawn",
+                part := f"sv3d {name}, drawn",
                 lambda videos=videos: draw(parts, seen, numbers, noise, Sampling(steps=1), videos),
             )
+            peaks[part] = gpu.peak_bytes
         for name, together in (("ours", GPU_DECODED_AT_ONCE), ("in little memory", 1), ("as the plain loop", frames)):
             peak_of(
                 gpu,
-                f"sv3d {name}, {together} frames decoded at once",
+                part := f"sv3d {name}, {together} frames decoded at once",
                 lambda together=together: [decoded(parts, some) for some in latents.split(together)],
             )
+            peaks[part] = gpu.peak_bytes
+    return peaks
 
 
 def main() -> None:

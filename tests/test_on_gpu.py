@@ -6,18 +6,21 @@ import importlib
 import sys
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from bench.gpu_memory import sv3d
 from pipelines.core.cameras import orbit
 from pipelines.core.errors import TurnaroundError
 from pipelines.registry import find_method
+from pipelines.runtime.devices import this_machine
 from pipelines.runtime.method import Report, Request, Turnaround, options_from
 from pipelines.runtime.residency import forget_idle
-from tests.pretended_gpu import Gpu, pretended_gpu
+from tests.pretended_gpu import GB, Gpu, pretended_gpu
 from tests.toy_methods import a_subject
 
 pytestmark = pytest.mark.skipif(
@@ -173,6 +176,19 @@ def test_a_gpu_with_far_too_little_memory_is_told_in_words_and_stays_empty(key: 
         with pytest.raises(TurnaroundError, match=r"There is not enough memory .* the GPU has"):
             run(key)
         assert emptied(small) == 0
+
+
+def test_sv3d_at_full_size_keeps_to_the_memory_that_it_is_to_have():
+    """As tensors are counted; of what CUDA's libraries take beside nothing is known here."""
+    peaks = sv3d()
+    for name, most in (("ours", 12), ("in little memory", 8)):
+        parts = {part: peak for part, peak in peaks.items() if part.startswith(f"sv3d {name}, ")}
+        assert len(parts) == 2 and all(peak < most * GB for peak in parts.values()), parts
+    machine = dataclasses.replace(this_machine(Path()), device="cuda", number_bytes=2, pace={})
+    for low_memory, name in ((False, "ours"), (True, "in little memory")):
+        options = options_from(find_method("sv3d_p").Options, {"low_memory": low_memory})
+        told = find_method("sv3d_p").estimate(Request(a_subject(96), orbit(21, 10), options=options), machine)
+        assert told.memory_bytes > max(peak for part, peak in peaks.items() if f"sv3d {name}, " in part)
 
 
 def whole_bytes(key: str) -> int:

@@ -6,8 +6,10 @@ from typing import ClassVar
 import pytest
 from playwright.sync_api import Browser, expect
 
-from pipelines.core.cameras import View
+from pipelines.core.cameras import View, orbit
 from pipelines.core.mesh import Mesh
+from pipelines.invs import INVS
+from pipelines.invs.method import INFLATED, WARPED, Options
 from pipelines.runtime.method import Card, Frame, Report, Request, Turnaround
 from tests.browser.conftest import FLAT_FLAGS
 from tests.browser.wall.parts import (
@@ -75,6 +77,34 @@ def test_depth_normals_and_3d_where_a_method_has_them_and_the_reason_where_not(v
     press(page, "Normals", tile(page, 0))  # this tile alone
     expect(tile(page, 0).get_by_role("button", name="Normals")).to_have_attribute("aria-pressed", "true")
     expect(page.locator(".wall-bar").get_by_role("button", name="Picture")).to_have_attribute("aria-pressed", "true")
+
+
+OF_EACH = """canvas => {
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    let own = 0, invented = 0;
+    for (let i = 0; i < data.length; i += 4) {
+        if (data[i + 3] < 200) continue;
+        if (data[i + 2] > data[i] + 40) own += 1;
+        if (data[i] > data[i + 2] + 40) invented += 1;
+    }
+    return [own, invented].map(count => count / data.length * 4);
+}"""
+
+
+def test_what_is_the_photos_own_is_blue_and_what_was_invented_orange(visit: Visit, house: WallHouse, two: str):
+    warped = Options(fill=WARPED, depth=INFLATED)
+    made = house.make(INVS(), views=orbit(8, 10.0), size_px=128, options=warped)
+    page = visit.shown(f"?r={made},{two}.sixfold", 2)
+    settled(page, 0)
+    press(page, "Photo's own")
+    expect(tile(page, 1).locator(".tile-note")).to_contain_text("does not tell the photo's own pixels")
+    first = canvas(page, 0).element_handle()
+    page.wait_for_function(f"canvas => ({OF_EACH})(canvas)[0] > 0.1", arg=first)
+    front, (own, invented) = canvas(page, 0).evaluate(SEEN), canvas(page, 0).evaluate(OF_EACH)
+    assert own > 0.9 * front and invented < 0.02, "of the photo's own view all is"
+    for _ in range(3):
+        canvas(page, 0).press("ArrowRight")
+    page.wait_for_function(f"canvas => ({OF_EACH})(canvas)[1] > 0.1", arg=first)
 
 
 def test_models_side_by_side_are_seen_by_one_camera_in_one_light_and_a_lost_one_leaves_its_picture(

@@ -35,7 +35,9 @@ LEAST_WEIGHT = 1e-3  # on a pixel; less is rounding, which must not outshine wha
 SEEN = 0.5  # coverage from which a pixel is known
 RAY_SAMPLES = 64
 MOST_POINTS, MOST_KEPT = 500_000, 6_000_000  # inside cells, worked out at once; and pixels touched: some 200 MB
-AT_ONCE = 3_000_000  # points of all views that are splatted together, or looked for on their rays: some 300 MB
+# Points of all views that are splatted together, or looked for on their rays: some 300 MB. On a GPU more are splatted:
+# there several hundred calls a view would take longer than their work
+AT_ONCE, GPU_AT_ONCE = 3_000_000, 12_000_000
 LEAST_TURN = 1e-5  # of a half turn; less is rounding
 
 
@@ -170,7 +172,7 @@ def splat(
 
     size, sheets = cameras[0].size_px, [_cropped(sheet) for sheet in sheets]
     most = sum(sheet.known.numel() for sheet in sheets) * (finer or 2) ** 2
-    together = max(1, AT_ONCE // most)
+    together = max(1, (GPU_AT_ONCE if sheets[0].points.is_cuda else AT_ONCE) // most)
     made = [
         _splat(sheets, cameras[i : i + together], size, sharpness, finer, cull)
         for i in range(0, len(cameras), together)

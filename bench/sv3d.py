@@ -237,6 +237,7 @@ def measure(kept: Path) -> None:
             with way(parts) as first:
                 ours(2, 1, first=first)  # warm
                 other = [timed(lambda first=first: ours(2, few, first=first)) for _ in range(rounds)]
+            del first  # with what it keeps on the device
             usual += [timed(lambda: ours(2, few)) for _ in range(rounds)]
         except Exception as problem:  # the others have rows all the same
             print(f"{few} steps with {name}: {type(problem).__name__}: {str(problem)[:400]}", flush=True)

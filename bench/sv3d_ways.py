@@ -69,13 +69,12 @@ def compiled(parts: Any) -> Iterator[None]:
 @contextmanager
 def ahead_of_time(parts: Any) -> Iterator[Any]:
     from pipelines.runtime.report import Report
-    from pipelines.sv3d.ahead import Quick, compile_where_it_pays
+    from pipelines.sv3d.ahead import Quick, compile_where_it_pays, compiled_for
 
     print(compile_where_it_pays(parts, 2, Report()), flush=True)
-    quick = Quick(parts)
-    yield quick
-    if not quick.used:
-        raise RuntimeError("nothing compiled was used")
+    if not compiled_for(parts, 2):
+        raise RuntimeError("nothing compiled is there")
+    yield Quick(parts)
 
 
 @contextmanager

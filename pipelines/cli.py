@@ -27,14 +27,13 @@ from pipelines.runtime import pace
 from pipelines.runtime.archive import Archive
 from pipelines.runtime.compare import Event, Failed, Finished, Progressed, compare, sentence_of
 from pipelines.runtime.devices import this_machine, versions
-from pipelines.runtime.engine import Engine, open_engine
+from pipelines.runtime.engine import Engine, check_sources, open_engine
 from pipelines.runtime.intake import Intake
 from pipelines.runtime.method import Method, Report, Request, describe, options_from
 from pipelines.runtime.prepare import check_remover, prepare
 from pipelines.runtime.removers import REMOVERS
 from pipelines.runtime.results import write_subject, write_turnaround
 from pipelines.runtime.settings import Settings, read_settings
-from pipelines.runtime.weights import check_sources
 
 DEFAULT_VIEWS = 21  # what SV3D makes of one photo (specs/sv3d.md)
 
@@ -44,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         settings = read_settings()
-        check_sources((weights for method in METHODS for weights in method.card.weights), settings)
+        check_sources(METHODS, settings)
         return chosen.run(chosen, settings)
     except TurnaroundError as error:
         print(error, file=sys.stderr)

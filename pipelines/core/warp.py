@@ -170,9 +170,9 @@ def splat(
     """
     import torch
 
-    size, sheets = cameras[0].size_px, [_cropped(sheet) for sheet in sheets]
-    most = sum(sheet.known.numel() for sheet in sheets) * (finer or 2) ** 2
+    size, most = cameras[0].size_px, sum(sheet.known.numel() for sheet in sheets) * (finer or 2) ** 2
     together = max(1, (GPU_AT_ONCE if sheets[0].points.is_cuda else AT_ONCE) // most)
+    sheets = [_cropped(sheet) for sheet in sheets]
     made = [
         _splat(sheets, cameras[i : i + together], size, sharpness, finer, cull)
         for i in range(0, len(cameras), together)
@@ -199,24 +199,29 @@ def _splat(
         touched += len(fall.pixel)
         if touched <= MOST_KEPT:
             kept.append(fall)
+    if touched > MOST_KEPT:
+        kept.clear()
     # 2. The sums: of what fell, again where there was too much to keep
-    sums = torch.zeros(sheets[0].values.shape[-1] + 3, count, dtype=like.dtype, device=like.device)
-    for fall in kept if touched <= MOST_KEPT else falls():
+    columns = sheets[0].values.shape[-1] + 3
+    sums = like.new_zeros((count, columns) if like.is_cuda else (columns, count))
+    for fall in kept or falls():
         _add(fall, fall.weight * torch.exp(-sharpness * (fall.depth - nearest[fall.pixel])), sums)
-    *weighted, total, coverage = sums
+    *weighted, total, coverage = sums.unbind(1 if like.is_cuda else 0)
     *colours, nearness = (each / total.clamp_min(torch.finfo(like.dtype).tiny) for each in weighted)
     frame = (len(cameras), size, size)
     return torch.stack(colours, dim=1).view(*frame, -1), coverage.clone().view(frame), nearness.view(frame)
 
 
 def _add(fall: "_Fall", share: "Tensor", sums: "Tensor") -> None:
-    """`share` [N] of all that goes along, of the depth and of 1, and the coverage, into `sums` [C + 3, V * S * S]."""
+    """`share` [N] of all that goes along, of the depth and of 1, and the coverage, into `sums` [C + 3, V * S * S]; on a
+    GPU [V * S * S, C + 3].
+    """
     import torch
 
     # One at a time: each has millions
     terms = itertools.chain((share * column for column in (*fall.values.unbind(1), fall.depth)), (share, fall.weight))
     if sums.is_cuda:  # there `index_add_` takes whichever comes first; this sorts before it adds, once for all
-        sums.T.index_put_((fall.pixel,), torch.stack(list(terms), dim=1), accumulate=True)
+        sums.index_put_((fall.pixel,), torch.stack(list(terms), dim=1), accumulate=True)
     else:
         for into, term in zip(sums, terms, strict=True):
             into.index_add_(0, fall.pixel, term)
@@ -241,14 +246,16 @@ def _fallen(sheet: Sheet, cameras: Sequence[Pinhole], size: int, finer: int | No
     centres = torch.stack([torch.as_tensor(each.centre).to(like) for each in cameras])
     matrices = torch.stack([torch.as_tensor(each.intrinsics).to(like) for each in cameras])
     turned, moved = poses[:, :3, :3].transpose(1, 2), poses[:, None, None, :3, 3]
-    there = torch.einsum("hwi,vij->vhwj", sheet.points, turned) + moved  # [V, H, W, 3], in each camera's axes
+    # [V, H, W, 3], in each camera's axes; one by one, so that a view comes out the same whatever else is seen
+    there = torch.stack([sheet.points @ turn for turn in turned]) + moved
     ahead = there[..., 2] > NEAR
     shown = sheet.known & ahead & _near_frame(there, matrices, size)
     if cull:
         towards = centres[:, None, None] - sheet.points
         shown &= (sheet.normals * towards).sum(-1) > 0
-    view, row, column = shown.nonzero(as_tuple=True)
-    yield _landed(there[view, row, column], sheet.values[row, column], view, matrices, size)
+    for some in shown.nonzero().split(MOST_POINTS):
+        view, row, column = some.unbind(1)
+        yield _landed(there[view, row, column], sheet.values[row, column], view, matrices, size)
 
     # More points inside the cells that are stretched
     cells = sheet.whole & shown[:, :-1, :-1] & ahead[:, 1:, :-1] & ahead[:, :-1, 1:] & ahead[:, 1:, 1:]
@@ -261,7 +268,7 @@ def _fallen(sheet: Sheet, cameras: Sequence[Pinhole], size: int, finer: int | No
         parts = torch.arange(sides, dtype=like.dtype, device=like.device) / sides
         down, right = (each.ravel()[1:] for each in torch.meshgrid(parts, parts, indexing="ij"))  # the first is there
         mix = torch.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], dim=1)
-        for some in (cells & (need == sides)).nonzero().split(MOST_POINTS // sides**2):
+        for some in (cells & (need == sides)).nonzero().split(max(1, MOST_POINTS // sides**2)):
             view, row, column = some.unbind(1)
             corners = [(row, column), (row, column + 1), (row + 1, column), (row + 1, column + 1)]
             places = torch.stack([there[view, r, c] for r, c in corners])  # [4, M, 3]

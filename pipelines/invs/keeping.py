@@ -57,8 +57,7 @@ def restored(out: Path, unet: Any, optimizer: Any, average: Any, place: Place, p
         average.to(place.device)
         return 0, 0
     try:
-        # Each takes what is its own to its device. Mapped, the processes of one machine have its 14 GB there but once
-        state = torch.load(file, map_location="cpu", weights_only=True, mmap=place.device.type != "cpu")
+        state = torch.load(file, map_location="cpu", weights_only=True)  # each takes what is its own to its device
     except OSError as problem:
         raise TurnaroundError(f"{file} cannot be read ({problem.strerror or problem}).") from problem
     except (EOFError, RuntimeError, pickle.UnpicklingError) as problem:

@@ -80,7 +80,11 @@ class Painting:
             return left[:at_once]
         views, photo = self.request.views, View(0, self.request.subject.elevation_deg)
         outwards = sorted(left, key=lambda i: (round(angle_between(views[i], photo), 3), not _is_right(views[i])))
-        return [i for i in outwards[:2] if i == outwards[0] or not _meet(views[i], views[outwards[0]])][:at_once]
+        first, *others = outwards
+        # What it meets on the other side may be forgotten for the first: then it would be shown something else alone
+        over_there = [view for view, _ in self._painted if _is_right(view) == _is_right(views[first])]
+        alone = [i for i in others[:1] if not any(_meet(views[i], view) for view in (views[first], *over_there))]
+        return [first, *alone][:at_once]
 
     def _paint(self, which: Sequence[int]) -> None:
         from pipelines.core.backdrop import off_backdrop, reframed
@@ -165,7 +169,8 @@ def _meet(view: View, other: View) -> bool:
     """Whether both may show a place that the photo does not: on one side of it, or nearer round the back than round the
     front.
     """
-    return _is_right(view) == _is_right(other) or abs(view.azimuth_deg) + abs(other.azimuth_deg) > HALF_TURN_DEG
+    on_one_side = view.azimuth_deg * other.azimuth_deg >= 0
+    return on_one_side or abs(view.azimuth_deg) + abs(other.azimuth_deg) > HALF_TURN_DEG
 
 
 def shown_whole(views: Sequence[View], seen: Sequence[Partial]) -> dict[int, Frame]:

@@ -48,6 +48,9 @@ OUTLINE_PX, OUTLINE_FILL = 256, 0.4  # where it is measured at first: boxes are 
 LEAST_OUTLINE = 0.5  # of the longest side: a rod seen from its end would reach up to the camera
 
 
+_UNREADABLE = set[Path]()  # by this process; each is told of once
+
+
 @dataclass(frozen=True, eq=False)
 class Pair:
     partial: Partial
@@ -72,7 +75,6 @@ class Pairs:
         """`network` tells some depths, as it would those of a visitor's photo; without one, these get noise."""
         self._models, self._size_px, self._seed, self._network = list(models), size_px, seed, network
         self.turns_deg = turns_deg
-        self._unreadable = set[Path]()
 
     def __getitem__(self, number: int) -> Pair:
         import torch
@@ -104,12 +106,12 @@ class Pairs:
         """A damaged file is passed over, by all who come to this number alike."""
         for i in chance.permutation(len(self._models)):
             model = self._models[int(i)]
-            if model in self._unreadable:
+            if model in _UNREADABLE:
                 continue
             try:
                 return _renderer(model)
             except TurnaroundError as problem:
-                self._unreadable.add(model)
+                _UNREADABLE.add(model)
                 log.warning("%s is left out: %s", model, problem)
         named = ", ".join(path.name for path in self._models[:3])
         more = f" and {len(self._models) - 3} more" if len(self._models) > 3 else ""

@@ -8,16 +8,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.core.errors import TurnaroundError
 from pipelines.runtime.devices import Machine, on_zero_gpu, this_machine
 from pipelines.runtime.method import Estimate, Method, Report, Request, Turnaround
 from pipelines.runtime.settings import Settings
-from pipelines.runtime.weights import check_sources
 
 if TYPE_CHECKING:
     from pipelines.runtime.worker import Worker
@@ -74,7 +75,7 @@ def open_engine(settings: Settings, methods: Sequence[Method]) -> Engine:
     """The engine of the settings. Nothing is waited for that has to be reached: the first run does that. Only what
     TURNAROUND_PRELOAD names is loaded here, on a ZeroGPU Space.
     """
-    check_sources((weights for method in methods for weights in method.card.weights), settings)
+    check_sources(methods, settings)
     place = settings.engine if settings.engine != "auto" else "zerogpu" if on_zero_gpu() else "here"
     if place == "zerogpu":
         from pipelines.runtime.zero_gpu import ZeroGpuEngine
@@ -87,6 +88,16 @@ def open_engine(settings: Settings, methods: Sequence[Method]) -> Engine:
     from pipelines.runtime.worker import Worker
 
     return InProcessEngine(Worker())
+
+
+def check_sources(methods: Sequence[Method], settings: Settings) -> None:
+    """That TURNAROUND_SOURCES replaces what there is: a slip of the pen would be passed over without a word."""
+    known = sorted({source.repository for m in methods for weights in m.card.weights for source in weights.sources})
+    for named in (*settings.moves, *settings.folders):
+        if known and named not in known:
+            near = get_close_matches(named, known, 1)
+            instead = f"Did you mean {near[0]}?" if near else f"Name some of: {', '.join(known)}."
+            raise TurnaroundError(f"TURNAROUND_SOURCES replaces {named!r}, which no method here goes by. {instead}")
 
 
 class InProcessEngine:

@@ -25,17 +25,13 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-def as_it_is(place: Place) -> Place:
-    return place
-
-
 @contextmanager
 def resident(
     key: str,
     load: Callable[[Place], T],
     size_bytes: int,
     report: Report,
-    suited: Callable[[Place], Place] = as_it_is,
+    suited: Callable[[Place], Place] | None = None,
 ) -> Iterator[T]:
     """The parts of a model, on the device: loaded by `load(place)` the first time, kept for the next while there is
     room, and never taken away while in use. `T` is a module, or a dataclass, tuple, list or dict with modules in it.
@@ -49,7 +45,9 @@ def resident(
     room for all parts together, `load` is given the processor, and the parts then come to the GPU when they are called.
     So `suited` has the say where a model wants another precision than is usual at a place.
     """
-    place = suited(chosen_place())
+    place = chosen_place()
+    if suited:
+        place = suited(place)
     keep_off_host_memory(place)
     report.place = place
     model = REGISTER.borrow(key, place, load, size_bytes, report)

@@ -71,9 +71,10 @@ class Settings:
     sources: str = _setting(
         AS_ON_THE_CARDS,
         "Where weights come from instead, as `owner/name=other/name@revision`, several with spaces between; "
-        "`@revision` may be left out, and where it is given the card's own sizes and checksums no longer count. One "
-        "that the card lists itself comes as the card has it. `owner/name=/path/to/folder`, the path absolute or from "
-        "`~` and without spaces, takes a folder of your own as it stands, and nothing else in its place",
+        "`@revision` may be left out, and where it is given the card's own sizes and checksums no longer count. Only "
+        "what is on a card can be replaced; one that the card lists itself comes as the card has it. "
+        "`owner/name=/path/to/folder`, the path absolute or from `~` and without spaces, takes a folder of your own as "
+        "it stands, and nothing else in its place",
         allowed=MOVES,
     )
 

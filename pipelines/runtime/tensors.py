@@ -64,7 +64,7 @@ def filled(
     shapes = {name: tensor.shape for name, tensor in module.named_parameters()}
     values: dict[str, Tensor] = {}
 
-    def placed(name: str, tensor: "Tensor") -> "Tensor":
+    def placed(name: str, tensor: "Tensor") -> "Tensor":  # a function, so that what was read goes at its end
         if tensor.shape != shapes[name]:
             there, needed = (" x ".join(map(str, shape)) or "1" for shape in (tensor.shape, shapes[name]))
             raise damaged(file, f"has the tensor {name} in the size {there} where {needed} is needed")

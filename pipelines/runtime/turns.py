@@ -57,7 +57,7 @@ def settled(value: Any, place: Place) -> Any:
     import torch
 
     if isinstance(value, Place):
-        return place
+        return dataclasses.replace(value, device=place.device)  # a method may have chosen another precision
     if isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter):
         return value.to(place.device)
     if type(value) is dict:

@@ -6,10 +6,9 @@ Importing this loads neither huggingface_hub nor torch, and opens nothing.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from pipelines.core.errors import TurnaroundError
@@ -195,16 +194,6 @@ def check_room_for(several: Sequence[Weights]) -> None:
     if len(missing) > 1 and not hub.is_offline():
         free_bytes = int(read_settings().free_disk_mb * 1e6)
         check_room(sum(missing.values()), cache_folder(), " + ".join(missing), free_bytes)
-
-
-def check_sources(every: Iterable[Weights], settings: Settings) -> None:
-    """That TURNAROUND_SOURCES replaces what there is: a slip of the pen would be passed over without a word."""
-    known = {source.repository for weights in every for source in weights.sources}
-    for named in (*settings.moves, *settings.folders):
-        if known and named not in known:
-            near = get_close_matches(named, known, 1)
-            instead = f"Did you mean {near[0]}?" if near else f"Name some of: {', '.join(sorted(known))}."
-            raise TurnaroundError(f"TURNAROUND_SOURCES replaces {named!r}, which no method here goes by. {instead}")
 
 
 def chosen_sources(weights: Weights, settings: Settings) -> tuple[Source, ...]:

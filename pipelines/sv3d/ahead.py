@@ -9,6 +9,7 @@ they lie, and keeps none of them in memory, as torch does with those that are bo
 Importing this loads torch.
 """
 
+import gc
 import hashlib
 import inspect
 import json
@@ -30,9 +31,9 @@ import torch._inductor
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pipelines.core.errors import TurnaroundError
+from pipelines.core.errors import Cancelled, TurnaroundError
 from pipelines.core.files import disk_sentences, whole_file
-from pipelines.runtime.places import Place
+from pipelines.runtime.places import Place, empty_caches
 from pipelines.runtime.report import Report
 from pipelines.sv3d import network
 
@@ -131,15 +132,19 @@ def compiled_for(parts: "Parts", videos: int) -> Ask | None:
 
 def compile_each(parts: "Parts", sizes: Sequence[int], report: Report) -> tuple[str, ...]:
     """What came of it for each number of videos at once; one that fails keeps the others from nothing."""
-    told, failed = list[str](), list[TurnaroundError]()
+    told, failed = list[str](), 0
     for videos in sizes:
         try:
             told.append(compile_where_it_pays(parts, videos, report))
+        except Cancelled:
+            raise
         except TurnaroundError as problem:
-            failed.append(problem)
-            told.append(str(problem))
-    if len(failed) == len(told):
-        raise failed[0]
+            told.append(str(problem))  # not the problem itself, which would hold on to all that it was met with
+            failed += 1
+        gc.collect()
+        empty_caches()
+    if failed == len(told):
+        raise TurnaroundError(told[0])
     return tuple(told)
 
 
@@ -181,10 +186,10 @@ def _in_words() -> Iterator[None]:
         raise
     except Exception as problem:
         log.warning("The network could not be compiled", exc_info=True)
-        reason = next(iter(str(problem).strip().splitlines()), type(problem).__name__)[:200]
+        reason = next(iter(str(problem).strip().splitlines()), type(problem).__name__)[:200].rstrip(".")
         raise TurnaroundError(
             f"The network could not be compiled here: {reason}. It works without, as before. Compiling needs a C++ "
-            "compiler, such as g++, and free memory on the GPU."
+            "compiler, such as g++, and on the GPU as much memory as a run."
         ) from problem
 
 

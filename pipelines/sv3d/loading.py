@@ -227,9 +227,9 @@ def _sizes(file: Path, shapes: Shapes, about: dict[str, Any]) -> Sizes:
 
 def _conversion(found: Fetched, original: Path, kept: Path) -> Path:
     """Where it lies: of this very file."""
-    state = original.stat()
-    whose = f"{original.stem}-{found.source.repository.replace('/', '--')}"
-    return kept / f"{whose}-{LAYOUT}_{found.revision[:12]}-{state.st_size:x}-{state.st_mtime_ns:x}"
+    state, repository = original.stat(), found.source.repository.replace("/", "--")
+    name = f"{original.stem}-{repository}-{LAYOUT}_{found.revision[:12]}-{state.st_size:x}-{state.st_mtime_ns:x}"
+    return kept / name
 
 
 def _convert(original: Path, shapes: Shapes, sizes: Sizes, folder: Path, check: Callable[[], None]) -> None:
@@ -270,8 +270,9 @@ def _require_room(original: Path, folder: Path) -> None:
 
 def _sweep(original: Path, folder: Path, files: list[Path]) -> None:
     """Conversions of files that this one took the place of, 4.5 GB each, and what a killed process left of its own."""
-    whose, *_ = folder.name.rsplit("-", 3)
-    ours = re.compile(rf"({re.escape(whose)}|{re.escape(original.stem)})-\w+-[0-9a-f]+-[0-9a-f]+")  # or of before
+    whose, _, _ = folder.name.partition(f"-{LAYOUT}_")
+    # Or of before, when it was not told whose it is
+    ours = re.compile(rf"({re.escape(whose)}|{re.escape(original.stem)})-v\d+_[\w-]+-[0-9a-f]+-[0-9a-f]+")
     for other in folder.parent.iterdir():
         if other != folder and ours.fullmatch(other.name):
             shutil.rmtree(other, ignore_errors=True)

@@ -80,6 +80,11 @@ def test_a_view_is_shown_what_was_painted_before_it_on_its_side_and_behind_the_o
         assert np.array_equal(one.confidence, other.confidence)  # pyright: ignore[reportArgumentType]
 
 
+def test_of_two_views_alike_far_round_the_right_one_comes_first(parts: Inpainter):
+    made = painting(parts, views=(View(-60, 10), View(60, 10), View(-90, 10), View(90, 10)))
+    assert list(made.shown) == [1, 0, 3, 2]
+
+
 def test_it_does_not_matter_how_many_are_painted_together(parts: Inpainter):
     one_by_one, together = painting(parts, views=VIEWS[1:]), painting(parts, views=VIEWS[1:], at_once=4)
     assert one_by_one.together == [1, 1, 1, 1] and together.together == [2, 1, 1], "behind, each waits for the other"

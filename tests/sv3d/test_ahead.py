@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 import torch
@@ -237,6 +238,15 @@ def test_where_two_videos_at_once_cannot_be_compiled_one_is_all_the_same(
         return exact
 
     as_if_compiled["answer"] = narrow
+    example, met_with = ahead._example, list[Any]()
+
+    def watched(parts: Parts, videos: int) -> Any:
+        assert not any(latents() is not None for latents in met_with), "nothing of the try that failed is in memory"
+        given = example(parts, videos)
+        met_with.append(ref(given[0]))
+        return given
+
+    monkeypatch.setattr(ahead, "_example", watched)
     told = compile_each(own, (2, 1), Report())
     assert "out of memory" in told[0] and "1 video at once go" in told[1]
     assert [file.name[:7] for file in own.kept.glob("*.pt2")] == ["unet-1-"]

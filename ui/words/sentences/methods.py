@@ -86,9 +86,9 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "steps without it come to 40. Where the right answer is known it comes as near to it as all of the steps do "
         "without; with the real weights nobody has seen it yet",
         "Halb so viele Schritte, von denen jeder vom vorigen lernt: halbe Zeit und andere Bilder. Wie anders, wurde "
-        "nur mit zufälligen Gewichten gemessen, in einem kleinen Netz: 38 dB (PSNR) zu denen aus 50 Schritten, zu "
-        "denen 25 Schritte ohne es auf 40 kommen. Wo die richtige Antwort bekannt ist, kommt es ihr so nahe wie sonst "
-        "alle Schritte; mit den echten Gewichten hat es noch niemand gesehen",
+        "nur mit zufälligen Gewichten gemessen, in einem kleinen Netz: 38 dB (PSNR) zu denen aus 50 Schritten; 25 "
+        "Schritte ohne diese Wahl kommen auf 40. Wo die richtige Antwort bekannt ist, kommt sie ihr so nahe wie sonst "
+        "alle Schritte; mit den echten Gewichten hat sie noch niemand gesehen",
     ),
     ("Low memory", "Wenig Speicher"),
     (

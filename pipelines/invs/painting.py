@@ -81,7 +81,7 @@ class Painting:
         views, photo = self.request.views, View(0, self.request.subject.elevation_deg)
         outwards = sorted(left, key=lambda i: (round(angle_between(views[i], photo), 3), not _is_right(views[i])))
         first, *others = outwards
-        # What it meets on the other side may be forgotten for the first: then it would be shown something else alone
+        # Painted one after the other, the first may push out what the second meets on that side
         over_there = [view for view, _ in self._painted if _is_right(view) == _is_right(views[first])]
         alone = [i for i in others[:1] if not any(_meet(views[i], view) for view in (views[first], *over_there))]
         return [first, *alone][:at_once]

@@ -47,7 +47,6 @@ HELD_OUT = 10  # one in so many
 OUTLINE_PX, OUTLINE_FILL = 256, 0.4  # where it is measured at first: boxes are up to 1.7 times as long as their sides
 LEAST_OUTLINE = 0.5  # of the longest side: a rod seen from its end would reach up to the camera
 
-
 _UNREADABLE = set[Path]()  # by this process; each is told of once
 
 

@@ -90,8 +90,9 @@ def captured(parts: Any) -> Iterator[Any]:
     def replayed(*given: Any) -> Any:
         nonlocal kept, answer
         if kept is None:
-            kept = tree_map(torch.clone, given)
-            with torch.cuda.stream(aside := torch.cuda.Stream()):  # once before, as capturing wants it
+            kept, aside = tree_map(torch.clone, given), torch.cuda.Stream()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):  # once before, as capturing wants it
                 network(*kept)
             torch.cuda.current_stream().wait_stream(aside)
             with torch.cuda.graph(graph):

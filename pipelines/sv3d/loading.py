@@ -271,8 +271,8 @@ def _require_room(original: Path, folder: Path) -> None:
 def _sweep(original: Path, folder: Path, files: list[Path]) -> None:
     """Conversions of files that this one took the place of, 4.5 GB each, and what a killed process left of its own."""
     whose, _, _ = folder.name.partition(f"-{LAYOUT}_")
-    # Or of before, when it was not told whose it is
-    ours = re.compile(rf"({re.escape(whose)}|{re.escape(original.stem)})-v\d+_[\w-]+-[0-9a-f]+-[0-9a-f]+")
+    # Or of before, when it was not told whose it is, and at first of which layout
+    ours = re.compile(rf"({re.escape(whose)}|{re.escape(original.stem)})-(v\d+_[\w-]+|\w+)-[0-9a-f]+-[0-9a-f]+")
     for other in folder.parent.iterdir():
         if other != folder and ours.fullmatch(other.name):
             shutil.rmtree(other, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -163,17 +163,20 @@ def test_what_does_not_pay_or_answers_otherwise_is_not_kept(
     assert not list(own.kept.glob("*.pt2"))
 
 
+def raising(reason: str) -> Callable[..., Any]:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError(reason)
+
+    return fails
+
+
 def test_what_fails_in_the_middle_of_a_run_is_left_alone(
     own: Parts, as_if_compiled: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     expected = drawn_by(own)
     monkeypatch.setattr(ahead, "PAYS", 0.0)
     compile_where_it_pays(own, 2, Report())
-
-    def fails(exact: Tensor) -> Tensor:
-        raise RuntimeError("run_func_(...) API call failed")
-
-    as_if_compiled["answer"] = fails
+    as_if_compiled["answer"] = raising("run_func_(...) API call failed")
     assert torch.equal(drawn_by(own), expected) and caplog.text.count("is left alone") == 1
 
 
@@ -203,9 +206,7 @@ def test_a_result_says_whether_it_was_compiled(
 
 
 def test_without_a_compiler_it_says_so(own: Parts, monkeypatch: pytest.MonkeyPatch):
-    def none(*_: Any, **__: Any) -> None:
-        raise RuntimeError("No working C++ compiler found\nand more")
-
+    none = raising("No working C++ compiler found\nand more")
     monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", none)
     with pytest.raises(TurnaroundError, match=r"here: No working C\+\+ compiler found\. It works without"):
         compile_where_it_pays(own, 1, Report())
@@ -215,10 +216,7 @@ def test_without_a_compiler_it_says_so(own: Parts, monkeypatch: pytest.MonkeyPat
 def test_whatever_goes_wrong_after_compiling_is_told_in_words(
     own: Parts, as_if_compiled: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
-    def fails(*_: Any, **__: Any) -> None:
-        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.\nand more")
-
-    as_if_compiled["answer"] = fails
+    as_if_compiled["answer"] = fails = raising("CUDA out of memory. Tried to allocate 2.00 GiB.\nand more")
     for where in ("asking", "loading"):
         if where == "loading":
             monkeypatch.setattr(torch._inductor, "aoti_load_package", fails)

@@ -291,8 +291,14 @@ def test_another_file_of_the_same_name_is_read_itself_and_the_old_ones_half_goes
 def test_only_what_was_kept_of_the_same_model_is_removed(original: Path):
     folder = original.parent / "kept"
     gone = ["sv3d_p-v1_0123456789ab-1f-2e", "sv3d_p-some--sv3d-v1_0123456789ab-1f-2e", "sv3d_p-v1_own-folder-1f-2e"]
-    gone += ["sv3d_p-some--sv3d-v1_own-folder-1f-2e"]
-    stays = ["sv3d_u-v1_0123456789ab-1f-2e", "sv3d_p-other--sv3d-v1_0123456789ab-1f-2e", "sv3d_p-notes", "sv3d_p"]
+    gone += ["sv3d_p-some--sv3d-v1_own-folder-1f-2e", "sv3d_p-local-1f-2e", "sv3d_p-0123456789ab-1f-2e"]
+    stays = [
+        "sv3d_u-local-1f-2e",
+        "sv3d_u-v1_0123456789ab-1f-2e",
+        "sv3d_p-other--sv3d-v1_0123456789ab-1f-2e",
+        "sv3d_p-notes",
+        "sv3d_p",
+    ]
     names = [*gone, *stays]
     for name in names:
         (folder / name).mkdir(parents=True)

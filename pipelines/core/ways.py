@@ -28,7 +28,7 @@ def along(way: Sequence[View], count: int) -> tuple[View, ...]:
     azimuths, elevations, distances = (np.array(part) for part in zip(*map(astuple, way), strict=True))
     azimuths = azimuths[0] + np.cumsum([0, *map(wrap_azimuth, np.diff(azimuths))])  # beyond a whole turn
     steps = np.diff([azimuths, elevations, NEARER_DEG * np.log(distances)])  # [3, cameras - 1]
-    passed = np.cumsum([0, *np.linalg.norm(steps, axis=0)])
+    passed = np.cumsum([0, *np.hypot.reduce(steps)])  # a norm would take the smallest for none
     at = np.linspace(0, passed[-1], count, endpoint=not comes_back(way))
     turned = map(wrap_azimuth, np.interp(at, passed, azimuths))
     risen = np.clip(np.interp(at, passed, elevations), -90, 90)  # rounding passes a pole
